@@ -1,0 +1,90 @@
+"""Every exception that onnx_lrp raises on purpose.
+
+::
+
+    OnnxLrpError
+    ├── ModelError                  the model cannot be explained as it is
+    │   ├── LoadError               not readable as ONNX: wrong path, empty, truncated, unsafe external data
+    │   ├── InvalidModelError       ONNX, but malformed: cycle, dangling name, wrong weight size, NaN in a weight
+    │   ├── UnsupportedModelError   well-formed, but a node has no role in LRP (``.problems`` lists all of them)
+    │   └── VerificationError       the canonized model does not answer like the original one
+    ├── InputError                  the data to explain: name, rank, shape, dtype, NaN, unreadable file
+    ├── TargetError                 the target, output or seed to explain
+    ├── CompositeError              an unknown composite, rule or parameter
+    ├── BackendError                an unknown or missing backend, device or dtype
+    ├── NumericalError              the computation overflowed: relevance is not finite
+    └── OutputError                 a file to write: exists already, or its folder does not
+
+All of them carry one line that says what is wrong, where, and what to do about it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+
+class OnnxLrpError(Exception):
+    """Root of the tree: catch this to catch everything raised on purpose."""
+
+
+class ModelError(OnnxLrpError):
+    """The model cannot be explained as it is."""
+
+
+class LoadError(ModelError):
+    """The source could not be read as an ONNX model."""
+
+
+class InvalidModelError(ModelError):
+    """The model is ONNX, but malformed."""
+
+
+class VerificationError(ModelError):
+    """The canonized model does not answer like the original one."""
+
+
+class InputError(OnnxLrpError, ValueError):
+    """The data to explain does not fit the model."""
+
+
+class TargetError(OnnxLrpError, ValueError):
+    """The target, output or seed does not exist in the model's answer."""
+
+
+class CompositeError(OnnxLrpError, ValueError):
+    """An unknown composite, rule or parameter."""
+
+
+class BackendError(OnnxLrpError, ValueError):
+    """An unknown or missing backend, device or dtype."""
+
+
+class NumericalError(OnnxLrpError, ArithmeticError):
+    """Relevance is not finite."""
+
+
+class OutputError(OnnxLrpError, OSError):
+    """A file could not be written."""
+
+
+@dataclass(frozen=True)
+class Problem:
+    """One node that LRP has no role for: which, why, and what its owner can do."""
+
+    node: str
+    op: str
+    reason: str
+    remedy: str
+
+    def __str__(self) -> str:
+        return f"{self.node} ({self.op}): {self.reason}; {self.remedy}"
+
+
+class UnsupportedModelError(ModelError):
+    """At least one node has no role in LRP; ``problems`` lists all of them."""
+
+    def __init__(self, source: str, problems: Sequence[Problem]) -> None:
+        self.problems = tuple(problems)
+        count = f"{len(self.problems)} node{'s' if len(self.problems) > 1 else ''}"
+        super().__init__(f"{source}: unsupported model, {count} without a role: " + " | ".join(map(str, self.problems)))
