@@ -1,1 +1,92 @@
-"""Layer-wise Relevance Propagation for any network that can be exported to ONNX."""
+"""Layer-wise Relevance Propagation for any network that can be exported to ONNX.
+
+>>> import onnx_lrp as lrp
+>>> explanation = lrp.explain("model.onnx", x, composite="epsilon_plus")  # doctest: +SKIP
+>>> explanation.relevance.shape == x.shape  # doctest: +SKIP
+True
+"""
+
+from __future__ import annotations
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+__version__ = "0.1.0"
+
+# Imported on first use, so that `import onnx_lrp` and `onnx-lrp --help` answer at once
+_HOME = {
+    "AlphaBeta": "rules", "Composite": "composites", "CompositeError": "errors", "Conservation": "ledger",
+    "BackendError": "errors", "Epsilon": "rules", "Explainer": "explainer", "Explanation": "explanation", "Flat": "rules",
+    "Gamma": "rules", "InputError": "errors", "InvalidModelError": "errors", "LoadError": "errors",
+    "ModelError": "errors", "NumericalError": "errors", "OnnxLrpError": "errors", "OutputError": "errors", "Part": "rules",
+    "Pass": "rules", "Report": "checking", "Rule": "rules", "Selector": "composites", "TargetError": "errors",
+    "Term": "rules", "UnsupportedModelError": "errors", "VerificationError": "errors", "WSquare": "rules",
+    "ZBox": "rules", "ZPlus": "rules", "Zero": "rules", "check": "checking", "explain": "explainer",
+}  # fmt: skip
+
+if TYPE_CHECKING:
+    from .checking import Report, check
+    from .composites import Composite, Selector
+    from .errors import (
+        BackendError,
+        CompositeError,
+        InputError,
+        InvalidModelError,
+        LoadError,
+        ModelError,
+        NumericalError,
+        OnnxLrpError,
+        OutputError,
+        TargetError,
+        UnsupportedModelError,
+        VerificationError,
+    )
+    from .explainer import Explainer, explain
+    from .explanation import Explanation
+    from .ledger import Conservation
+    from .rules import AlphaBeta, Epsilon, Flat, Gamma, Part, Pass, Rule, Term, WSquare, ZBox, Zero, ZPlus
+
+__all__ = [
+    "AlphaBeta",
+    "BackendError",
+    "Composite",
+    "CompositeError",
+    "Conservation",
+    "Epsilon",
+    "Explainer",
+    "Explanation",
+    "Flat",
+    "Gamma",
+    "InputError",
+    "InvalidModelError",
+    "LoadError",
+    "ModelError",
+    "NumericalError",
+    "OnnxLrpError",
+    "OutputError",
+    "Part",
+    "Pass",
+    "Report",
+    "Rule",
+    "Selector",
+    "TargetError",
+    "Term",
+    "UnsupportedModelError",
+    "VerificationError",
+    "WSquare",
+    "ZBox",
+    "ZPlus",
+    "Zero",
+    "check",
+    "explain",
+]
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _HOME:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    return getattr(import_module(f".{_HOME[name]}", __name__), name)
+
+
+def __dir__() -> list[str]:
+    return sorted(__all__)

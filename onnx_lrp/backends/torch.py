@@ -1,0 +1,143 @@
+"""Torch on CPU or CUDA, float32 unless told otherwise; batches stay on the device.
+
+Step three of the method is the explicit transpose of each map: no graph is recorded, which is faster than autograd.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+
+import numpy as np
+import torch
+from torch import Tensor
+from torch.nn import functional
+
+from .base import Shape, Window
+
+CONV = {1: functional.conv1d, 2: functional.conv2d, 3: functional.conv3d}
+CONV_TRANSPOSE = {1: functional.conv_transpose1d, 2: functional.conv_transpose2d, 3: functional.conv_transpose3d}
+DTYPES = {"float32": torch.float32, "float64": torch.float64}
+
+
+class TorchBackend:
+    """One dtype on one device."""
+
+    name = "torch"
+
+    def __init__(self, dtype: str | np.dtype = "float32", device: str = "cpu") -> None:
+        self.dtype = np.dtype(dtype)
+        self._dtype = DTYPES[self.dtype.name]
+        self.device = torch.device(device)
+        torch.set_flush_denormal(True)  # tiny relevances would slow a CPU by an order of magnitude
+
+    def asarray(self, value: np.ndarray) -> Tensor:
+        value = value if value.flags.writeable else value.copy()  # torch warns of read-only memory
+        tensor = torch.from_numpy(np.ascontiguousarray(value)).to(self.device)
+        return tensor.to(self._dtype) if tensor.is_floating_point() else tensor
+
+    def to_numpy(self, a: Tensor) -> np.ndarray:
+        return np.asarray(a.detach().cpu().numpy())
+
+    def shape(self, a: Tensor) -> Shape:
+        return tuple(a.shape)
+
+    def where(self, condition: Tensor, a: Tensor | float, b: Tensor | float) -> Tensor:
+        if not isinstance(a, Tensor) and not isinstance(b, Tensor):
+            a = torch.tensor(a, dtype=self._dtype, device=self.device)
+        return torch.where(condition, a, b)
+
+    def maximum(self, a: Tensor, b: float) -> Tensor:
+        return a.clamp(min=b)
+
+    def minimum(self, a: Tensor, b: float) -> Tensor:
+        return a.clamp(max=b)
+
+    def zeros_like(self, a: Tensor) -> Tensor:
+        return torch.zeros_like(a)
+
+    def ones_like(self, a: Tensor) -> Tensor:
+        return torch.ones_like(a)
+
+    def sum(self, a: Tensor, axes: Sequence[int], keepdims: bool = False) -> Tensor:
+        return a.sum(tuple(axes), keepdim=keepdims) if axes else a  # torch sums over all axes for an empty tuple
+
+    def reshape(self, a: Tensor, shape: Sequence[int]) -> Tensor:
+        return a.reshape(tuple(shape))
+
+    def permute(self, a: Tensor, axes: Sequence[int]) -> Tensor:
+        return a.permute(tuple(axes))
+
+    def expand(self, a: Tensor, shape: Sequence[int]) -> Tensor:
+        return a.expand(tuple(shape))
+
+    def concat(self, arrays: Sequence[Tensor], axis: int) -> Tensor:
+        return torch.cat(tuple(arrays), axis)
+
+    def pad(self, a: Tensor, before: Sequence[int], after: Sequence[int]) -> Tensor:
+        widths = [n for pair in zip(reversed(before), reversed(after)) for n in pair]  # torch counts from the last axis
+        return functional.pad(a, widths) if any(widths) else a
+
+    def take(self, a: Tensor, indices: np.ndarray, axis: int) -> Tensor:
+        return a.index_select(axis, torch.as_tensor(indices, device=self.device))
+
+    def put(self, a: Tensor, indices: np.ndarray, axis: int, length: int) -> Tensor:
+        zeros = a.new_zeros((*a.shape[:axis], length, *a.shape[axis + 1 :]))
+        return zeros.index_add_(axis, torch.as_tensor(indices, device=self.device), a)
+
+    def matmul(self, a: Tensor, b: Tensor) -> Tensor:
+        return a @ b
+
+    def conv(self, x: Tensor, w: Tensor, window: Window) -> Tensor:
+        padding = window.before
+        if window.before != window.after or min(padding) < 0:  # torch's own padding is symmetric
+            x, padding = self.pad(x, (0, 0, *window.before), (0, 0, *window.after)), (0,) * len(padding)
+        return CONV[len(padding)](x, w, None, window.strides, padding, window.dilations, window.groups)
+
+    def conv_transpose(self, s: Tensor, w: Tensor, window: Window, spatial: Sequence[int]) -> Tensor:
+        pads, extra = window.before, self._output_padding(window, tuple(s.shape[2:]), spatial)
+        transpose = CONV_TRANSPOSE[len(pads)]
+        if extra is not None:
+            return transpose(s, w, None, window.strides, pads, extra, window.groups, window.dilations)
+        full = transpose(s, w, None, window.strides, 0, 0, window.groups, window.dilations)
+        after = tuple(n + b - f for n, b, f in zip(spatial, pads, full.shape[2:]))
+        return self.pad(full, (0, 0, *(-b for b in pads)), (0, 0, *after))
+
+    @staticmethod
+    def _output_padding(window: Window, out: Shape, spatial: Sequence[int]) -> Shape | None:
+        """Torch's ``output_padding`` that gives this spatial shape at once, or None if none does."""
+        ends = zip(spatial, out, window.strides, window.before, window.reach())
+        extra = tuple(n - ((o - 1) * s - 2 * b + r) for n, o, s, b, r in ends)
+        fits = all(0 <= e < max(s, d) for e, s, d in zip(extra, window.strides, window.dilations))
+        return extra if fits and min(window.before) >= 0 else None
+
+    def argmax_pool(self, x: Tensor, window: Window) -> Tensor:
+        pool = {1: functional.max_pool1d, 2: functional.max_pool2d, 3: functional.max_pool3d}[len(window.kernel)]
+        spatial = tuple(x.shape[2:])
+        padded = functional.pad(
+            x,
+            [n for pair in zip(reversed(window.before), reversed(window.after)) for n in pair],
+            value=-math.inf,
+        )
+        _, winner = pool(padded, window.kernel, window.strides, 0, window.dilations, return_indices=True)
+        return self._unpadded(winner, tuple(padded.shape[2:]), spatial, window.before)
+
+    @staticmethod
+    def _unpadded(flat: Tensor, padded: Shape, spatial: Shape, before: Shape) -> Tensor:
+        """Turn flat positions in the padded axes into flat positions in the original ones."""
+        if padded == spatial:
+            return flat
+        result, stride = torch.zeros_like(flat), 1
+        for size, length, b in reversed(list(zip(padded, spatial, before))):
+            result += (flat % size - b) * stride
+            flat, stride = flat // size, stride * length
+        return result
+
+    def argmax(self, a: Tensor) -> Tensor:
+        return a.argmax(-1, keepdim=True)  # documented to give the first of several maxima
+
+    def gather(self, a: Tensor, indices: Tensor) -> Tensor:
+        return a.gather(-1, indices)
+
+    def scatter(self, a: Tensor, indices: Tensor, length: int) -> Tensor:
+        return a.new_zeros((*a.shape[:-1], length)).scatter_add_(-1, indices, a)

@@ -1,0 +1,82 @@
+"""What ``check`` reports: for every node its role and the rule it will get, or why the model is rejected."""
+
+from __future__ import annotations
+
+from dataclasses import asdict, dataclass
+from typing import Any
+
+from .composites import Composite
+from .errors import Problem, UnsupportedModelError
+from .graph import dims
+from .loading import Source
+from .planning import Step, make_plan
+from .preparation import prepare
+from .text import clean
+
+
+@dataclass(frozen=True)
+class Row:
+    """One node of the canonized model."""
+
+    node: str
+    op: str
+    shape: str
+    role: str
+    rule: str
+
+
+@dataclass(frozen=True)
+class Report:
+    """The verdict on a model: rows if it is supported, problems if not."""
+
+    source: str
+    output: str
+    rows: tuple[Row, ...] = ()
+    problems: tuple[Problem, ...] = ()
+    notes: tuple[str, ...] = ()
+
+    @property
+    def supported(self) -> bool:
+        """Whether the model can be explained."""
+        return not self.problems
+
+    def as_dict(self) -> dict[str, Any]:
+        """For JSON."""
+        return {**asdict(self), "supported": self.supported}
+
+    def __str__(self) -> str:
+        body = _table([tuple(asdict(row).values()) for row in self.rows], ("node", "op", "shape", "role", "rule"))
+        if self.problems:
+            body = _table([tuple(asdict(p).values()) for p in self.problems], ("node", "op", "reason", "remedy"))
+        verdict = f"supported, explains {self.output!r}" if self.supported else f"unsupported, {len(self.problems)} nodes"
+        return "\n".join([f"{self.source}: {verdict}", *(f"  note: {note}" for note in self.notes), body])
+
+
+def check(model: Source, composite: str | Composite = "epsilon_plus", output: str | None = None) -> Report:
+    """Say whether a model can be explained, node by node.
+
+    Raises:
+        LoadError, InvalidModelError: the file cannot be read or is malformed (an unsupported model is no error here).
+        TargetError: no such output.
+        CompositeError: no such composite.
+    """
+    try:
+        prepared = prepare(model, output)
+    except UnsupportedModelError as error:
+        return Report(str(error).partition(": unsupported")[0], clean(output or ""), problems=error.problems)
+    plan = make_plan(prepared.verdict, prepared.model, Composite.parse(composite))
+    rows = tuple(_row(step) for step in plan.steps)
+    return Report(prepared.source, clean(prepared.output), rows, notes=prepared.notes)
+
+
+def _row(step: Step) -> Row:
+    shape = dims(step.node.outputs[0]) if step.node is not None else None
+    shown = "?" if shape is None else "×".join("?" if d is None else clean(str(d)) for d in shape)
+    role = type(step.role).__name__
+    return Row(step.name, step.op, shown, role, str(step.rule or {"Pass": "unchanged", "Route": "moved"}.get(role, "")))
+
+
+def _table(rows: list[tuple[str, ...]], titles: tuple[str, ...]) -> str:
+    widths = [max(len(str(cell)) for cell in column) for column in zip(titles, *rows)]
+    lines = [titles, tuple("-" * w for w in widths), *rows]
+    return "\n".join("  ".join(f"{cell!s:{w}}" for cell, w in zip(line, widths)).rstrip() for line in lines)

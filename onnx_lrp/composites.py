@@ -1,0 +1,258 @@
+"""Which rule goes where: a composite is an ordered list of (selector → rule); the first selector that matches wins.
+
+A composite is data: it prints as a table, and entries in front override it::
+
+    Composite.parse("epsilon_gamma_box:low=0,high=1").with_entries((Selector(name="*stem*"), Flat()))
+
+Presets carry the names that the field knows (Kohlbrenner et al. 2020, Montavon et al. 2019). Layers that no entry
+matches (average pooling, unmerged BatchNormalization, merges) get Epsilon.
+"""
+
+from __future__ import annotations
+
+import fnmatch
+import inspect
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass, replace
+
+import numpy as np
+
+from .errors import CompositeError
+from .rules import AlphaBeta, Bound, Epsilon, Flat, Gamma, Rule, WSquare, ZBox, Zero, ZPlus
+
+CONVOLUTION = ("Conv", "ConvTranspose")
+DENSE = ("Gemm", "MatMul")
+WEIGHTED = CONVOLUTION + DENSE
+DIAGONAL = ("BatchNormalization", "Mul", "Div")
+
+
+@dataclass(frozen=True)
+class Layer:
+    """What a selector sees of a node that takes a rule.
+
+    ``depth`` is 0 for the weighted layers next to the input, 1 for those next to the output, and in between by the
+    number of weighted layers before; ``order`` is the place in the order of execution.
+    """
+
+    name: str
+    op: str
+    depth: float
+    order: int
+
+
+@dataclass(frozen=True)
+class Selector:
+    """Matches layers by op type, name pattern (``*`` and ``?``), place, depth range, or a predicate; all must hold.
+
+    ``first`` and ``last`` mean the first or last executed one of those that the rest of the selector matches.
+    """
+
+    ops: tuple[str, ...] = ()
+    name: str = "*"
+    first: bool = False
+    last: bool = False
+    depth: tuple[float, float] = (0.0, 1.0)
+    where: Callable[[Layer], bool] | None = None
+
+    def select(self, layers: Iterable[Layer]) -> list[Layer]:
+        """The layers that match."""
+        found = [layer for layer in layers if self._matches(layer)]
+        if self.first or self.last:
+            ends = ([found[0]] if self.first else []) + ([found[-1]] if self.last else []) if found else []
+            return ends
+        return found
+
+    def _matches(self, layer: Layer) -> bool:
+        low, high = self.depth
+        return (
+            (not self.ops or layer.op in self.ops)
+            and fnmatch.fnmatchcase(layer.name, self.name)
+            and low <= layer.depth <= high
+            and (self.where is None or self.where(layer))
+        )
+
+    def __str__(self) -> str:
+        parts = ["|".join(self.ops)] if self.ops else []
+        parts += [f"name={self.name}"] if self.name != "*" else []
+        parts += [word for word, on in (("first", self.first), ("last", self.last)) if on]
+        parts += [f"depth={self.depth[0]:g}..{self.depth[1]:g}"] if self.depth != (0.0, 1.0) else []
+        parts += ["where"] if self.where else []
+        return " ".join(parts) or "any"
+
+
+Entry = tuple[Selector, Rule]
+
+
+@dataclass(frozen=True)
+class Composite:
+    """Ordered entries, and the rule for what none of them matches."""
+
+    name: str
+    entries: tuple[Entry, ...]
+    default: Rule = Epsilon()
+
+    def with_entries(self, *entries: Entry) -> Composite:
+        """The same composite with these entries in front."""
+        return replace(self, entries=(*entries, *self.entries))
+
+    def assign(self, layers: list[Layer]) -> dict[Layer, Rule]:
+        """The rule of each layer."""
+        rules: dict[Layer, Rule] = {}
+        for selector, rule in self.entries:
+            for layer in selector.select(layers):
+                rules.setdefault(layer, rule)
+        return {layer: rules.get(layer, self.default) for layer in layers}
+
+    def __str__(self) -> str:
+        width = max([len(str(s)) for s, _ in self.entries] + [len("otherwise")])
+        rows = [f"  {selector!s:{width}}  {rule}" for selector, rule in self.entries]
+        return "\n".join([self.name, *rows, f"  {'otherwise':{width}}  {self.default}"])
+
+    @staticmethod
+    def parse(text: str | Composite) -> Composite:
+        """A composite from ``NAME[:key=value,...]``, for example ``"epsilon_gamma_box:low=0,high=1,gamma=0.3"``.
+
+        A value may have one number per channel, separated by ``/``: ``low=-2.1/-2/-1.8``.
+
+        Raises:
+            CompositeError: unknown name or parameter, or a value that is no number.
+        """
+        if isinstance(text, Composite):
+            return text
+        if not isinstance(text, str):
+            raise CompositeError(f"a composite is a Composite or a string NAME[:key=value,...], not {type(text).__name__}")
+        name, _, settings = text.partition(":")
+        return preset(name.strip(), **dict(_setting(item, name) for item in settings.split(",") if item.strip()))
+
+
+def _setting(item: str, name: str) -> tuple[str, Bound]:
+    key, found, value = item.partition("=")
+    try:
+        numbers = tuple(float(v) for v in value.split("/"))
+    except ValueError:
+        found = ""
+    if not found:
+        raise CompositeError(f"composite {name}: {item.strip()!r} is not of the form key=number")
+    return key.strip(), numbers[0] if len(numbers) == 1 else numbers
+
+
+def preset(name: str, **parameters: Bound) -> Composite:
+    """A preset by name.
+
+    Raises:
+        CompositeError: unknown name or parameter.
+    """
+    if name not in PRESETS:
+        raise CompositeError(f"unknown composite {name!r}; choose one of {', '.join(PRESETS)}")
+    known = [p for p in inspect.signature(PRESETS[name]).parameters]
+    strange = sorted(set(parameters) - set(known))
+    if strange:
+        raise CompositeError(f"composite {name} has no parameter {', '.join(strange)}; it has {', '.join(known)}")
+    for key, value in parameters.items():
+        if key not in ("low", "high") and np.ndim(value):
+            raise CompositeError(f"composite {name}: {key} must be one number")
+    return replace(PRESETS[name](**parameters), name=name)
+
+
+def epsilon(epsilon: float = 1e-6, stabilizer: float = 1e-6) -> Composite:
+    """Epsilon on every layer (Bach et al. 2015)."""
+    return _everywhere(Epsilon(epsilon), stabilizer)
+
+
+def gamma(gamma: float = 0.25, stabilizer: float = 1e-6) -> Composite:
+    """Gamma on every layer, but for averages and merges."""
+    return _everywhere(Gamma(gamma, epsilon=stabilizer), stabilizer)
+
+
+def zplus(stabilizer: float = 1e-6) -> Composite:
+    """z⁺ on every layer, but for averages and merges (Montavon et al. 2017)."""
+    return _everywhere(ZPlus(epsilon=stabilizer), stabilizer)
+
+
+def alpha_beta(alpha: float = 2.0, beta: float = 1.0, stabilizer: float = 1e-6) -> Composite:
+    """αβ on every layer, but for averages and merges (Bach et al. 2015)."""
+    return _everywhere(AlphaBeta(alpha, beta, epsilon=stabilizer), stabilizer)
+
+
+def epsilon_plus(epsilon: float = 1e-6, stabilizer: float = 1e-6) -> Composite:
+    """z⁺ on convolutions, Epsilon on dense layers (Kohlbrenner et al. 2020)."""
+    return _two(ZPlus(epsilon=stabilizer), epsilon, stabilizer)
+
+
+def epsilon_plus_flat(epsilon: float = 1e-6, stabilizer: float = 1e-6) -> Composite:
+    """``epsilon_plus`` with Flat on the first weighted layer."""
+    return epsilon_plus(epsilon, stabilizer).with_entries((FIRST, Flat(epsilon=stabilizer)))
+
+
+def epsilon_alpha2_beta1(epsilon: float = 1e-6, stabilizer: float = 1e-6) -> Composite:
+    """α=2, β=1 on convolutions, Epsilon on dense layers (Kohlbrenner et al. 2020)."""
+    return _two(AlphaBeta(2.0, 1.0, epsilon=stabilizer), epsilon, stabilizer)
+
+
+def epsilon_alpha2_beta1_flat(epsilon: float = 1e-6, stabilizer: float = 1e-6) -> Composite:
+    """``epsilon_alpha2_beta1`` with Flat on the first weighted layer."""
+    return epsilon_alpha2_beta1(epsilon, stabilizer).with_entries((FIRST, Flat(epsilon=stabilizer)))
+
+
+def epsilon_gamma_box(
+    low: Bound | None = None,
+    high: Bound | None = None,
+    gamma: float = 0.25,
+    epsilon: float = 1e-6,
+    stabilizer: float = 1e-6,
+) -> Composite:
+    """z^B on the first convolution, γ on the others, Epsilon on dense layers (Montavon et al. 2019)."""
+    if low is None or high is None:
+        raise CompositeError(
+            "epsilon_gamma_box needs the bounds of the input: epsilon_gamma_box:low=NUMBER,high=NUMBER "
+            "(one per channel as 1/2/3), or on the command line --preprocess"
+        )
+    box = (Selector(CONVOLUTION, first=True), ZBox(low, high, epsilon=stabilizer))
+    return _two(Gamma(gamma, epsilon=stabilizer), epsilon, stabilizer).with_entries(box)
+
+
+def layered(
+    low: Bound | None = None,
+    high: Bound | None = None,
+    gamma: float = 0.25,
+    epsilon: float = 1e-6,
+    boundary: float = 0.5,
+    stabilizer: float = 1e-6,
+) -> Composite:
+    """Four zones by depth (Montavon et al. 2019): z^B (w² without bounds), then γ, above ``boundary`` ε, LRP-0 on top."""
+    if not 0 <= boundary <= 1:
+        raise CompositeError(f"layered: boundary must be between 0 and 1, not {boundary}")
+    bounded = low is not None and high is not None
+    bottom: Rule = ZBox(low, high, epsilon=stabilizer) if bounded else WSquare(epsilon=stabilizer)  # type: ignore[arg-type]
+    return Composite(
+        "layered",
+        (
+            (Selector(WEIGHTED, depth=(1.0, 1.0)), Zero()),
+            (Selector(WEIGHTED, depth=(0.0, 0.0)), bottom),
+            (Selector(WEIGHTED, depth=(0.0, boundary)), Gamma(gamma, epsilon=stabilizer)),
+            (Selector(WEIGHTED), Epsilon(epsilon)),
+        ),
+        Epsilon(stabilizer),
+    )
+
+
+FIRST = Selector(WEIGHTED, first=True)
+
+
+def _everywhere(rule: Rule, stabilizer: float) -> Composite:
+    return Composite("", ((Selector(WEIGHTED + DIAGONAL), rule),), Epsilon(stabilizer))
+
+
+def _two(convolution: Rule, epsilon: float, stabilizer: float) -> Composite:
+    return Composite(
+        "", ((Selector(CONVOLUTION), convolution), (Selector(DENSE), Epsilon(epsilon))), Epsilon(stabilizer)
+    )
+
+
+PRESETS: dict[str, Callable[..., Composite]] = {
+    f.__name__: f
+    for f in (
+        epsilon, epsilon_plus, epsilon_plus_flat, epsilon_alpha2_beta1, epsilon_alpha2_beta1_flat, epsilon_gamma_box,
+        layered, gamma, zplus, alpha_beta,
+    )
+}  # fmt: skip

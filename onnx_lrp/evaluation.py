@@ -1,0 +1,98 @@
+"""Values that do not depend on the data: one node at a time through onnx's reference implementation, size-guarded."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+
+import numpy as np
+import onnx
+import onnx_ir as ir
+
+from .errors import InvalidModelError
+from .graph import label
+
+LIMIT = 2**27  # elements; far above any weight or shape, far below what would exhaust memory
+
+# Deterministic ops whose output is no larger than their broadcast inputs, or whose size `_size` knows
+ELEMENTWISE = {
+    "Abs", "Add", "And", "Cast", "CastLike", "Ceil", "Clip", "Div", "Equal", "Exp", "Floor", "Greater",
+    "GreaterOrEqual", "Identity", "Less", "LessOrEqual", "Log", "Max", "Min", "Mod", "Mul", "Neg", "Not", "Or", "Pow",
+    "Reciprocal", "Relu", "Round", "Sign", "Sqrt", "Sub", "Sum", "Where",
+}  # fmt: skip
+SHRINKING = {
+    "Concat", "Constant", "Flatten", "Gather", "GatherElements", "GatherND", "NonZero", "ReduceMax", "ReduceMean",
+    "ReduceMin", "ReduceProd", "ReduceSum", "Reshape", "ScatterElements", "ScatterND", "Shape", "Size", "Slice",
+    "Split", "Squeeze", "Transpose", "Unsqueeze",
+}  # fmt: skip
+GROWING = {"ConstantOfShape", "Expand", "MatMul", "Pad", "Range", "Tile"}
+EVALUABLE = ELEMENTWISE | SHRINKING | GROWING
+
+Inputs = Sequence[np.ndarray | None]
+
+
+def evaluable(node: ir.Node) -> bool:
+    """Whether :func:`evaluate` can compute this node."""
+    return node.domain in ("", "ai.onnx") and node.op_type in EVALUABLE
+
+
+def evaluate(node: ir.Node, inputs: Inputs, opset: int) -> list[np.ndarray]:
+    """The node's outputs for these inputs (None: left out).
+
+    Raises:
+        InvalidModelError: the inputs do not fit the op, or the result would be huge.
+    """
+    from onnx.reference import ReferenceEvaluator
+
+    size = _size(node.op_type, inputs)
+    if size > LIMIT:
+        raise InvalidModelError(f"node {label(node)} ({node.op_type}) would make a constant of {size} elements; refused")
+    proto = ir.to_proto(node)
+    proto.domain = ""
+    feeds = {name: value for name, value in zip(proto.input, inputs) if value is not None}
+    # as a model, because the evaluator of a lone node takes the newest version of the op
+    typeless = [[onnx.ValueInfoProto(name=name) for name in names if name] for names in (feeds, proto.output)]
+    graph = onnx.helper.make_graph([proto], "node", *typeless)
+    model = onnx.helper.make_model(graph, opset_imports=[onnx.helper.make_opsetid("", opset)])
+    try:
+        results = ReferenceEvaluator(model).run(None, feeds)
+    except Exception as error:  # the reference implementation raises whatever NumPy raises
+        reason = str(error).splitlines()[0] if str(error) else type(error).__name__
+        raise InvalidModelError(f"node {label(node)} ({node.op_type}) cannot be evaluated: {reason}") from None
+    return [np.asarray(r) for r in results]
+
+
+def _size(op: str, inputs: Inputs) -> int:
+    """An upper bound of the output's elements."""
+    shapes = [a.shape for a in inputs if a is not None]
+    if op == "Range":
+        start, limit, delta = (float(np.asarray(a).reshape(-1)[0]) for a in inputs if a is not None)
+        return int(max((limit - start) / delta, 0)) if delta else LIMIT + 1
+    if op == "ConstantOfShape":
+        return _product(inputs[0])
+    if op == "Expand":
+        return max(math.prod(shapes[0]), 1) * max(_product(inputs[1]), 1)
+    if op == "Tile":
+        return math.prod(shapes[0]) * _product(inputs[1])
+    if op == "Pad":
+        widths = int(np.abs(np.asarray(inputs[1], np.int64)).max(initial=0)) if len(inputs) > 1 else 0
+        return math.prod(n + 2 * widths for n in shapes[0])
+    if op in ELEMENTWISE or op == "MatMul":
+        return math.prod(max(axis) for axis in _aligned(shapes)) if op != "MatMul" else math.prod(map(math.prod, shapes))
+    return sum(map(math.prod, shapes))
+
+
+def _product(a: np.ndarray | None) -> int:
+    return math.prod(max(int(n), 0) for n in np.asarray(a).reshape(-1)[:64])
+
+
+def _aligned(shapes: Sequence[tuple[int, ...]]) -> list[tuple[int, ...]]:
+    rank = max(map(len, shapes), default=0)
+    return list(zip(*((1,) * (rank - len(s)) + s for s in shapes)))
+
+
+def opset_of(model: ir.Model | onnx.ModelProto) -> int:
+    """Version of the standard operator set that a model imports."""
+    if isinstance(model, onnx.ModelProto):
+        return max(o.version for o in model.opset_import if o.domain in ("", "ai.onnx"))
+    return model.opset_imports.get("", model.opset_imports.get("ai.onnx", 0))

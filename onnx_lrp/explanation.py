@@ -1,0 +1,83 @@
+"""What an explanation holds, and how it is kept."""
+
+from __future__ import annotations
+
+import os
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from .errors import OutputError
+from .ledger import Conservation, Entry
+
+if TYPE_CHECKING:
+    from PIL.Image import Image
+
+
+@dataclass(frozen=True)
+class Explanation:
+    """Relevance of a batch.
+
+    Attributes:
+        inputs: relevance by input name, each of its input's shape.
+        output: the explained tensor (logits), shape (samples, ...).
+        target: flat index of the explained element per sample, int64 of shape (samples,).
+        layers: relevance by tensor name, for the layers that were asked for.
+        conservation: sums at the target and at the inputs, per sample.
+        ledger: the account of every node, from the output down, if it was asked for.
+    """
+
+    inputs: dict[str, np.ndarray]
+    output: np.ndarray
+    target: np.ndarray
+    layers: dict[str, np.ndarray]
+    conservation: Conservation
+    ledger: tuple[Entry, ...] = ()
+
+    @property
+    def relevance(self) -> np.ndarray | dict[str, np.ndarray]:
+        """Relevance of the input; a dict by name if there are several."""
+        return next(iter(self.inputs.values())) if len(self.inputs) == 1 else self.inputs
+
+    def heatmap(self, sample: int = 0, input: str | None = None) -> Image:  # noqa: A002
+        """A picture of one sample's relevance, channels summed: red for, blue against, white neutral.
+
+        Raises:
+            InputError: the input has no spatial shape.
+        """
+        from .heatmap import heatmap
+        from .preprocessing import spatial
+
+        name = input if input is not None else next(iter(self.inputs))
+        return heatmap(spatial(self.inputs[name][sample]))
+
+    def save(self, path: str | os.PathLike[str], force: bool = False) -> None:
+        """Write everything as a compressed .npz, at once or not at all.
+
+        Keys are ``relevance::INPUT``, ``layer::TENSOR``, ``output``, ``target``, ``sum::target`` and ``sum::inputs``.
+
+        Raises:
+            OutputError: the file exists and ``force`` is not set, or it cannot be written.
+        """
+        path = Path(path)
+        if path.exists() and not force:
+            raise OutputError(f"{path}: exists already; choose another name or force it")
+        arrays = {f"relevance::{_key(n)}": r for n, r in self.inputs.items()}
+        arrays |= {f"layer::{_key(n)}": r for n, r in self.layers.items()}
+        arrays |= {"output": self.output, "target": self.target}
+        arrays |= {"sum::target": self.conservation.target, "sum::inputs": self.conservation.inputs}
+        partial = path.with_name(f".{path.name}.partial")
+        try:
+            with partial.open("wb") as file:
+                np.savez_compressed(file, **arrays)  # type: ignore[arg-type]
+            partial.replace(path)
+        except OSError as error:
+            partial.unlink(missing_ok=True)
+            raise OutputError(f"{path}: cannot be written: {error.strerror}") from None
+
+
+def _key(name: str) -> str:
+    """A tensor name as a member name of a zip file."""
+    return name.replace("/", "|").replace("\\", "|")

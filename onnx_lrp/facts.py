@@ -1,0 +1,89 @@
+"""Static facts about tensors: what the interpreter may skip because it is provably zero. An optimisation, no more.
+
+* *nonnegative*: ReLU outputs, and whatever is pooled, routed or summed from them. Every term of x⁻ vanishes.
+* *masked*: a tensor that feeds only ReLUs, where relevance arrives in proportion to the activation. So relevance is 0
+  wherever z ≤ 0, and the ReLU's output can stand in for z in every denominator.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+import onnx_ir as ir
+
+from .graph import array
+from .ops import Linear, Merge, Pass, Role
+from .rules import Rule
+
+
+@dataclass(frozen=True)
+class Facts:
+    """``masked`` maps a pre-activation to the ReLU output that stands in for it."""
+
+    nonnegative: frozenset[ir.Value] = frozenset()
+    masked: dict[ir.Value, ir.Value] = field(default_factory=dict)
+
+
+def derive(roles: dict[ir.Node, Role], rules: dict[ir.Node, Rule], target: ir.Value) -> Facts:
+    """Facts for a graph whose nodes are in the order of execution."""
+    return Facts(_nonnegative(roles), _masked(roles, rules, target))
+
+
+def _nonnegative(roles: dict[ir.Node, Role]) -> frozenset[ir.Value]:
+    found: set[ir.Value] = set()
+    for node, role in roles.items():
+        if _output_nonnegative(node, role, found):
+            found.update(node.outputs)
+    return frozenset(found)
+
+
+def _output_nonnegative(node: ir.Node, role: Role, found: set[ir.Value]) -> bool:
+    def inputs(positions: tuple[int, ...]) -> bool:
+        return all(_is_nonnegative(node.inputs[i], found) for i in positions)
+
+    if isinstance(role, Pass):
+        return role.nonnegative or inputs((0,))
+    if isinstance(role, Linear):  # averages; anything with a bias or signed weights is not looked into
+        return role.nonnegative and inputs((role.data,))
+    if isinstance(role, Merge):
+        return min(role.signs) > 0 and inputs((*role.data, *role.bias))
+    return inputs(role.data) and (node.op_type != "Concat" or inputs(tuple(range(len(node.inputs)))))
+
+
+def _is_nonnegative(value: ir.Value | None, found: set[ir.Value]) -> bool:
+    if value in found:
+        return True
+    data = array(value)
+    return data is not None and bool((data >= 0).all())
+
+
+def _masked(roles: dict[ir.Node, Role], rules: dict[ir.Node, Rule], target: ir.Value) -> dict[ir.Value, ir.Value]:
+    proportional: dict[ir.Value, bool] = {target: False}  # a seed may be any array
+    masked: dict[ir.Value, ir.Value] = {}
+    for node, role in reversed(roles.items()):
+        arriving = all(proportional.get(output, True) for output in node.outputs)
+        for position in role.data if isinstance(role.data, tuple) else (role.data,):
+            value = node.inputs[position]
+            assert value is not None
+            proportional[value] = proportional.get(value, True) and _hands_on(role, rules.get(node), arriving)
+        output = node.outputs[0]
+        stand_in = _rectifier(output)
+        if stand_in is not None and output is not target and proportional.get(stand_in, False):
+            masked[output] = stand_in
+    return masked
+
+
+def _hands_on(role: Role, rule: Rule | None, arriving: bool) -> bool:
+    """Whether a node's input of 0 receives no relevance, given that its output of 0 does not."""
+    if isinstance(role, Linear):
+        return rule is not None and rule.proportional
+    return True if isinstance(role, Merge) else arriving
+
+
+def _rectifier(value: ir.Value) -> ir.Value | None:
+    """The ReLU output that is all that is made of this tensor."""
+    users = [use.node for use in value.uses()]
+    if not users or any(user.op_type != "Relu" for user in users) or value.is_graph_output():
+        return None
+    return users[0].outputs[0]
+

@@ -1,0 +1,142 @@
+"""The model as a graph: :mod:`onnx_ir` underneath, plus what LRP asks of a node.
+
+A tensor is *constant* (known from the file), *derived* (depends on shapes only, so known during a run) or *variable*
+(depends on the data): only variables receive relevance.
+"""
+
+from __future__ import annotations
+
+import enum
+from collections.abc import Iterable
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import onnx_ir as ir
+
+from .errors import InvalidModelError
+from .text import clean
+
+# Their output depends on a shape or a type, never on the data of these inputs
+SHAPE_READERS = {"Shape": (0,), "Size": (0,), "CastLike": (1,)}
+
+
+FLOATS = (ir.DataType.FLOAT, ir.DataType.DOUBLE, ir.DataType.FLOAT16, ir.DataType.BFLOAT16)
+
+
+class Kind(enum.IntEnum):
+    """What a tensor depends on; the larger one wins."""
+
+    CONSTANT = 0
+    DERIVED = 1
+    VARIABLE = 2
+
+
+def label(node: ir.Node) -> str:
+    """What to call a node: its name, or else what it makes."""
+    return clean(node.name or f"{node.op_type}→{node.outputs[0].name}")
+
+
+def array(value: ir.Value | None) -> np.ndarray | None:
+    """A constant's value, None if it is not known; 16-bit floats become float32."""
+    if value is None or value.const_value is None:
+        return None
+    data = value.const_value.numpy()
+    return data.astype(np.float32) if data.dtype.itemsize <= 2 and value.const_value.dtype.is_floating_point() else data
+
+
+def attributes(node: ir.Node) -> dict[str, Any]:
+    """Attributes as Python values (tensors and graphs stay what they are)."""
+    return {name: attr.value for name, attr in node.attributes.items() if not attr.is_ref()}
+
+
+def kinds(graph: ir.Graph) -> dict[ir.Value, Kind]:
+    """What each tensor of a sorted graph depends on."""
+    result: dict[ir.Value, Kind] = {value: Kind.CONSTANT for value in graph.initializers.values()}
+    result.update({value: Kind.VARIABLE for value in graph.inputs if value.const_value is None})
+    for node in graph:
+        blind = SHAPE_READERS.get(node.op_type, ())
+        found = [
+            min(result[value], Kind.DERIVED) if i in blind else result[value]
+            for i, value in enumerate(node.inputs)
+            if value is not None
+        ]
+        result.update(dict.fromkeys(node.outputs, max(found, default=Kind.CONSTANT)))
+    return result
+
+
+def ancestors(values: Iterable[ir.Value]) -> set[ir.Node]:
+    """Every node that these tensors depend on."""
+    found: set[ir.Node] = set()
+    stack = [value.producer() for value in values]
+    while stack:
+        node = stack.pop()
+        if node is not None and node not in found:
+            found.add(node)
+            stack.extend(value.producer() for value in node.inputs if value is not None)
+    return found
+
+
+def sort(graph: ir.Graph, source: str) -> None:
+    """Bring the nodes into topological order.
+
+    Raises:
+        InvalidModelError: there is a cycle.
+    """
+    try:
+        graph.sort()
+    except ValueError:
+        raise InvalidModelError(f"{source}: the graph has a cycle; LRP needs a feed-forward model") from None
+
+
+def dims(value: ir.Value) -> list[int | str | None] | None:
+    """Static shape: ints, names of symbolic axes, None for unknown ones; None as a whole if the rank is unknown."""
+    if value.shape is None:
+        return None
+    return [d if isinstance(d, int) else d.value for d in value.shape]
+
+
+@dataclass(frozen=True)
+class NodeSite:
+    """An :class:`onnx_ir.Node` as the ops' registry sees it."""
+
+    node: ir.Node
+    kinds: dict[ir.Value, Kind]
+    opset: int
+
+    @property
+    def op_type(self) -> str:
+        """The op."""
+        return self.node.op_type
+
+    @property
+    def arity(self) -> int:
+        """Number of inputs."""
+        return len(self.node.inputs)
+
+    @property
+    def outputs(self) -> int:
+        """Number of outputs."""
+        return len(self.node.outputs)
+
+    @property
+    def variable(self) -> tuple[int, ...]:
+        """Positions of the inputs that depend on the data."""
+        blind = SHAPE_READERS.get(self.op_type, ())
+        found = enumerate(self.node.inputs)
+        return tuple(
+            i for i, value in found if value is not None and i not in blind and self.kinds[value] is Kind.VARIABLE
+        )
+
+    def has(self, position: int) -> bool:
+        """Whether this input is given."""
+        return position < len(self.node.inputs) and self.node.inputs[position] is not None
+
+    def constant(self, position: int) -> np.ndarray | None:
+        """An input's value if it is known already."""
+        return array(self.node.inputs[position]) if self.has(position) else None
+
+    def rank(self, position: int) -> int | None:
+        """An input's rank if it is known already."""
+        value = self.node.inputs[position] if self.has(position) else None
+        return None if value is None or value.shape is None else len(value.shape)

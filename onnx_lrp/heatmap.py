@@ -1,0 +1,146 @@
+"""Relevance as a picture: red speaks for the explained output, blue against it, white is no relevance at all."""
+
+from __future__ import annotations
+
+import io
+import math
+import os
+import secrets
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from .errors import InputError, OutputError
+from .preprocessing import LUMINANCE
+
+if TYPE_CHECKING:
+    from PIL.Image import Image
+
+# Equal steps of lightness in OKLab from white outwards, and the same steps on both sides, so that equal amounts of
+# relevance look equally strong whatever their sign.
+RED = ((255, 255, 255), (254, 201, 195), (253, 141, 123), (237, 77, 54), (194, 26, 19), (137, 7, 14))
+BLUE = ((255, 255, 255), (184, 220, 254), (117, 181, 252), (52, 137, 251), (25, 95, 217), (9, 53, 177))
+STOPS = np.array((*BLUE[:0:-1], *RED), np.float64)
+MIN_SIZE = 448
+
+
+def heatmap(relevance: NDArray[Any], *, percentile: float = 100.0, size: int = MIN_SIZE) -> Image:
+    """Draw relevance (H, W) as an RGB picture with colours symmetric around zero.
+
+    The strongest colours stand for the ``percentile`` of |R|: below 100, that many are clipped and the faint ones
+    become visible. A picture smaller than ``size`` is enlarged by a whole factor, every value a square of one colour;
+    thin strips such as (1, N) are thickened.
+
+    Raises:
+        InputError: not (H, W), empty, not finite, or a percentile outside of 0 to 100.
+
+    """
+    return _image(_colours(_normalised(relevance, percentile)), size)
+
+
+def overlay(
+    relevance: NDArray[Any],
+    picture: NDArray[np.uint8],
+    *,
+    alpha: float = 1.0,
+    percentile: float = 100.0,
+    size: int = MIN_SIZE,
+) -> Image:
+    """Draw relevance (H, W) over a paled grey version of the picture, uint8 (H, W, 3).
+
+    The heat's opacity grows with |R| from 0 to ``alpha``, so the picture stays visible where nothing is relevant.
+
+    Raises:
+        InputError: as for `heatmap`, a picture of another size, or an alpha outside of 0 to 1.
+
+    """
+    share = _normalised(relevance, percentile)
+    if picture.shape != (*share.shape, 3) or picture.dtype != np.uint8:
+        expected = (*share.shape, 3)
+        raise InputError(f"the picture below must be uint8 {expected}, not {picture.dtype} {picture.shape}; resize it")
+    if not 0 <= alpha <= 1:
+        raise InputError(f"alpha is {alpha}; give a number from 0 to 1")
+    grey = picture @ np.array(LUMINANCE)
+    below = (255 - 0.45 * (255 - grey))[..., None]
+    # The power makes weak relevance visible; colours start half-way, since a transparent white would only blur.
+    opacity = alpha * np.abs(share)[..., None] ** 0.6
+    heat = _colours((np.sign(share) + share) / 2)
+    return _image(opacity * heat + (1 - opacity) * below, size)
+
+
+def save_png(image: Image, path: str | os.PathLike[str], force: bool = False) -> None:
+    """Write a picture to a .png file, whole or not at all; replace an existing file only with ``force``.
+
+    Raises:
+        OutputError: another ending than .png, no such folder, the file exists already, or it cannot be written.
+
+    """
+    path = Path(path)
+    name = repr(str(path))
+    if path.suffix.lower() != ".png":
+        raise OutputError(f"{name}: pictures are written as PNG; give a name that ends in .png")
+    try:
+        _check_free(path, name, force)
+        data = io.BytesIO()
+        image.save(data, "PNG")
+        _write(path, data.getvalue())
+    except OutputError:
+        raise
+    except (OSError, ValueError) as error:
+        reason = (error.strerror if isinstance(error, OSError) else None) or error
+        raise OutputError(f"{name}: cannot be written ({reason}); choose another place") from error
+
+
+def _check_free(path: Path, name: str, force: bool) -> None:
+    if not path.parent.is_dir():
+        raise OutputError(f"{name}: the folder {str(path.parent)!r} does not exist; create it first")
+    if path.is_dir():
+        raise OutputError(f"{name}: is a folder; give the name of a file")
+    if os.path.lexists(path) and not force:
+        raise OutputError(f"{name}: exists already; choose another name or force its replacement")
+
+
+def _write(path: Path, data: bytes) -> None:
+    temporary = path.with_name(f".{secrets.token_hex(8)}.tmp")  # same folder: a rename across disks is not atomic
+    try:
+        with temporary.open("xb") as file:
+            file.write(data)
+        os.replace(temporary, path)
+    finally:
+        temporary.unlink(missing_ok=True)
+
+
+def _normalised(relevance: NDArray[Any], percentile: float) -> NDArray[np.float64]:
+    """Return relevance / its largest magnitude, within -1 and 1."""
+    values = np.asarray(relevance)
+    if values.ndim != 2 or not values.size or values.dtype.kind not in "biuf":
+        raise InputError(
+            f"a heatmap needs numbers of shape (H, W), not {values.dtype} {values.shape}; sum over the rest"
+        )
+    if not np.isfinite(values).all():
+        raise InputError("relevance holds NaN or infinite values; explain again in float64 or with a larger epsilon")
+    if not 0 < percentile <= 100:
+        raise InputError(f"percentile is {percentile}; give a number above 0, up to 100")
+    values = values.astype(np.float64)
+    magnitude = np.abs(values)
+    # Where most values are zero so may be the percentile; then the largest one is all there is to go by.
+    limit = np.percentile(magnitude, percentile, method="lower") or magnitude.max()
+    share: NDArray[np.float64] = np.clip(values, -limit, limit) / (limit or 1.0)
+    return share
+
+
+def _colours(share: NDArray[np.float64]) -> NDArray[np.float64]:
+    positions = np.linspace(-1, 1, len(STOPS))
+    return np.stack([np.interp(share, positions, STOPS[:, band]) for band in range(3)], axis=2)
+
+
+def _image(colours: NDArray[np.float64], size: int) -> Image:
+    from PIL import Image
+
+    height, width = colours.shape[:2]
+    factor = max(1, math.ceil(size / max(height, width)))
+    rows, columns = (max(factor, math.ceil(size / 8 / length)) for length in (height, width))
+    image = Image.fromarray(colours.round().astype(np.uint8))
+    return image.resize((width * columns, height * rows), Image.Resampling.NEAREST)

@@ -1,0 +1,105 @@
+"""Check what a user feeds against what the model declares."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+import onnx_ir as ir
+
+from .errors import InputError
+from .graph import dims
+from .text import clean
+
+INTEGERS = ("INT8", "INT16", "INT32", "INT64", "UINT8", "UINT16", "UINT32", "UINT64", "BOOL")
+
+
+def check_inputs(x: Any, declared: Sequence[ir.Value], source: str) -> dict[str, np.ndarray]:
+    """The user's data by input name.
+
+    Args:
+        x: an array for a model with one input, a list in the model's order, or a dict by input name.
+        declared: the model's inputs.
+        source: what to call the model in messages.
+
+    Raises:
+        InputError: missing or extra input, wrong name, rank, shape or dtype, an empty batch, NaN or Inf.
+    """
+    given = _by_name(x, [value.name or "" for value in declared], source)
+    feeds = {v.name or "": _checked(given[v.name or ""], v, source) for v in declared}
+    if len({len(a) for a in feeds.values() if a.ndim}) > 1 and all(_batched(v) for v in declared):
+        sizes = ", ".join(f"{clean(n)}: {len(a)}" for n, a in feeds.items() if a.ndim)
+        raise InputError(f"{source}: inputs have different batch sizes ({sizes}); they must agree")
+    return feeds
+
+
+def _batched(value: ir.Value) -> bool:
+    shape = dims(value)
+    return bool(shape) and not isinstance(shape[0], int)  # type: ignore[index]
+
+
+def _by_name(x: Any, names: list[str], source: str) -> dict[str, Any]:
+    if isinstance(x, Mapping):
+        given = {str(k): v for k, v in x.items()}
+    elif isinstance(x, list | tuple) and (len(names) > 1 or (len(x) == 1 and np.ndim(x[0]) > 0)):
+        if len(x) != len(names):
+            raise InputError(f"{source}: {len(x)} inputs given, the model has {len(names)}: {_list(names)}")
+        given = dict(zip(names, x))
+    elif len(names) == 1:
+        given = {names[0]: x}
+    else:
+        raise InputError(f"{source}: the model has {len(names)} inputs; give a dict with {_list(names)}")
+    missing, extra = [n for n in names if n not in given], [n for n in given if n not in names]
+    if missing or extra:
+        what = [f"missing input {_list(missing)}"] * bool(missing) + [f"unknown input {_list(extra)}"] * bool(extra)
+        raise InputError(f"{source}: {' and '.join(what)}; the model's inputs are {_list(names)}")
+    return given
+
+
+def _list(names: Sequence[str]) -> str:
+    return ", ".join(repr(clean(n)) for n in names)
+
+
+def _checked(data: Any, value: ir.Value, source: str) -> np.ndarray:
+    where = f"{source}: input {clean(value.name or '')!r}"
+    array = _array(data, where)
+    _check_dtype(array, value, where)
+    _check_shape(array, value, where)
+    if array.dtype.kind == "f" and not np.isfinite(array).all():
+        raise InputError(f"{where} holds NaN or Inf values; LRP needs finite numbers")
+    return array
+
+
+def _array(data: Any, where: str) -> np.ndarray:
+    if hasattr(data, "detach"):  # a torch tensor
+        data = data.detach().cpu().numpy()
+    try:
+        array = np.asarray(data)
+    except ValueError:
+        raise InputError(f"{where} is ragged; give an array") from None
+    if array.dtype.kind not in "fiub":
+        raise InputError(f"{where} has dtype {array.dtype}; give numbers, for example float32")
+    return array if array.dtype.isnative else array.astype(array.dtype.newbyteorder("="))
+
+
+def _check_dtype(array: np.ndarray, value: ir.Value, where: str) -> None:
+    wanted = value.dtype.name if value.dtype is not None else "FLOAT"
+    if wanted == "STRING" or wanted.startswith("COMPLEX"):
+        raise InputError(f"{where} is declared as {wanted.lower()} (a string or complex tensor): it cannot carry relevance")
+    if (array.dtype.kind == "f") == (wanted in INTEGERS):
+        remedy = "astype(np.int64)" if wanted in INTEGERS else "astype(np.float32), scaled as the model expects"
+        raise InputError(f"{where} has dtype {array.dtype}, the model declares {wanted.lower()}; use .{remedy}")
+
+
+def _check_shape(array: np.ndarray, value: ir.Value, where: str) -> None:
+    shape = dims(value)
+    if 0 in array.shape:
+        raise InputError(f"{where} is empty, its shape is {array.shape}; give at least one sample")
+    if shape is None:
+        return
+    shown = "(" + ", ".join(clean(str(d)) if d is not None else "?" for d in shape) + ")"
+    if array.ndim != len(shape):
+        raise InputError(f"{where} has rank {array.ndim}, shape {array.shape}; the model declares the shape {shown}")
+    if any(isinstance(d, int) and d != n for d, n in zip(shape, array.shape)):
+        raise InputError(f"{where} has shape {array.shape}; the model declares the shape {shown}")

@@ -1,0 +1,186 @@
+"""From a path, bytes or ModelProto to a checked ModelProto: nothing of the model runs here."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import onnx
+from google.protobuf.message import DecodeError
+
+from .errors import InvalidModelError, LoadError
+from .external import attach, nbytes
+from .text import clean
+
+Source = str | os.PathLike[str] | bytes | onnx.ModelProto
+
+OLDEST_OPSET = 7
+MAX_SIZE = 2**31
+
+# What people hand over by mistake, by its first bytes
+FOREIGN = (
+    (b"version https://git-lfs", "a Git LFS pointer, not the model itself", "fetch it with: git lfs pull"),
+    (b"PK\x03\x04", "a zip archive, such as a PyTorch checkpoint", "export it with torch.onnx.export"),
+    (b"\x80\x02", "a Python pickle", "export the model to ONNX"),
+    (b"\x80\x03", "a Python pickle", "export the model to ONNX"),
+    (b"\x80\x04", "a Python pickle", "export the model to ONNX"),
+    (b"\x80\x05", "a Python pickle", "export the model to ONNX"),
+    (b"\x89HDF", "an HDF5 file, such as a Keras model", "export it with tf2onnx or keras' model.export"),
+    (b"\x1f\x8b", "a gzip archive", "unpack it first"),
+    (b"<", "a web page or XML", "download the file itself"),
+    (b"{", "JSON text", "export the model to ONNX"),
+)
+
+
+@dataclass(frozen=True)
+class Loaded:
+    """A model whose weights are all inside the message, and what to call it in messages."""
+
+    proto: onnx.ModelProto
+    source: str
+
+
+def load(source: Source) -> Loaded:
+    """Read and check a model.
+
+    Args:
+        source: a path, the file's bytes, or a ``ModelProto`` (which is copied, never changed).
+
+    Raises:
+        LoadError: not readable as ONNX, or external data that is missing or outside the model's folder.
+        InvalidModelError: ONNX, but malformed.
+    """
+    proto, name, folder = _read(source)
+    if not proto.graph.node and not proto.graph.output:
+        raise LoadError(f"{name}: not an ONNX model: it has no graph; export it again")
+    _check_opset(proto, name)
+    attach(tensors(proto), folder, name)
+    for tensor in tensors(proto):
+        _check_size(tensor, name)
+    _check_structure(proto, name)
+    _check_schema(proto, name)
+    return Loaded(proto, name)
+
+
+def _read(source: Source) -> tuple[onnx.ModelProto, str, Path | None]:
+    if isinstance(source, onnx.ModelProto):
+        proto = onnx.ModelProto()
+        proto.CopyFrom(source)
+        return proto, "<ModelProto>", None
+    if isinstance(source, bytes):
+        return _parse(source, "<bytes>"), "<bytes>", None
+    path = Path(source)
+    name = clean(str(path))
+    return _parse(_file(path, name), name), name, path.parent
+
+
+def _file(path: Path, name: str) -> bytes:
+    if not path.exists():
+        raise LoadError(f"{name}: no such file")
+    if not path.is_file():
+        raise LoadError(f"{name}: is not a file; give the path of an .onnx file")
+    if path.stat().st_size > MAX_SIZE:
+        raise LoadError(f"{name}: larger than 2 GiB; store the weights as external data")
+    try:
+        return path.read_bytes()
+    except OSError as error:
+        raise LoadError(f"{name}: cannot be read: {error.strerror}") from None
+
+
+def _parse(data: bytes, name: str) -> onnx.ModelProto:
+    if not data:
+        raise LoadError(f"{name}: the file is empty; export or fetch it again")
+    for magic, what, remedy in FOREIGN:
+        if data.startswith(magic):
+            raise LoadError(f"{name}: not an ONNX file but {what}; {remedy}")
+    try:
+        return onnx.ModelProto.FromString(data)
+    except DecodeError:
+        text = data[:256].isascii() and b"\0" not in data[:256]
+        what = "text" if text else "damaged or cut off (or no ONNX file at all)"
+        raise LoadError(f"{name}: not a readable ONNX file: it is {what}; export or fetch it again") from None
+
+
+def graphs(proto: onnx.ModelProto) -> Iterator[onnx.GraphProto | onnx.FunctionProto]:
+    """The main graph, the functions, and every subgraph, outermost first."""
+    stack: list[onnx.GraphProto | onnx.FunctionProto] = [proto.graph, *proto.functions]
+    while stack:
+        graph = stack.pop()
+        yield graph
+        for node in graph.node:
+            for attribute in node.attribute:
+                stack.extend([attribute.g] if attribute.HasField("g") else attribute.graphs)
+
+
+def tensors(proto: onnx.ModelProto) -> Iterator[onnx.TensorProto]:
+    """Every dense tensor: initializers and attributes, subgraphs and functions included."""
+    for graph in graphs(proto):
+        yield from getattr(graph, "initializer", ())
+        for node in graph.node:
+            for attribute in node.attribute:
+                yield from [attribute.t] if attribute.HasField("t") else attribute.tensors
+
+
+def _check_opset(proto: onnx.ModelProto, name: str) -> None:
+    versions = [o.version for o in proto.opset_import if o.domain in ("", "ai.onnx")]
+    newest = onnx.defs.onnx_opset_version()
+    if not versions:
+        raise InvalidModelError(f"{name}: imports no opset of the standard domain; export it again")
+    if not OLDEST_OPSET <= versions[0] <= newest:
+        remedy = "convert it with onnx.version_converter" if versions[0] < OLDEST_OPSET else "upgrade the package onnx"
+        raise InvalidModelError(f"{name}: opset {versions[0]} is outside {OLDEST_OPSET} to {newest}; {remedy}")
+
+
+def _check_size(tensor: onnx.TensorProto, name: str) -> None:
+    """The data must be as long as the dims say: reading past it, or allocating for it, is how small files do harm."""
+    where = f"{name}: weight {clean(tensor.name)!r}"
+    if tensor.data_type == onnx.TensorProto.STRING:
+        return
+    wanted = nbytes(tensor, where)
+    if tensor.HasField("raw_data"):
+        have = len(tensor.raw_data)
+    else:  # typed fields hold one number per element, complex ones two
+        fields = ("float_data", "int32_data", "int64_data", "double_data", "uint64_data")
+        count = sum(len(getattr(tensor, f)) for f in fields)
+        elements = 1
+        for n in tensor.dims:
+            elements *= n
+        have = wanted if count >= -(-elements // 8) and count <= 2 * elements else count
+    if have != wanted:
+        raise InvalidModelError(f"{where}: its shape {list(tensor.dims)} needs {wanted} bytes of raw data, it has {have}")
+
+
+def _check_structure(proto: onnx.ModelProto, name: str) -> None:
+    """Each tensor is made once (SSA) and each one read is made somewhere."""
+    graph = proto.graph
+    if graph.sparse_initializer:
+        raise InvalidModelError(f"{name}: has sparse initializers, which are not supported; store dense ones")
+    made = {i.name for i in graph.initializer} | {i.name for i in graph.input}
+    for node in graph.node:
+        for output in filter(None, node.output):
+            if output in made:
+                raise InvalidModelError(f"{name}: tensor {clean(output)!r} is made twice (not in SSA form)")
+            made.add(output)
+    for node in graph.node:
+        for read in filter(None, node.input):
+            if read not in made:
+                who = clean(node.name) or node.op_type
+                raise InvalidModelError(f"{name}: node {who!r} ({clean(node.op_type)}) reads {clean(read)!r}, which nothing makes")
+    for output in graph.output:
+        if output.name not in made:
+            raise InvalidModelError(f"{name}: output {clean(output.name)!r} is made by no node")
+
+
+def _check_schema(proto: onnx.ModelProto, name: str) -> None:
+    """What onnx's own checker finds, but for two things that have better messages or remedies later on."""
+    try:
+        onnx.checker.check_model(proto)
+    except onnx.checker.ValidationError as error:
+        message = clean(str(error).splitlines()[0] if str(error) else "unknown", 300)
+        if "No Op registered for" in message or "topologically sorted" in message:
+            return  # unknown ops are all listed by the check; unsorted nodes are sorted, a cycle is found there
+        raise InvalidModelError(f"{name}: malformed model: {message}") from None
+    except ValueError as error:  # models over 2 GiB cannot be serialized for the checker
+        raise InvalidModelError(f"{name}: {clean(str(error), 300)}") from None

@@ -1,0 +1,236 @@
+"""Linear maps with a weight in the model: convolutions, matrix products, and diagonal (channelwise) maps."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from ..backends.base import Array, Backend, Shape, Window, sum_to
+from .registry import Site, Unsupported, register
+from .roles import Linear, Operands
+from .windows import Padding, conv_window, transposed_window
+
+
+@dataclass(frozen=True)
+class ConvMap:
+    """Cross-correlation; w is (O, C/group, *kernel)."""
+
+    padding: Padding
+
+    def forward(self, xp: Backend, x: Array, w: Array) -> Array:
+        """A x."""
+        return xp.conv(x, w, conv_window(self.padding, xp.shape(w)[2:], xp.shape(x)[2:]))
+
+    def transpose(self, xp: Backend, s: Array, w: Array, shape: Shape) -> Array:
+        """Aᵀ s."""
+        return xp.conv_transpose(s, w, conv_window(self.padding, xp.shape(w)[2:], shape[2:]), shape[2:])
+
+
+@dataclass(frozen=True)
+class ConvTransposeMap:
+    """The adjoint of a cross-correlation; w is (C, O/group, *kernel)."""
+
+    padding: Padding
+    output_padding: Shape | None
+    output_shape: Shape | None
+
+    def forward(self, xp: Backend, x: Array, w: Array) -> Array:
+        """A x."""
+        window, spatial = self._window(xp, w, xp.shape(x))
+        return xp.conv_transpose(x, w, window, spatial)
+
+    def transpose(self, xp: Backend, s: Array, w: Array, shape: Shape) -> Array:
+        """Aᵀ s."""
+        return xp.conv(s, w, self._window(xp, w, shape)[0])
+
+    def _window(self, xp: Backend, w: Array, shape: Shape) -> tuple[Window, Shape]:
+        return transposed_window(self.padding, xp.shape(w)[2:], shape[2:], self.output_padding, self.output_shape)
+
+
+@dataclass(frozen=True)
+class MatMulMap:
+    """x @ w, or w @ x when ``left``; leading axes broadcast."""
+
+    left: bool = False
+
+    def forward(self, xp: Backend, x: Array, w: Array) -> Array:
+        """A x."""
+        return xp.matmul(w, x) if self.left else xp.matmul(x, w)
+
+    def transpose(self, xp: Backend, s: Array, w: Array, shape: Shape) -> Array:
+        """Aᵀ s."""
+        wt = _swap(xp, w)
+        return sum_to(xp, xp.matmul(wt, s) if self.left else xp.matmul(s, wt), shape)
+
+
+@dataclass(frozen=True)
+class PromotedMatMul:
+    """MatMul whose x or w is a vector: the axis that the standard adds and removes again."""
+
+    inner: MatMulMap
+    vector_x: bool
+    vector_w: bool
+
+    def forward(self, xp: Backend, x: Array, w: Array) -> Array:
+        """A x."""
+        matrix = xp.reshape(x, self._promoted(xp.shape(x))) if self.vector_x else x
+        z = self.inner.forward(xp, matrix, w)
+        drop = self._dropped(len(xp.shape(z)))
+        return xp.reshape(z, [n for i, n in enumerate(xp.shape(z)) if i not in drop])
+
+    def transpose(self, xp: Backend, s: Array, w: Array, shape: Shape) -> Array:
+        """Aᵀ s."""
+        promoted = self._promoted(shape) if self.vector_x else shape
+        full = list(xp.shape(s))
+        rank = len(full) + self.vector_x + self.vector_w
+        for axis in sorted(self._dropped(rank)):
+            full.insert(axis, 1)
+        return xp.reshape(self.inner.transpose(xp, xp.reshape(s, full), w, tuple(promoted)), shape)
+
+    def _promoted(self, shape: Sequence[int]) -> list[int]:
+        return [*shape, 1] if self.inner.left else [1, *shape]
+
+    def _dropped(self, rank: int) -> set[int]:
+        first, second = (self.vector_w, self.vector_x) if self.inner.left else (self.vector_x, self.vector_w)
+        return ({rank - 2} if first else set()) | ({rank - 1} if second else set())
+
+
+@dataclass(frozen=True)
+class ScaleMap:
+    """Diagonal: x ⊙ w, either one broadcast to the other."""
+
+    def forward(self, xp: Backend, x: Array, w: Array) -> Array:
+        """A x."""
+        return x * w
+
+    def transpose(self, xp: Backend, s: Array, w: Array, shape: Shape) -> Array:
+        """Aᵀ s."""
+        return sum_to(xp, s * w, shape)
+
+
+def _swap(xp: Backend, a: Array) -> Array:
+    rank = len(xp.shape(a))
+    return xp.permute(a, [*range(rank - 2), rank - 1, rank - 2])
+
+
+def _only_data(node: Site, position: int, what: str) -> None:
+    if node.variable != (position,):
+        raise Unsupported(f"{what} depends on the data", "LRP needs a constant one: export it as an initializer")
+
+
+def _channel_bias(xp: Backend, operands: Operands, position: int, axes: int) -> Array | None:
+    b = operands.constant(position)
+    return None if b is None else xp.asarray(b.reshape(-1, *(1,) * axes))
+
+
+@register("Conv")
+def conv(node: Site, auto_pad: str = "NOTSET", dilations: Sequence[int] | None = None, group: int = 1,
+         kernel_shape: Sequence[int] | None = None, pads: Sequence[int] | None = None,
+         strides: Sequence[int] | None = None) -> Linear:  # fmt: skip
+    """Conv."""
+    _only_data(node, 0, "the weight")
+
+    def parameters(xp: Backend, operands: Operands) -> tuple[Array, Array | None]:
+        w = operands.value(1)
+        return w, _channel_bias(xp, operands, 2, len(xp.shape(w)) - 2)
+
+    return Linear(ConvMap(Padding.of(auto_pad, pads, strides, dilations, group)), 0, parameters)
+
+
+@register("ConvTranspose")
+def conv_transpose(node: Site, auto_pad: str = "NOTSET", dilations: Sequence[int] | None = None, group: int = 1,
+                   kernel_shape: Sequence[int] | None = None, output_padding: Sequence[int] | None = None,
+                   output_shape: Sequence[int] | None = None, pads: Sequence[int] | None = None,
+                   strides: Sequence[int] | None = None) -> Linear:  # fmt: skip
+    """ConvTranspose."""
+    linear = conv(node, auto_pad, dilations, group, kernel_shape, pads, strides)
+    padding = Padding.of(auto_pad, pads, strides, dilations, group)
+    extra = tuple(output_padding) if output_padding else None
+    return Linear(ConvTransposeMap(padding, extra, tuple(output_shape) if output_shape else None), 0, linear.parameters)
+
+
+@register("Gemm")
+def gemm(node: Site, alpha: float = 1.0, beta: float = 1.0, transA: int = 0, transB: int = 0,
+         broadcast: int = 1) -> Linear:  # fmt: skip
+    """alpha A' B' + beta C, with either A or B variable."""
+    if node.variable not in ((0,), (1,)):
+        raise Unsupported("two operands depend on the data", "LRP needs a product with a constant")
+    data = node.variable[0]
+    flip = (transA, transB)[data]
+    if flip:
+        raise Unsupported("the variable operand is transposed", "export the transposition as a node of its own")
+
+    def parameters(xp: Backend, operands: Operands) -> tuple[Array, Array | None]:
+        w = operands.value(1 - data)
+        w = alpha * (_swap(xp, w) if (transA, transB)[1 - data] else w)
+        bias = operands.constant(2)
+        return w, None if bias is None else xp.asarray(beta * bias)
+
+    return Linear(MatMulMap(left=data == 1), data, parameters)
+
+
+@register("MatMul")
+def matmul(node: Site) -> Linear:
+    """Matrix product with a constant on either side."""
+    if len(node.variable) != 1:
+        raise Unsupported(
+            "product of two variables is not linear (attention?)", "LRP needs a MatMul with a constant operand"
+        )
+    data = node.variable[0]
+    weight = node.constant(1 - data)
+    vector_w, vector_x = weight is not None and weight.ndim == 1, node.rank(data) == 1
+
+    def parameters(xp: Backend, operands: Operands) -> tuple[Array, Array | None]:
+        w = operands.value(1 - data)
+        promoted = (1, *xp.shape(w)) if data == 1 else (*xp.shape(w), 1)
+        return (xp.reshape(w, promoted) if vector_w else w), None
+
+    inner = MatMulMap(left=data == 1)
+    plain = not (vector_w or vector_x)
+    return Linear(inner if plain else PromotedMatMul(inner, vector_x, vector_w), data, parameters)
+
+
+@register("Mul", "Div")
+def scale(node: Site, axis: int | None = None, broadcast: int = 0) -> Linear:
+    """Product with, or quotient by, a constant: a diagonal map."""
+    if len(node.variable) != 1:
+        raise Unsupported("product or quotient of two variables is not linear", "gates and attention have no role")
+    data = node.variable[0]
+    if node.op_type == "Div" and data == 1:
+        raise Unsupported("divides by a variable", "LRP has no rule for a reciprocal")
+
+    def parameters(xp: Backend, operands: Operands) -> tuple[Array, Array | None]:
+        w = operands.constant(1 - data)
+        assert w is not None
+        return xp.asarray(1.0 / w if node.op_type == "Div" else w), None
+
+    return Linear(ScaleMap(), data, parameters, nonnegative=_nonnegative(node.constant(1 - data)))
+
+
+def _nonnegative(w: np.ndarray | None) -> bool:
+    return w is not None and bool((w >= 0).all())
+
+
+@register("BatchNormalization")
+def batch_normalization(node: Site, epsilon: float = 1e-5, momentum: float = 0.9, training_mode: int = 0,
+                        spatial: int = 1) -> Linear:  # fmt: skip
+    """A BatchNormalization that could not be merged: a diagonal affine map."""
+    _only_data(node, 0, "a statistic or parameter")
+    if training_mode or not spatial:
+        raise Unsupported("in training mode" if training_mode else "spatial=0", "export the model in eval mode")
+
+    def parameters(xp: Backend, operands: Operands) -> tuple[Array, Array | None]:
+        shape = (-1, *(1,) * (len(operands.shape(0)) - 2))
+        gain, shift, mean, variance = (_required(operands, i).astype(np.float64) for i in range(1, 5))
+        w = gain / np.sqrt(variance + epsilon)
+        return xp.asarray(w.reshape(shape)), xp.asarray((shift - mean * w).reshape(shape))
+
+    return Linear(ScaleMap(), 0, parameters)
+
+
+def _required(operands: Operands, position: int) -> np.ndarray:
+    value = operands.constant(position)
+    assert value is not None
+    return value

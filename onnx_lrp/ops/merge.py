@@ -1,0 +1,24 @@
+"""Merges: sums of variables, residual connections. A constant operand is a bias."""
+
+from __future__ import annotations
+
+from .registry import Site, register
+from .roles import Merge
+
+
+@register("Add", "Sub")
+def add(node: Site, axis: int | None = None, broadcast: int = 0) -> Merge:
+    """Sum or difference; a constant operand is a bias."""
+    return _merge(node, (1.0, -1.0 if node.op_type == "Sub" else 1.0), 1.0)
+
+
+@register("Sum", "Mean")
+def sum_or_mean(node: Site) -> Merge:
+    """Sum or mean of any number of operands."""
+    n = node.arity
+    return _merge(node, (1.0,) * n, 1.0 / n if node.op_type == "Mean" else 1.0)
+
+
+def _merge(node: Site, signs: tuple[float, ...], scale: float) -> Merge:
+    constants = tuple(i for i in range(len(signs)) if i not in node.variable)
+    return Merge(node.variable, constants, signs, scale)

@@ -1,0 +1,222 @@
+"""Pooling and reduction: averages are linear maps with constant weights, maxima are routes to the winner."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from ..backends.base import Array, Backend, Shape, Window
+from .registry import Site, Unsupported, register
+from .roles import Linear, Operands, Route
+from .windows import Padding, pool_window, window_counts
+
+
+@dataclass(frozen=True)
+class SumPoolMap:
+    """w ⊙ (sum over each window); w broadcasts to the output."""
+
+    padding: Padding
+    kernel: Shape
+    ceil_mode: bool
+
+    def forward(self, xp: Backend, x: Array, w: Array) -> Array:
+        """A x."""
+        shape = xp.shape(x)
+        window = self.window(shape)
+        single = xp.reshape(x, (-1, 1, *shape[2:]))  # every channel on its own
+        return w * xp.reshape(xp.conv(single, self._ones(xp), window), (*shape[:2], *window.output(shape[2:])))
+
+    def transpose(self, xp: Backend, s: Array, w: Array, shape: Shape) -> Array:
+        """Aᵀ s."""
+        weighted = s * w
+        single = xp.reshape(weighted, (-1, 1, *xp.shape(weighted)[2:]))
+        return xp.reshape(xp.conv_transpose(single, self._ones(xp), self.window(shape), shape[2:]), shape)
+
+    def window(self, shape: Shape) -> Window:
+        """Where the kernel stands over an input of this shape."""
+        return pool_window(self.padding, self.kernel, shape[2:], self.ceil_mode)
+
+    def _ones(self, xp: Backend) -> Array:
+        return xp.asarray(np.ones((1, 1, *self.kernel)))
+
+
+@dataclass(frozen=True)
+class SumMap:
+    """w · (sum over axes); no axes means all of them."""
+
+    axes: tuple[int, ...] | None
+    keepdims: bool
+
+    def forward(self, xp: Backend, x: Array, w: Array) -> Array:
+        """A x."""
+        return w * xp.sum(x, self.resolved(len(xp.shape(x))), self.keepdims)
+
+    def transpose(self, xp: Backend, s: Array, w: Array, shape: Shape) -> Array:
+        """Aᵀ s."""
+        axes = self.resolved(len(shape))
+        kept = tuple(1 if i in axes else n for i, n in enumerate(shape))
+        return xp.expand(xp.reshape(s * w, kept), shape)
+
+    def resolved(self, rank: int) -> list[int]:
+        """The axes as non-negative numbers."""
+        return list(range(rank)) if self.axes is None else sorted({a % rank for a in self.axes})
+
+
+@dataclass(frozen=True)
+class MaxPoolMap:
+    """Winner takes all, the first one on ties."""
+
+    padding: Padding
+    kernel: Shape
+    ceil_mode: bool
+
+    def forward(self, xp: Backend, operands: Operands) -> list[Array]:
+        """The pooled values."""
+        x = operands.value(0)
+        n, c, *spatial = xp.shape(x)
+        winner = self._winner(xp, x)
+        flat = xp.gather(xp.reshape(x, (n, c, math.prod(spatial))), _flat(xp, winner))
+        return [xp.reshape(flat, xp.shape(winner))]
+
+    def adjoint(self, xp: Backend, relevance: Sequence[Array | None], operands: Operands) -> list[Array]:
+        """Relevance to the winners."""
+        x = operands.value(0)
+        winner, size = _flat(xp, self._winner(xp, x)), math.prod(xp.shape(x)[2:])
+        return [xp.reshape(xp.scatter(_flat(xp, relevance[0]), winner, size), xp.shape(x))]
+
+    def _winner(self, xp: Backend, x: Array) -> Array:
+        return xp.argmax_pool(x, pool_window(self.padding, self.kernel, xp.shape(x)[2:], self.ceil_mode))
+
+
+@dataclass(frozen=True)
+class MaxMap:
+    """Maximum over axes (None: all): winner takes all, the first one on ties."""
+
+    axes: tuple[int, ...] | None
+    keepdims: bool
+
+    def forward(self, xp: Backend, operands: Operands) -> list[Array]:
+        """The maxima."""
+        x = operands.value(0)
+        rows, axes = self._rows(xp, x)
+        values = xp.gather(rows, xp.argmax(rows))
+        shape = [1 if i in axes else n for i, n in enumerate(xp.shape(x))]
+        return [xp.reshape(values, shape if self.keepdims else [n for i, n in enumerate(shape) if i not in axes])]
+
+    def adjoint(self, xp: Backend, relevance: Sequence[Array | None], operands: Operands) -> list[Array]:
+        """Relevance to the winners."""
+        x = operands.value(0)
+        shape = xp.shape(x)
+        rows, axes = self._rows(xp, x)
+        winner = xp.argmax(rows)
+        spread = xp.scatter(xp.reshape(relevance[0], xp.shape(winner)), winner, xp.shape(rows)[-1])
+        order = self._order(len(shape), axes)
+        moved = xp.reshape(spread, [shape[i] for i in order])
+        return [xp.permute(moved, [order.index(i) for i in range(len(order))])]
+
+    def _rows(self, xp: Backend, x: Array) -> tuple[Array, list[int]]:
+        """The reduced axes as one last axis."""
+        shape = xp.shape(x)
+        axes = SumMap(self.axes, True).resolved(len(shape))
+        moved = xp.permute(x, self._order(len(shape), axes))
+        kept = [n for i, n in enumerate(shape) if i not in axes]
+        return xp.reshape(moved, (*kept, math.prod(shape[i] for i in axes))), axes
+
+    @staticmethod
+    def _order(rank: int, axes: list[int]) -> list[int]:
+        return [i for i in range(rank) if i not in axes] + axes
+
+
+def _flat(xp: Backend, a: Array) -> Array:
+    n, c, *spatial = xp.shape(a)
+    return xp.reshape(a, (n, c, math.prod(spatial)))
+
+
+@register("AveragePool")
+def average_pool(node: Site, auto_pad: str = "NOTSET", ceil_mode: int = 0, count_include_pad: int = 0,
+                 dilations: Sequence[int] | None = None, kernel_shape: Sequence[int] = (),
+                 pads: Sequence[int] | None = None, strides: Sequence[int] | None = None) -> Linear:  # fmt: skip
+    """AveragePool: weights 1 / (elements in the window)."""
+    padding = Padding.of(auto_pad, pads, strides, dilations)
+    pool = SumPoolMap(padding, tuple(kernel_shape), bool(ceil_mode))
+
+    def parameters(xp: Backend, operands: Operands) -> tuple[Array, Array | None]:
+        shape = operands.shape(0)
+        explicit = pool_window(padding, kernel_shape, shape[2:], ceil_mode=False)
+        ends = list(zip(explicit.before, explicit.after)) if count_include_pad else [(0, 0)] * len(kernel_shape)
+        return xp.asarray(1.0 / np.maximum(window_counts(pool.window(shape), shape[2:], ends), 1)), None
+
+    return Linear(pool, 0, parameters, fixed=False, nonnegative=True)
+
+
+@register("MaxPool")
+def max_pool(node: Site, auto_pad: str = "NOTSET", ceil_mode: int = 0, dilations: Sequence[int] | None = None,
+             kernel_shape: Sequence[int] = (), pads: Sequence[int] | None = None, storage_order: int = 0,
+             strides: Sequence[int] | None = None) -> Route:  # fmt: skip
+    """MaxPool; storage_order only concerns the indices that nothing here reads."""
+    padding = Padding.of(auto_pad, pads, strides, dilations)
+    return Route(MaxPoolMap(padding, tuple(kernel_shape), bool(ceil_mode)), reads=(0,))
+
+
+@register("GlobalAveragePool")
+def global_average_pool(node: Site) -> Linear:
+    """Mean over all spatial axes."""
+    return _mean(node, None, True, spatial=True)
+
+
+@register("GlobalMaxPool")
+def global_max_pool(node: Site) -> Route:
+    """Maximum over all spatial axes."""
+    rank = node.rank(0)
+    if rank is None:
+        raise Unsupported("the rank of its input is unknown", "declare the shape of the model's input")
+    return Route(MaxMap(tuple(range(2, rank)), True), reads=(0,))
+
+
+@register("ReduceMean")
+def reduce_mean(node: Site, axes: Sequence[int] | None = None, keepdims: int = 1,
+                noop_with_empty_axes: int = 0) -> Linear:  # fmt: skip
+    """Mean over axes: attribute, or input since opset 18."""
+    return _mean(node, reduced_axes(node, axes, noop_with_empty_axes), bool(keepdims))
+
+
+@register("ReduceSum")
+def reduce_sum(node: Site, axes: Sequence[int] | None = None, keepdims: int = 1,
+               noop_with_empty_axes: int = 0) -> Linear:  # fmt: skip
+    """Sum over axes: attribute, or input since opset 13."""
+    resolved = reduced_axes(node, axes, noop_with_empty_axes)
+    return Linear(
+        SumMap(resolved, bool(keepdims)), 0, lambda xp, _: (xp.asarray(np.array(1.0)), None), nonnegative=True
+    )
+
+
+@register("ReduceMax")
+def reduce_max(node: Site, axes: Sequence[int] | None = None, keepdims: int = 1,
+               noop_with_empty_axes: int = 0) -> Route:  # fmt: skip
+    """Maximum over axes: attribute, or input since opset 18."""
+    return Route(MaxMap(reduced_axes(node, axes, noop_with_empty_axes), bool(keepdims)), reads=(0,))
+
+
+def reduced_axes(node: Site, axes: Sequence[int] | None, noop: int) -> tuple[int, ...] | None:
+    """The axes of a reduction; None means all, an empty tuple none."""
+    if node.has(1):
+        if 1 in node.variable or node.constant(1) is None:
+            raise Unsupported("the axes depend on the data or on its shape", "export with constant axes")
+        axes = [int(a) for a in np.atleast_1d(node.constant(1))]
+    return tuple(axes) if axes else (() if noop else None)
+
+
+def _mean(node: Site, axes: tuple[int, ...] | None, keepdims: bool, spatial: bool = False) -> Linear:
+    rank = node.rank(0)
+    if spatial and rank is None:
+        raise Unsupported("the rank of its input is unknown", "declare the shape of the model's input")
+    reduction = SumMap(tuple(range(2, rank or 0)) if spatial else axes, keepdims)
+
+    def parameters(xp: Backend, operands: Operands) -> tuple[Array, Array | None]:
+        shape = operands.shape(0)
+        return xp.asarray(np.array(1.0 / math.prod(shape[a] for a in reduction.resolved(len(shape))))), None
+
+    return Linear(reduction, 0, parameters, fixed=False, nonnegative=True)

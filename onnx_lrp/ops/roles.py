@@ -1,0 +1,130 @@
+"""The four roles a node can have, and no fifth: Linear, Route, Merge, Pass.
+
+A role says which map the node is at a recorded activation; it sees the node's operands through :class:`Operands` and
+computes with any :class:`~onnx_lrp.backends.base.Backend`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Protocol
+
+import numpy as np
+
+from ..backends.base import Array, Backend, Shape
+
+
+class Operands(Protocol):
+    """The inputs of one node during one run."""
+
+    def value(self, position: int) -> Array:
+        """The input's array, on the backend."""
+
+    def shape(self, position: int) -> Shape:
+        """The input's shape."""
+
+    def constant(self, position: int) -> np.ndarray | None:
+        """An input that does not depend on the data, as NumPy; None if it is left out."""
+
+
+class LinearMap(Protocol):
+    """z = A(w) x, linear in x and in w, without bias."""
+
+    def forward(self, xp: Backend, x: Array, w: Array) -> Array:
+        """A(w) x."""
+
+    def transpose(self, xp: Backend, s: Array, w: Array, shape: Shape) -> Array:
+        """A(w)ᵀ s, of x's shape."""
+
+
+Parameters = Callable[[Backend, Operands], tuple[Array, Array | None]]
+
+
+@dataclass(frozen=True)
+class Linear:
+    """A map with a weight, maybe a bias (of a shape that broadcasts to the output): rules apply.
+
+    ``data`` is the input's position; ``parameters`` gives (weight, bias). ``fixed`` says that they do not depend on
+    the input's shape, so that they can be kept between runs. ``nonnegative``: the weight has no negative entry.
+    """
+
+    map: LinearMap
+    data: int
+    parameters: Parameters
+    fixed: bool = True
+    nonnegative: bool = False
+
+    def forward(self, xp: Backend, operands: Operands) -> list[Array]:
+        """A(w) x + b."""
+        w, b = self.parameters(xp, operands)
+        z = self.map.forward(xp, operands.value(self.data), w)
+        return [z if b is None else z + b]
+
+
+class RouteMap(Protocol):
+    """Moves or selects values, never mixes them."""
+
+    def forward(self, xp: Backend, operands: Operands) -> list[Array]:
+        """The node's outputs."""
+
+    def adjoint(self, xp: Backend, relevance: Sequence[Array | None], operands: Operands) -> list[Array]:
+        """Relevance of each output (None: nothing arrived) -> relevance of each data input. No division."""
+
+
+@dataclass(frozen=True)
+class Route:
+    """A :class:`RouteMap` over the inputs at ``data``; ``reads`` are those whose values the adjoint needs."""
+
+    map: RouteMap
+    data: tuple[int, ...] = (0,)
+    reads: tuple[int, ...] = ()
+
+    def forward(self, xp: Backend, operands: Operands) -> list[Array]:
+        """The node's outputs."""
+        return self.map.forward(xp, operands)
+
+
+@dataclass(frozen=True)
+class Merge:
+    """Adds variables with signs (and constants, a bias): relevance is shared by signed contribution.
+
+    ``data`` are the positions of the variables, ``bias`` those of the constants, ``signs`` and ``scale`` belong to all.
+    """
+
+    data: tuple[int, ...]
+    bias: tuple[int, ...]
+    signs: tuple[float, ...]
+    scale: float = 1.0
+
+    def contribution(self, operands: Operands, position: int) -> Array:
+        """The summand of one input."""
+        return self.signs[position] * self.scale * operands.value(position)
+
+    def forward(self, xp: Backend, operands: Operands) -> list[Array]:
+        """The sum."""
+        total = self.contribution(operands, 0)
+        for position in range(1, len(self.signs)):
+            total = total + self.contribution(operands, position)
+        return [total]
+
+
+@dataclass(frozen=True)
+class Pass:
+    """Elementwise, monotone, through zero: relevance passes unchanged.
+
+    ``nonnegative``: its output has no negative entry. ``rectifies``: it is exactly max(x, 0).
+    """
+
+    function: Callable[[Backend, Operands], Array]
+    nonnegative: bool = False
+    rectifies: bool = False
+    data: int = 0
+
+    def forward(self, xp: Backend, operands: Operands) -> list[Array]:
+        """The activation."""
+        return [self.function(xp, operands)]
+
+
+Role = Linear | Route | Merge | Pass
+

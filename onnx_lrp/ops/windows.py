@@ -1,0 +1,101 @@
+"""From ONNX attributes (auto_pad, pads, ceil_mode, ...) and shapes to a :class:`~onnx_lrp.backends.base.Window`."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+
+import numpy as np
+
+from ..backends.base import Shape, Window
+from .registry import Unsupported
+
+
+@dataclass(frozen=True)
+class Padding:
+    """The attributes that convolutions and poolings share, defaults still open because the rank is."""
+
+    auto_pad: str
+    pads: Shape | None
+    strides: Shape | None
+    dilations: Shape | None
+    group: int = 1
+
+    @classmethod
+    def of(
+        cls,
+        auto_pad: str,
+        pads: Sequence[int] | None,
+        strides: Sequence[int] | None,
+        dilations: Sequence[int] | None = None,
+        group: int = 1,
+    ) -> Padding:
+        """Check what can be checked without shapes."""
+        if auto_pad not in ("NOTSET", "VALID", "SAME_UPPER", "SAME_LOWER"):
+            raise Unsupported(f"unknown auto_pad {auto_pad!r}", "export with explicit pads")
+        if any(n < 1 for n in (*(strides or ()), *(dilations or ()), group)):
+            raise Unsupported("a stride, dilation or group below 1", "the model is malformed: export it again")
+        return cls(auto_pad, *(tuple(v) if v else None for v in (pads, strides, dilations)), group)
+
+    def window(self, kernel: Sequence[int]) -> Window:
+        """Fill in the defaults for this kernel; ``auto_pad`` is not applied yet."""
+        rank = len(kernel)
+        pads = self.pads if self.pads and self.auto_pad == "NOTSET" else (0,) * (2 * rank)
+        ones = (1,) * rank
+        dilations = self.dilations or ones
+        return Window(tuple(kernel), self.strides or ones, pads[:rank], pads[rank:], dilations, self.group)
+
+    def split(self, total: Sequence[int]) -> tuple[Shape, Shape]:
+        """Total padding to (before, after): the odd one at the end for SAME_UPPER, else at the beginning."""
+        small, large = tuple(n // 2 for n in total), tuple(n - n // 2 for n in total)
+        return (small, large) if self.auto_pad == "SAME_UPPER" else (large, small)
+
+
+def conv_window(padding: Padding, kernel: Sequence[int], spatial: Sequence[int]) -> Window:
+    """The window of a Conv over an input of this spatial shape."""
+    window = padding.window(kernel)
+    if not padding.auto_pad.startswith("SAME"):
+        return window
+    ends = zip(spatial, window.strides, window.reach())
+    before, after = padding.split([max((-(-n // s) - 1) * s + r - n, 0) for n, s, r in ends])
+    return replace(window, before=before, after=after)
+
+
+def pool_window(padding: Padding, kernel: Sequence[int], spatial: Sequence[int], ceil_mode: bool) -> Window:
+    """The window of a pooling; with ``ceil_mode`` the end is padded so that the last, partial window counts."""
+    window = conv_window(padding, kernel, spatial)
+    if not ceil_mode:
+        return window
+    after = []
+    for n, b, a, r, s in zip(spatial, window.before, window.after, window.reach(), window.strides):
+        out = -(-(n + b + a - r) // s) + 1
+        out -= (out - 1) * s >= n + b  # a window that would start in the end padding does not exist
+        after.append((out - 1) * s + r - n - b)
+    return replace(window, after=tuple(after))
+
+
+def window_counts(window: Window, spatial: Sequence[int], padding: Sequence[tuple[int, int]]) -> np.ndarray:
+    """How many elements each window covers, where ``padding`` (before, after) per axis counts as elements."""
+    counts = np.ones(())
+    for axis, (n, (before, after)) in enumerate(zip(spatial, padding)):
+        start = np.arange(window.output(spatial)[axis]) * window.strides[axis] - window.before[axis]
+        position = start[:, None] + np.arange(window.kernel[axis]) * window.dilations[axis]
+        inside = ((position >= -before) & (position < n + after)).sum(1)
+        counts = counts[..., None] * inside
+    return counts
+
+
+def transposed_window(
+    padding: Padding, kernel: Sequence[int], spatial: Sequence[int], extra: Shape | None, output: Shape | None
+) -> tuple[Window, Shape]:
+    """The window of a ConvTranspose and the spatial shape of its output, for an input of shape ``spatial``."""
+    window = padding.window(kernel)
+    extra = extra or (0,) * len(kernel)
+    full = tuple((n - 1) * s + e + r for n, s, e, r in zip(spatial, window.strides, extra, window.reach()))
+    if output is None and padding.auto_pad.startswith("SAME"):
+        output = tuple(n * s for n, s in zip(spatial, window.strides))
+    if output is None:
+        return window, tuple(f - b - a for f, b, a in zip(full, window.before, window.after))
+    output = output[-len(kernel) :]  # some exporters put batch and channels in front
+    before, after = padding.split([f - o for f, o in zip(full, output)])
+    return replace(window, before=before, after=after), output

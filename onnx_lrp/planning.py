@@ -1,0 +1,174 @@
+"""The plan: one step per node that relevance meets, with its role, its rule and the facts that it may use."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+import onnx_ir as ir
+
+from .backends.base import Array, Backend
+from .composites import WEIGHTED, Composite, Layer
+from .errors import CompositeError
+from .facts import Facts, derive
+from .graph import array, label
+from .ops import Linear, Merge, Operands, Parameters, Pass, Role, Route
+from .rules import Epsilon, Rule
+from .rules import Pass as PassRule
+from .validation import Verdict
+
+
+@dataclass(frozen=True, eq=False)
+class Step:
+    """One node. ``inputs`` and ``outputs`` are tensor names; ``bias_node`` is the Add that carries a MatMul's bias."""
+
+    name: str
+    op: str
+    role: Role
+    inputs: tuple[str | None, ...]
+    outputs: tuple[str, ...]
+    rule: Rule | None = None
+    nonnegative: bool = False
+    masked: str | None = None
+    node: ir.Node | None = None
+
+    @property
+    def denominator(self) -> str:
+        """The recorded tensor that stands for z: a ReLU's output where the mask fact allows it."""
+        return self.masked or self.outputs[0]
+
+    @property
+    def data(self) -> tuple[int, ...]:
+        """Positions of the inputs that receive relevance."""
+        return self.role.data if isinstance(self.role.data, tuple) else (self.role.data,)
+
+
+@dataclass(frozen=True)
+class Plan:
+    """Steps in the order of execution, from ``inputs`` to ``target``; ``derived`` nodes depend on shapes only."""
+
+    steps: tuple[Step, ...]
+    derived: tuple[ir.Node, ...]
+    inputs: tuple[str, ...]
+    target: str
+    composite: Composite
+
+    def needs(self) -> tuple[set[str], set[str]]:
+        """Tensors whose values, and tensors whose shapes, the walk reads."""
+        values, shapes = {self.target}, set(self.inputs)
+        for step in self.steps:
+            read, measured = _needs(step)
+            values |= read
+            shapes |= measured
+        return values, shapes - values
+
+
+def make_plan(verdict: Verdict, model: ir.Model, composite: Composite, batchnorm: str = "affine", facts: bool = True) -> Plan:
+    """Assign rules and derive facts.
+
+    Raises:
+        CompositeError: a rule that its layer cannot take.
+    """
+    target = model.graph.outputs[0]
+    rules = _rules(verdict, composite, batchnorm)
+    known = derive(verdict.roles, rules, target) if facts else Facts()
+    steps = _fuse_biases([_step(node, role, rules.get(node), known) for node, role in verdict.roles.items()], target)
+    names = tuple(value.name or "" for value in model.graph.inputs if value.const_value is None)
+    return Plan(tuple(steps), verdict.derived, names, target.name or "", composite)
+
+
+def layers(verdict: Verdict) -> dict[ir.Node, Layer]:
+    """Every node that takes a rule, as selectors see it."""
+    depth: dict[ir.Value, int] = {}
+    place: dict[ir.Node, int] = {}
+    for node in verdict.roles:
+        place[node] = max((depth.get(v, 0) for v in node.inputs if v is not None), default=0)
+        depth.update(dict.fromkeys(node.outputs, place[node] + (node.op_type in WEIGHTED)))
+    deepest = max((n for node, n in place.items() if node.op_type in WEIGHTED), default=0)
+    ruled = [node for node, role in verdict.roles.items() if isinstance(role, Linear | Merge)]
+    return {
+        node: Layer(node.name or label(node), node.op_type, min(place[node] / deepest, 1.0) if deepest else 1.0, order)
+        for order, node in enumerate(ruled)
+    }
+
+
+def _rules(verdict: Verdict, composite: Composite, batchnorm: str) -> dict[ir.Node, Rule]:
+    found = layers(verdict)
+    assigned = composite.assign(list(found.values()))
+    rules = {node: assigned[layer] for node, layer in found.items()}
+    for node in rules:
+        if node.op_type == "BatchNormalization" and batchnorm == "pass":
+            rules[node] = PassRule()
+        if isinstance(verdict.roles[node], Merge) and not isinstance(rules[node], Epsilon):
+            raise CompositeError(f"{label(node)} ({node.op_type}) merges tensors: it takes Epsilon or Zero, not {rules[node]}")
+        if isinstance(rules[node], PassRule) and node.op_type in WEIGHTED:
+            raise CompositeError(f"{label(node)} ({node.op_type}) changes the shape: Pass cannot go there")
+    return rules
+
+
+def _step(node: ir.Node, role: Role, rule: Rule | None, facts: Facts) -> Step:
+    data = role.data if isinstance(role.data, tuple) else (role.data,)
+    stand_in = facts.masked.get(node.outputs[0])
+    return Step(
+        name=label(node),
+        op=node.op_type,
+        role=role,
+        inputs=tuple(None if v is None else v.name for v in node.inputs),
+        outputs=tuple(v.name or "" for v in node.outputs),
+        rule=rule,
+        nonnegative=all(node.inputs[i] in facts.nonnegative for i in data),
+        masked=None if stand_in is None else stand_in.name,
+        node=node,
+    )
+
+
+def _fuse_biases(steps: list[Step], target: ir.Value) -> list[Step]:
+    """Take a MatMul and the Add of a constant right behind it as one layer with a bias."""
+    fused: list[Step] = []
+    for step in steps:
+        before = fused[-1] if fused else None
+        constant = _bias(step, before, target)
+        if before is None or constant is None:
+            fused.append(step)
+            continue
+        assert isinstance(before.role, Linear)
+        role = Linear(before.role.map, before.role.data, _with_bias(before.role, constant), before.role.fixed)
+        fused[-1] = Step(before.name, before.op, role, before.inputs, step.outputs, before.rule,
+                         before.nonnegative, step.masked, before.node)  # fmt: skip
+    return fused
+
+
+def _bias(step: Step, before: Step | None, target: ir.Value) -> np.ndarray | None:
+    """The constant that this step adds to the MatMul before it, and to nothing else."""
+    node, layer = step.node, before.node if before is not None else None
+    if node is None or layer is None or node.op_type != "Add" or layer.op_type != "MatMul":
+        return None
+    product = layer.outputs[0]
+    if product not in node.inputs or len(product.uses()) != 1 or product is target:
+        return None
+    constant = array(node.inputs[1 - node.inputs.index(product)])
+    return constant if constant is not None and constant.ndim == 1 else None
+
+
+def _with_bias(role: Linear, constant: np.ndarray) -> Parameters:
+    def parameters(xp: Backend, operands: Operands) -> tuple[Array, Array | None]:
+        return role.parameters(xp, operands)[0], xp.asarray(constant)
+
+    return parameters
+
+
+def _needs(step: Step) -> tuple[set[str], set[str]]:
+    """Tensors whose values, and whose shapes, one step reads on the way back."""
+    role, inputs = step.role, step.inputs
+    data = {name for i in step.data if (name := inputs[i]) is not None}
+    if isinstance(role, Merge):
+        return data | {step.outputs[0]}, set()
+    if isinstance(role, Linear):
+        if isinstance(step.rule, PassRule):
+            return set(), set()
+        gated = any(part.is_model or part.gate != "all" for part in (step.rule or Epsilon()).parts())
+        return data | ({step.denominator} if gated else set()), set()
+    if isinstance(role, Pass):
+        return set(), set()
+    assert isinstance(role, Route)
+    return {name for i in role.reads if (name := inputs[i]) is not None}, data

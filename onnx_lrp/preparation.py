@@ -1,0 +1,90 @@
+"""load → canonize → check: a model that is ready to be planned."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import onnx
+import onnx_ir as ir
+from onnx_ir.passes import common as passes
+
+from .canonizers import FoldConstants, MergeAffine, cut, inline
+from .errors import InvalidModelError
+from .evaluation import opset_of
+from .graph import sort
+from .loading import Source, load
+from .text import clean
+from .validation import Verdict, check_shape_vectors, check_sizes, input_values, validate
+
+
+@dataclass(frozen=True)
+class Prepared:
+    """A canonized model with its verdict.
+
+    ``reference`` is the source cut to the same tensor but otherwise untouched; ``notes`` say what was rewritten.
+    """
+
+    model: ir.Model
+    reference: ir.Model
+    verdict: Verdict
+    output: str
+    source: str
+    notes: tuple[str, ...]
+
+    @property
+    def inputs(self) -> list[ir.Value]:
+        """What a user has to feed."""
+        return input_values(self.model, self.source)
+
+
+def prepare(source: Source, output: str | None = None) -> Prepared:
+    """Load, canonize and check a model.
+
+    Args:
+        source: path, bytes or ``ModelProto``.
+        output: the output to explain, the first one by default.
+
+    Raises:
+        ModelError: see :mod:`onnx_lrp.errors`.
+        TargetError: no such output.
+    """
+    loaded = load(source)
+    model = parse(loaded.proto, loaded.source)
+    inline(model, loaded.source)
+    sort(model.graph, loaded.source)
+    check_shape_vectors(model, loaded.source)
+    _infer_shapes(model)
+    target, notes = cut(model, output, loaded.source)
+    check_sizes(model, loaded.source)
+    reference = model.clone()
+    FoldConstants(opset_of(model))(model)
+    merge = MergeAffine()
+    merge(model)
+    passes.RemoveUnusedNodesPass()(model)
+    verdict = validate(model, loaded.source)
+    name = model.graph.outputs[0].name or target.name or ""
+    return Prepared(model, reference, verdict, name, loaded.source, (*notes, *merge.notes))
+
+
+def parse(proto: onnx.ModelProto, source: str) -> ir.Model:
+    """The message as :mod:`onnx_ir` objects.
+
+    Raises:
+        InvalidModelError: it makes no sense as a graph.
+    """
+    for value in (*proto.graph.output, *proto.graph.value_info):
+        if value.type.WhichOneof("value") not in ("tensor_type", None):
+            value.ClearField("type")  # a ZipMap's list of maps, which onnx_ir has no type for; such a head is cut anyway
+    try:
+        return ir.from_proto(proto)
+    except Exception as error:  # the parser raises whatever it stumbles over
+        reason = clean(str(error).splitlines()[0] if str(error) else type(error).__name__, 200)
+        raise InvalidModelError(f"{source}: malformed model: {reason}") from None
+
+
+def _infer_shapes(model: ir.Model) -> None:
+    """Static shapes where they can be had; what is missing is measured during the run."""
+    try:
+        passes.ShapeInferencePass(check_type=False, strict_mode=False, data_prop=True)(model)
+    except Exception:  # noqa: BLE001 - shapes are a help, not a need: inference fails on custom ops, which the check lists
+        return

@@ -1,0 +1,191 @@
+"""Read what a user wants explained: a picture, an array (.npy) or several named arrays (.npz).
+
+The files may come from anywhere. Nothing in them is executed, and no size that a file only *claims* is allocated
+before it was compared with the bytes that are there.
+"""
+
+from __future__ import annotations
+
+import io
+import math
+import os
+import stat
+import warnings
+import zipfile
+from dataclasses import dataclass
+from pathlib import Path
+from typing import IO, TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from .errors import InputError
+from .text import clean
+
+if TYPE_CHECKING:
+    from PIL.Image import Image
+
+PICTURES = (".png", ".jpg", ".jpeg", ".webp", ".bmp")
+MAX_PIXELS = 64_000_000
+MAX_BYTES = 2 << 30
+MAX_MEMBERS = 1024
+MAX_HEADER = 1 << 14
+BAND = 256
+
+
+@dataclass(frozen=True, eq=False)
+class Picture:
+    """Pixels as they are seen: ``pixels`` is float32 (H, W, 1) for grey or (H, W, 3) for RGB, from 0 to 255."""
+
+    pixels: NDArray[np.float32]
+
+
+def read_input(path: str | os.PathLike[str]) -> Picture | NDArray[Any] | dict[str, NDArray[Any]]:
+    """Read one file by its ending: a `Picture`, one array from .npy, or {member name: array} from .npz.
+
+    A picture is turned upright by its EXIF tag, blended onto white where it is transparent, and has at most 64
+    million pixels. Arrays keep their shape and their number type (bool, integer or float) and come in native byte
+    order and C order; they may hold NaN. All arrays of a file together have at most 2 GiB.
+
+    Raises:
+        InputError: no such file, unknown ending, damaged, too large, or anything but numbers inside.
+
+    """
+    name = repr(os.fspath(path))  # repr, since a file name may hold a line break or a terminal's control characters
+    try:
+        return _read(Path(path))
+    except InputError as error:
+        raise InputError(f"{name}: {error}") from None
+    except FileNotFoundError:
+        raise InputError(f"{name}: no such file; check the path") from None
+    except Exception as error:  # parsers of damaged files raise nearly everything, MemoryError included
+        said = clean(str(error)) or type(error).__name__
+        raise InputError(f"{name}: cannot be read ({said}); check the path, or save the file again") from error
+
+
+def _read(path: Path) -> Picture | NDArray[Any] | dict[str, NDArray[Any]]:
+    status, suffix = path.stat(), path.suffix.lower()
+    if stat.S_ISDIR(status.st_mode):
+        raise InputError("is a folder; name one file in it")
+    if not stat.S_ISREG(status.st_mode):  # opening a pipe would wait for ever
+        raise InputError("not a regular file; save its content to a file first")
+    if suffix not in (*PICTURES, ".npy", ".npz"):
+        raise InputError(f"unknown file type {suffix!r}; give one of {', '.join(PICTURES)}, .npy, .npz")
+    if status.st_size == 0:
+        raise InputError("the file is empty; save it again")
+    with path.open("rb") as file, warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # broken metadata, old file versions: readable all the same
+        if suffix == ".npy":
+            return _npy(file, status.st_size)
+        return _npz(file) if suffix == ".npz" else _picture(file)
+
+
+def _picture(file: IO[bytes]) -> Picture:
+    image = _decoded(file)
+    if image.mode.startswith("I"):  # 16-bit grey; Pillow's own conversion would clip it at 255
+        return Picture((np.asarray(image, np.float32) / np.float32(257))[..., None])
+    pixels = np.empty((image.height, image.width, len(image.getbands())), np.float32)
+    for top in range(0, image.height, BAND):  # Pillow hands pixels out as copies; small ones save memory
+        band = image.crop((0, top, image.width, min(top + BAND, image.height)))
+        pixels[top : top + BAND] = np.asarray(band).reshape(band.height, band.width, -1)
+    return Picture(pixels)
+
+
+def _decoded(file: IO[bytes]) -> Image:
+    from PIL import ImageOps
+
+    image = _header_checked(file)
+    ImageOps.exif_transpose(image, in_place=True)
+    if image.mode.startswith("I"):
+        return image
+    mode = "L" if image.mode in ("1", "L", "LA", "La") else "RGB"
+    if image.has_transparency_data:
+        return _on_white(image, mode)
+    return image if image.mode == mode else image.convert(mode)
+
+
+def _header_checked(file: IO[bytes]) -> Image:
+    from PIL import Image, UnidentifiedImageError
+
+    try:
+        # The ending is no proof: without this list a .png that is PostScript would be run by Ghostscript.
+        image = Image.open(file, formats=("PNG", "JPEG", "WEBP", "BMP"))
+    except UnidentifiedImageError:
+        raise InputError("not a PNG, JPEG, WebP or BMP picture; convert it to PNG") from None
+    except Image.DecompressionBombError:  # Pillow's own limit, above ours
+        raise InputError(f"more than {MAX_PIXELS // 10**6} million pixels; scale it down") from None
+    if image.width * image.height > MAX_PIXELS:  # nothing is decoded yet
+        size = f"{image.width} x {image.height}"
+        raise InputError(f"{size} is more than {MAX_PIXELS // 10**6} million pixels; scale it down")
+    # Many cameras store a preview as the second frame of a JPEG ("MPO"), which does not make it an animation.
+    if image.format != "MPO" and getattr(image, "is_animated", False):
+        raise InputError("is an animation; save the one frame to explain as a PNG")
+    return image
+
+
+def _on_white(image: Image, mode: str) -> Image:
+    from PIL import Image as Pillow
+
+    image = image.convert(mode + "A")
+    white = Pillow.new(mode, image.size, "white")
+    white.paste(image.convert(mode), mask=image.getchannel("A"))
+    return white
+
+
+def _npz(file: IO[bytes]) -> dict[str, NDArray[Any]]:
+    with zipfile.ZipFile(file) as archive:
+        members = archive.infolist()
+        _check_members(members)
+        arrays = {}
+        for member in members:
+            try:
+                with archive.open(member) as stream:
+                    arrays[member.filename.removesuffix(".npy")] = _npy(stream, member.file_size)
+            except InputError as error:
+                raise InputError(f"its member {member.filename!r}: {error}") from None
+    return arrays
+
+
+def _check_members(members: list[zipfile.ZipInfo]) -> None:
+    names = [member.filename for member in members]
+    if not 0 < len(names) <= MAX_MEMBERS:
+        raise InputError(f"holds {len(names)} arrays; between 1 and {MAX_MEMBERS} can be read")
+    for member in members:
+        name = member.filename
+        if not name.endswith(".npy") or ".." in name.replace("\\", "/").split("/"):
+            raise InputError(f"its member {name!r} is no array of a plain name; write the file with numpy.savez")
+        if names.count(name) > 1:
+            raise InputError(f"holds two members {name!r}; give every array its own name")
+        if member.compress_type not in (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED):  # an LZMA dictionary takes GiBs
+            raise InputError(f"its member {name!r} is packed in an unusual way; write the file with numpy.savez")
+    _check_bytes(sum(member.file_size for member in members))  # the most that zipfile unpacks, whatever is inside
+
+
+def _check_bytes(size: int) -> None:
+    if size > MAX_BYTES:
+        raise InputError(f"holds {size / (1 << 30):.1f} GiB, more than {MAX_BYTES >> 30} GiB; give fewer samples")
+
+
+def _npy(stream: IO[bytes], size: int) -> NDArray[Any]:
+    head = io.BytesIO(stream.read(MAX_HEADER))  # a header may claim to be gigabytes long, and numpy would read them
+    shape, dtype = _header(head)
+    if dtype.kind not in "biuf":
+        raise InputError(f"holds {dtype!s:.80}, not plain numbers; save a bool, integer or float array")
+    if any(length < 0 for length in shape):
+        raise InputError(f"its header claims the shape {shape}; save it again")
+    there, claimed = size - head.tell(), math.prod(shape) * dtype.itemsize
+    if there != claimed:
+        raise InputError(f"its header claims {claimed} bytes of numbers, but {there} are there; save it again")
+    _check_bytes(claimed)
+    stream.seek(0)
+    array = np.lib.format.read_array(stream, allow_pickle=False)
+    return np.asarray(array, dtype.newbyteorder("="), order="C")
+
+
+def _header(head: io.BytesIO) -> tuple[tuple[int, ...], np.dtype[Any]]:
+    version = np.lib.format.read_magic(head)
+    readers = {(1, 0): np.lib.format.read_array_header_1_0, (2, 0): np.lib.format.read_array_header_2_0}
+    if version not in readers:  # 3.0 exists only for the field names of structured arrays
+        raise InputError(f"is .npy of version {version[0]}.{version[1]}; save a plain array with numpy.save")
+    shape, _, dtype = readers[version](head)
+    return shape, dtype

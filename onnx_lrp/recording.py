@@ -1,0 +1,263 @@
+"""Record the activations that the walk reads: through onnxruntime, or (float64, devices) through our own maps."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any, Protocol
+
+import numpy as np
+import onnx_ir as ir
+
+from .backends.base import Array, Backend, Shape
+from .errors import InvalidModelError
+from .evaluation import evaluate, opset_of
+from .graph import FLOATS, array
+from .planning import Plan, Step
+from .text import clean
+
+Feeds = Mapping[str, np.ndarray]
+
+
+@dataclass
+class Tape:
+    """What one run left behind: values on the backend, shapes, and values that depend on shapes only."""
+
+    values: dict[str, Array] = field(default_factory=dict)
+    shapes: dict[str, Shape] = field(default_factory=dict)
+    derived: dict[str, np.ndarray] = field(default_factory=dict)
+
+
+class Weights:
+    """The model's constants, brought to the backend once."""
+
+    def __init__(self, model: ir.Model, xp: Backend) -> None:
+        self.xp = xp
+        self._values = model.graph.initializers
+        self._arrays: dict[str, Array] = {}
+        self._numpy: dict[str, np.ndarray | None] = {}
+
+    def numpy(self, name: str) -> np.ndarray | None:
+        """A constant as NumPy; None if there is none of that name."""
+        if name not in self._numpy:
+            self._numpy[name] = array(self._values.get(name))
+        return self._numpy[name]
+
+    def on_backend(self, name: str) -> Array:
+        """A constant on the backend."""
+        if name not in self._arrays:
+            value = self.numpy(name)
+            assert value is not None, name
+            self._arrays[name] = self.xp.asarray(value)
+        return self._arrays[name]
+
+
+@dataclass(frozen=True)
+class StepOperands:
+    """One step's inputs during one run (:class:`onnx_lrp.ops.Operands`)."""
+
+    step: Step
+    tape: Tape
+    weights: Weights
+
+    def value(self, position: int) -> Array:
+        """The input's array, on the backend."""
+        name = self._name(position)
+        if name in self.tape.values:
+            return self.tape.values[name]
+        if name in self.tape.derived:
+            return self.weights.xp.asarray(self.tape.derived[name])
+        return self.weights.on_backend(name)
+
+    def shape(self, position: int) -> Shape:
+        """The input's shape."""
+        name = self._name(position)
+        if name in self.tape.shapes:
+            return self.tape.shapes[name]
+        if name in self.tape.values:
+            return self.weights.xp.shape(self.tape.values[name])
+        constant = self.constant(position)
+        assert constant is not None, name
+        return constant.shape
+
+    def constant(self, position: int) -> np.ndarray | None:
+        """An input that does not depend on the data; None if it is left out."""
+        if position >= len(self.step.inputs) or self.step.inputs[position] is None:
+            return None
+        name = self._name(position)
+        return self.tape.derived[name] if name in self.tape.derived else self.weights.numpy(name)
+
+    def _name(self, position: int) -> str:
+        name = self.step.inputs[position]
+        assert name is not None
+        return name
+
+
+class Recorder(Protocol):
+    """Runs the model and keeps what is asked for."""
+
+    def record(self, feeds: Feeds, keep: set[str]) -> Tape:
+        """One run; ``keep`` are tensors wanted beyond what the plan needs."""
+
+
+class ForwardRecorder:
+    """The forward pass through our own maps, in the backend's dtype: the double-precision path."""
+
+    def __init__(self, model: ir.Model, plan: Plan, weights: Weights) -> None:
+        self.plan, self.weights, self.xp = plan, weights, weights.xp
+        self.opset = opset_of(model)
+
+    def record(self, feeds: Feeds, keep: set[str]) -> Tape:
+        """One run; everything is kept."""
+        tape = Tape(values={name: self.xp.asarray(_floating(a)) for name, a in feeds.items()})
+        pending = list(self.plan.derived)
+        for step in self.plan.steps:
+            pending = self._derive(pending, tape)
+            for name, value in zip(step.outputs, step.role.forward(self.xp, StepOperands(step, tape, self.weights))):
+                tape.values[name] = value
+        return tape
+
+    def _derive(self, pending: Sequence[ir.Node], tape: Tape) -> list[ir.Node]:
+        """Evaluate the shape arithmetic whose inputs are there by now."""
+        waiting = []
+        for node in pending:
+            inputs = [None if v is None else self._known(v, tape) for v in node.inputs]
+            if any(a is None and v is not None for a, v in zip(inputs, node.inputs)):
+                waiting.append(node)
+                continue
+            for value, result in zip(node.outputs, evaluate(node, inputs, self.opset)):
+                tape.derived[value.name or ""] = result
+        return waiting
+
+    def _known(self, value: ir.Value, tape: Tape) -> np.ndarray | None:
+        name = value.name or ""
+        if name in tape.derived:
+            return tape.derived[name]
+        if name in tape.values:  # only its shape and type are read
+            return np.broadcast_to(np.zeros((), self.xp.dtype), self.xp.shape(tape.values[name]))
+        return array(value)
+
+
+def _floating(a: np.ndarray) -> np.ndarray:
+    return a if a.dtype.kind == "f" else a.astype(np.float64)
+
+
+@dataclass(frozen=True)
+class SessionOptions:
+    """How onnxruntime runs: number of threads (0: its default) and execution providers."""
+
+    threads: int = 0
+    providers: tuple[str, ...] = ("CPUExecutionProvider",)
+
+
+class OnnxruntimeRecorder:
+    """onnxruntime, in float32: fetches only what the plan needs, so that its fused kernels stay fused."""
+
+    def __init__(self, model: ir.Model, plan: Plan, xp: Backend, options: SessionOptions, source: str) -> None:
+        self.model, self.plan, self.xp, self.options, self.source = model, plan, xp, options, source
+        self._sessions: dict[frozenset[str], Any] = {}
+        self._derived = {v.name or "" for node in plan.derived for v in node.outputs} & {
+            name for step in plan.steps for name in step.inputs if name is not None
+        }
+
+    def record(self, feeds: Feeds, keep: set[str]) -> Tape:
+        """One run."""
+        values, shapes = self.plan.needs()
+        made = {name for step in self.plan.steps for name in step.outputs}
+        fetch = sorted(((values | keep) & made) | self._derived)
+        measure = sorted(shapes & made)
+        session = self._session(fetch, measure)
+        results = run(session, [*fetch, *(f"{n}/shape" for n in measure)], feeds, self.source)
+        found = dict(zip(fetch, results))
+        tape = Tape(derived={n: found.pop(n) for n in self._derived})
+        tape.values = {name: self.xp.asarray(_floating(a)) for name, a in {**feeds, **found}.items()}
+        tape.shapes = {n: tuple(int(d) for d in shape) for n, shape in zip(measure, results[len(fetch) :])}
+        return tape
+
+    def _session(self, fetch: Sequence[str], measure: Sequence[str]) -> Any:
+        key = frozenset(fetch)
+        if key not in self._sessions:
+            data = ir.to_proto(_observed(self.model, fetch, measure)).SerializeToString()
+            self._sessions[key] = make_session(data, self.options, self.source)
+        return self._sessions[key]
+
+
+def _observed(model: ir.Model, fetch: Sequence[str], measure: Sequence[str]) -> ir.Model:
+    """A float32 copy of the model whose outputs are these tensors and shapes."""
+    single = to_float32(model)
+    values = {value.name: value for node in single.graph for value in node.outputs}
+    outputs = [values[name] for name in fetch]
+    for name in measure:
+        node = ir.node("Shape", [values[name]])
+        node.outputs[0].name = f"{name}/shape"
+        node.outputs[0].type = ir.TensorType(ir.DataType.INT64)
+        single.graph.append(node)
+        outputs.append(node.outputs[0])
+    single.graph.outputs[:] = outputs
+    return single
+
+
+def to_float32(model: ir.Model) -> ir.Model:
+    """A copy in which every float tensor is float32: what onnxruntime has kernels for, and no less than float32."""
+    copy = model.clone()
+    for value in copy.graph.initializers.values():
+        tensor = value.const_value
+        if tensor is not None and tensor.dtype in FLOATS:
+            value.const_value = ir.tensor(tensor.numpy().astype(np.float32), name=value.name)
+            value.type = ir.TensorType(ir.DataType.FLOAT)
+    for node in copy.graph:
+        to = node.attributes.get("to")
+        if node.op_type == "Cast" and to is not None and ir.DataType(to.as_int()) in FLOATS:
+            node.attributes["to"] = ir.AttrInt64("to", int(ir.DataType.FLOAT))
+        fill = node.attributes.get("value")
+        if node.op_type == "ConstantOfShape" and fill is not None and fill.as_tensor().dtype in FLOATS:
+            node.attributes["value"] = ir.AttrTensor("value", ir.tensor(fill.as_tensor().numpy().astype(np.float32)))
+    for value in [*copy.graph.inputs, *(v for node in copy.graph for v in node.outputs)]:
+        if value.dtype in FLOATS:
+            value.type = ir.TensorType(ir.DataType.FLOAT)
+    return copy
+
+
+def make_session(data: bytes, options: SessionOptions, source: str) -> Any:
+    """An onnxruntime session.
+
+    Raises:
+        InvalidModelError: onnxruntime refuses the model.
+    """
+    import onnxruntime as ort
+
+    settings = ort.SessionOptions()
+    settings.log_severity_level = 4  # what matters is raised
+    settings.intra_op_num_threads = options.threads
+    settings.add_session_config_entry("session.set_denormal_as_zero", "1")
+    settings.add_session_config_entry("session.intra_op.allow_spinning", "0")  # idle threads would slow the backend
+    try:
+        return ort.InferenceSession(data, settings, providers=list(options.providers))
+    except Exception as error:  # onnxruntime's own classes share no base but Exception
+        raise InvalidModelError(f"{source}: onnxruntime refuses the model: {_reason(error)}") from None
+
+
+def run(session: Any, outputs: Sequence[str], feeds: Feeds, source: str) -> list[np.ndarray]:
+    """Run a session on inputs in whatever float type; each is cast to the type that the session declares.
+
+    Raises:
+        InvalidModelError: onnxruntime fails.
+    """
+    types = {i.name: TYPES.get(i.type) for i in session.get_inputs()}
+    cast = {name: a.astype(types[name], copy=False) for name, a in feeds.items() if name in types}
+    try:
+        return list(session.run(list(outputs), cast))
+    except Exception as error:
+        raise InvalidModelError(f"{source}: onnxruntime fails on this input: {_reason(error)}") from None
+
+
+TYPES = {
+    "tensor(float)": np.float32, "tensor(double)": np.float64, "tensor(float16)": np.float16,
+    "tensor(int64)": np.int64, "tensor(int32)": np.int32, "tensor(uint8)": np.uint8, "tensor(int8)": np.int8,
+    "tensor(int16)": np.int16, "tensor(bool)": np.bool_,
+}  # fmt: skip
+
+
+def _reason(error: Exception) -> str:
+    lines = [line for line in str(error).splitlines() if line.strip()]
+    return clean(lines[0] if lines else type(error).__name__, 300)

@@ -1,0 +1,255 @@
+"""The rules of LRP as data: how each one modifies a linear map's input, weight and bias.
+
+A rule lists its *parts*; one interpreter (:mod:`onnx_lrp.propagation`) runs them all, on every op and backend. With
+z = Σ_terms W̃ x̃ + b̃ and the stabilizer st(z) = z + ε·sign(z), sign(0) = +1, a part contributes to the input
+
+    R_j = scale · Σ_terms x̃_j Σ_k w̃_jk R_k / st(z_k).
+
+Your own rule is a frozen dataclass with a ``parts`` method::
+
+    @dataclass(frozen=True)
+    class Quarter(Rule):
+        \"\"\"LRP-0 on a quarter of the negative weights.\"\"\"
+
+        def parts(self):
+            soften = lambda xp, w: pos(xp, w) + 0.25 * neg(xp, w)
+            return (Part((Term(identity, soften),), bias=soften),)
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Literal
+
+import numpy as np
+
+from .backends.base import Array, Backend
+from .errors import CompositeError
+
+Modifier = Callable[[Backend, Array], Array]
+Gate = Literal["all", "positive", "negative"]
+Bound = float | tuple[float, ...] | np.ndarray
+
+
+def identity(_: Backend, a: Array) -> Array:
+    """Unmodified."""
+    return a
+
+
+def pos(xp: Backend, a: Array) -> Array:
+    """max(a, 0)."""
+    return xp.maximum(a, 0.0)
+
+
+def neg(xp: Backend, a: Array) -> Array:
+    """min(a, 0)."""
+    return xp.minimum(a, 0.0)
+
+
+def square(_: Backend, a: Array) -> Array:
+    """a²."""
+    return a * a
+
+
+def ones(xp: Backend, a: Array) -> Array:
+    """1 everywhere."""
+    return xp.ones_like(a)
+
+
+def negated(modifier: Modifier) -> Modifier:
+    """The modifier with its sign flipped."""
+    return lambda xp, a: -modifier(xp, a)
+
+
+def enlarged(modifier: Modifier, gamma: float) -> Modifier:
+    """a + γ·modifier(a)."""
+    return lambda xp, a: a + gamma * modifier(xp, a)
+
+
+def constant(bound: Bound) -> Modifier:
+    """The same value for every input; a sequence has one entry per channel (axis 1)."""
+
+    def modifier(xp: Backend, a: Array) -> Array:
+        value = np.asarray(bound, np.float64)
+        shape = xp.shape(a)
+        if value.ndim == 1 and value.size > 1:
+            value = value.reshape(-1, *(1,) * (len(shape) - 2))
+        return xp.expand(xp.asarray(value), shape)
+
+    return modifier
+
+
+@dataclass(frozen=True)
+class Term:
+    """One summand of a part: input and weight modifier."""
+
+    input: Modifier
+    weight: Modifier
+
+
+@dataclass(frozen=True)
+class Part:
+    """Terms that share a denominator, and the outputs that it serves: all, or those with z > 0 or z < 0."""
+
+    terms: tuple[Term, ...]
+    bias: Modifier | None = None
+    scale: float = 1.0
+    gate: Gate = "all"
+
+    @property
+    def is_model(self) -> bool:
+        """Whether the denominator is the model's own output, so that no forward pass is needed."""
+        return self.terms == (Term(identity, identity),) and self.bias is identity
+
+
+@dataclass(frozen=True, kw_only=True)
+class Rule:
+    """Base of all rules; ``epsilon`` is the stabilizer ε in every denominator, ``bias="ignore"`` leaves biases out."""
+
+    epsilon: float = 1e-6
+    bias: Literal["absorb", "ignore"] = "absorb"
+
+    def __post_init__(self) -> None:
+        if not (np.isfinite(self.epsilon) and self.epsilon >= 0):
+            raise CompositeError(f"{type(self).__name__}: epsilon must be a number >= 0, not {self.epsilon!r}")
+        if self.bias not in ("absorb", "ignore"):
+            raise CompositeError(f"{type(self).__name__}: bias must be 'absorb' or 'ignore', not {self.bias!r}")
+
+    def parts(self) -> tuple[Part, ...]:
+        """What the rule does."""
+        raise NotImplementedError
+
+    @property
+    def proportional(self) -> bool:
+        """Whether an input of 0 always receives relevance 0 (not so for Flat, WSquare and ZBox)."""
+        return all(term.input in (identity, pos, neg) for part in self.parts() for term in part.terms)
+
+    def __str__(self) -> str:
+        return f"{type(self).__name__}({', '.join(f'{k}={v}' for k, v in self._settings())})"
+
+    def _settings(self) -> list[tuple[str, object]]:
+        fields = self.__dataclass_fields__.values()
+        return [(f.name, v) for f in fields if (v := getattr(self, f.name)) is not f.default and not _equal(v, f.default)]
+
+
+def _equal(a: object, b: object) -> bool:
+    return bool(np.array_equal(np.asarray(a), np.asarray(b)))
+
+
+@dataclass(frozen=True)
+class Epsilon(Rule):
+    """R_j = x_j Σ_k w_jk R_k / (z_k + ε sign z_k) (Bach et al. 2015, eq. 58)."""
+
+    epsilon: float = 1e-6
+
+    def parts(self) -> tuple[Part, ...]:  # noqa: D102
+        return (Part((Term(identity, identity),), bias=identity),)
+
+
+@dataclass(frozen=True)
+class Zero(Epsilon):
+    """LRP-0: Epsilon with ε = 0; an output of exactly 0 gives nothing (Bach et al. 2015, eq. 56)."""
+
+    epsilon: float = 0.0
+
+
+@dataclass(frozen=True)
+class Gamma(Rule):
+    """Favours contributions of the output's own sign by γ (Montavon et al. 2019; signed: Andéol et al. 2021).
+
+    Outputs z > 0 use x⁺(W+γW⁺) + x⁻(W+γW⁻), outputs z < 0 use x⁺(W+γW⁻) + x⁻(W+γW⁺); z = 0 gives nothing.
+    """
+
+    gamma: float = 0.25
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if not (np.isfinite(self.gamma) and self.gamma >= 0):
+            raise CompositeError(f"Gamma: gamma must be a number >= 0, not {self.gamma!r}")
+
+    def parts(self) -> tuple[Part, ...]:  # noqa: D102
+        up, down = enlarged(pos, self.gamma), enlarged(neg, self.gamma)
+        return (
+            Part((Term(pos, up), Term(neg, down)), bias=up, gate="positive"),
+            Part((Term(pos, down), Term(neg, up)), bias=down, gate="negative"),
+        )
+
+
+@dataclass(frozen=True)
+class AlphaBeta(Rule):
+    """α times the positive contributions minus β times the negative ones, α − β = 1 (Bach et al. 2015, eq. 60)."""
+
+    alpha: float = 2.0
+    beta: float = 1.0
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if not (self.alpha >= 1 and self.beta >= 0 and abs(self.alpha - self.beta - 1) < 1e-9):
+            raise CompositeError(f"AlphaBeta: alpha - beta must be 1 and beta >= 0, not {self.alpha} and {self.beta}")
+
+    def parts(self) -> tuple[Part, ...]:  # noqa: D102
+        activating = Part((Term(pos, pos), Term(neg, neg)), bias=pos, scale=self.alpha)
+        inhibiting = Part((Term(pos, neg), Term(neg, pos)), bias=neg, scale=-self.beta)
+        return (activating, inhibiting) if self.beta else (activating,)
+
+
+@dataclass(frozen=True)
+class ZPlus(Rule):
+    """Positive contributions only: AlphaBeta with α = 1, β = 0 (Montavon et al. 2017, z⁺-rule)."""
+
+    def parts(self) -> tuple[Part, ...]:  # noqa: D102
+        return (Part((Term(pos, pos), Term(neg, neg)), bias=pos),)
+
+
+@dataclass(frozen=True)
+class ZBox(Rule):
+    """For inputs bounded by low ≤ x ≤ high, such as pixels (Montavon et al. 2017, z^B-rule); the bias cancels.
+
+    ``low`` and ``high`` are numbers, one number per channel, or arrays that broadcast to the input.
+    """
+
+    low: Bound = 0.0
+    high: Bound = 1.0
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        low, high = np.asarray(self.low, float), np.asarray(self.high, float)
+        if not (np.isfinite(low).all() and np.isfinite(high).all() and (low <= high).all()):
+            raise CompositeError(f"ZBox: low must be at most high, both finite, not low={self.low}, high={self.high}")
+
+    def parts(self) -> tuple[Part, ...]:  # noqa: D102
+        below, above = constant(self.low), constant(self.high)
+        terms = (Term(identity, identity), Term(below, negated(pos)), Term(above, negated(neg)))
+        return (Part(terms),)
+
+
+@dataclass(frozen=True)
+class WSquare(Rule):
+    """By squared weight, whatever the input (Montavon et al. 2017, w²-rule); ``square_bias`` adds b² below."""
+
+    square_bias: bool = False
+
+    def parts(self) -> tuple[Part, ...]:  # noqa: D102
+        return (Part((Term(ones, square),), bias=square if self.square_bias else None),)
+
+
+@dataclass(frozen=True)
+class Flat(Rule):
+    """In equal shares to every input that an output sees (Lapuschkin et al. 2019)."""
+
+    def parts(self) -> tuple[Part, ...]:  # noqa: D102
+        return (Part((Term(ones, ones),)),)
+
+
+@dataclass(frozen=True)
+class Pass(Rule):
+    """Relevance unchanged: only for maps that keep the shape, such as an unmerged BatchNormalization."""
+
+    def parts(self) -> tuple[Part, ...]:  # noqa: D102
+        return ()
+
+    @property
+    def proportional(self) -> bool:
+        """A zero input may stand for a non-zero output, whose relevance it takes."""
+        return False

@@ -1,0 +1,87 @@
+"""Which output to explain, and the relevance that the walk starts with."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+
+import numpy as np
+
+from .errors import TargetError
+
+Target = int | Sequence[int] | Sequence[Sequence[int]] | np.ndarray | None
+Seed = str | np.ndarray
+
+
+def resolve(target: Target, logits: np.ndarray) -> np.ndarray:
+    """The explained element of each sample, as a flat index into ``logits[sample].ravel()``.
+
+    Args:
+        target: None (argmax per sample), an int (a flat index), a tuple of ints (one element of an output of higher
+            rank), or a list or array with one int, or one tuple, per sample.
+        logits: the explained tensor, shape (samples, ...).
+
+    Returns:
+        int64, shape (samples,).
+
+    Raises:
+        TargetError: wrong number of targets, out of range, or not integers.
+    """
+    samples, shape = len(logits), logits.shape[1:]
+    size = math.prod(shape)
+    if target is None:
+        return logits.reshape(samples, size).argmax(1)
+    try:
+        given = np.asarray(target)
+    except ValueError:
+        raise TargetError(f"targets must all have the same length, not {target!r}") from None
+    if given.dtype.kind not in "iu":
+        raise TargetError(f"target must be an integer, a tuple, or one per sample, not {target!r}")
+    if isinstance(target, tuple) and given.ndim == 1 and len(given) == len(shape):
+        flat = np.full(samples, _ravel(given[None], shape)[0])
+    elif given.ndim == 0:
+        flat = np.full(samples, given)
+    elif given.shape == (samples,):
+        flat = given
+    elif given.shape == (samples, len(shape)):
+        flat = _ravel(given, shape)
+    else:
+        raise TargetError(
+            f"target {target!r} fits neither one output of shape {shape} nor {samples} samples; "
+            "give one int, one tuple, or one per sample"
+        )
+    if flat.min(initial=0) < 0 or flat.max(initial=0) >= size:
+        raise TargetError(f"target {target!r} is out of range: the output has {size} elements, 0 to {size - 1}")
+    return flat.astype(np.int64)
+
+
+def _ravel(index: np.ndarray, shape: tuple[int, ...]) -> np.ndarray:
+    try:
+        return np.atleast_1d(np.ravel_multi_index(tuple(index.T), shape))
+    except ValueError:
+        raise TargetError(f"target {index[0].tolist()} is out of range for an output of shape {shape}") from None
+
+
+def seed_relevance(seed: Seed, target: np.ndarray, logits: np.ndarray) -> np.ndarray:
+    """The relevance to start with: zero but for the targets.
+
+    Args:
+        seed: ``"logit"`` (the output's own value), ``"one"``, or an array of the shape of ``logits``, which is taken as
+            it is.
+        target: flat index per sample, shape (samples,).
+        logits: shape (samples, ...).
+
+    Raises:
+        TargetError: unknown word, wrong shape, or not finite.
+    """
+    if isinstance(seed, str):
+        if seed not in ("logit", "one"):
+            raise TargetError(f"unknown seed {seed!r}; choose 'logit', 'one', or give an array")
+        flat = np.zeros((len(logits), math.prod(logits.shape[1:])), logits.dtype)
+        rows = np.arange(len(flat))
+        flat[rows, target] = logits.reshape(flat.shape)[rows, target] if seed == "logit" else 1.0
+        return flat.reshape(logits.shape)
+    given = np.asarray(seed)
+    if given.dtype.kind not in "fiu" or given.shape != logits.shape or not np.isfinite(given).all():
+        raise TargetError(f"the seed must be finite numbers of the output's shape {logits.shape}, not {given.shape}")
+    return given.astype(logits.dtype)

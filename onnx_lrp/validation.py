@@ -1,0 +1,145 @@
+"""The verdict: the role of every node that relevance meets, or all the nodes that have none."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+import onnx_ir as ir
+
+from .errors import InputError, InvalidModelError, Problem, UnsupportedModelError
+from .evaluation import evaluable, opset_of
+from .graph import FLOATS, Kind, NodeSite, array, attributes, kinds, label
+from .ops import Linear, Merge, Role, Unsupported, role_of
+from .text import clean
+
+STANDARD = ("", "ai.onnx")
+LARGEST = 2**30  # elements of one tensor: 4 GiB as float32
+
+
+@dataclass(frozen=True)
+class Verdict:
+    """Roles of the nodes that depend on the data, in the order of execution; ``derived`` depend on shapes only."""
+
+    roles: dict[ir.Node, Role]
+    derived: tuple[ir.Node, ...]
+    kinds: dict[ir.Value, Kind]
+
+
+def validate(model: ir.Model, source: str) -> Verdict:
+    """Give every node of a canonized model its role.
+
+    Raises:
+        UnsupportedModelError: with all the nodes that have none.
+        InvalidModelError: a weight holds NaN or Inf, or a tensor would be absurdly large.
+    """
+    kind, opset = kinds(model.graph), opset_of(model)
+    roles: dict[ir.Node, Role] = {}
+    derived: list[ir.Node] = []
+    problems: list[Problem] = []
+    for node in model.graph:
+        try:
+            if max(kind[output] for output in node.outputs) is Kind.VARIABLE:
+                roles[node] = _role(node, kind, opset)
+            else:
+                derived.append(_derived(node))
+        except Unsupported as verdict:
+            problems.append(Problem(label(node), _op(node), verdict.reason, verdict.remedy))
+    problems += _end_problems(model, kind)
+    if problems:
+        raise UnsupportedModelError(source, problems)
+    for node, role in roles.items():
+        _check_numbers(node, role, source)
+    return Verdict(roles, tuple(derived), kind)
+
+
+def _op(node: ir.Node) -> str:
+    return clean(node.op_type if node.domain in STANDARD else f"{node.domain}::{node.op_type}")
+
+
+def _role(node: ir.Node, kind: dict[ir.Value, Kind], opset: int) -> Role:
+    if node.domain not in STANDARD:
+        hint = "run the exporter without runtime-specific optimisation" if "microsoft" in node.domain else "replace it"
+        raise Unsupported(f"op of the domain {clean(node.domain)!r}, which is not standard ONNX", hint)
+    return role_of(NodeSite(node, kind, opset), attributes(node))
+
+
+def _derived(node: ir.Node) -> ir.Node:
+    if not evaluable(node):
+        raise Unsupported("does not depend on the data, but cannot be evaluated either", "fold it when exporting")
+    return node
+
+
+def _end_problems(model: ir.Model, kind: dict[ir.Value, Kind]) -> list[Problem]:
+    """What is wrong with the explained tensor and with the inputs."""
+    target = model.graph.outputs[0]
+    name = clean(target.name or "")
+    if kind[target] is not Kind.VARIABLE:
+        return [Problem(name, "output", "does not depend on the model's inputs", "explain another output")]
+    if target.dtype is not None and target.dtype not in FLOATS:
+        return [Problem(name, "output", f"is {target.dtype.name.lower()}, not a float", "explain another output")]
+    strange = [v for v in model.graph.inputs if isinstance(v.type, (ir.SequenceType, ir.OptionalType))]
+    return [Problem(clean(v.name or ""), "input", "is a Sequence or Optional", "feed tensors") for v in strange]
+
+
+def _check_numbers(node: ir.Node, role: Role, source: str) -> None:
+    """Weights must be finite (bounds of a Clip need not)."""
+    if not isinstance(role, Linear | Merge):
+        return
+    for value in node.inputs:
+        data = array(value)
+        if data is not None and data.dtype.kind == "f" and not np.isfinite(data).all():
+            where = f"{source}: weight {clean(value.name or '')!r} of {label(node)} ({node.op_type})"  # type: ignore[union-attr]
+            raise InvalidModelError(f"{where} holds NaN or Inf; train or export the model again")
+
+
+def check_sizes(model: ir.Model, source: str) -> None:
+    """Refuse models whose declared or inferred shapes no machine could hold.
+
+    Raises:
+        InvalidModelError: a tensor of more than 2**30 elements, or a shape vector longer than any rank.
+    """
+    for node in model.graph:
+        for value in (*node.inputs, *node.outputs):
+            known = [] if value is None or value.shape is None else [d for d in value.shape if isinstance(d, int)]
+            if known and _product(known) > LARGEST:
+                size = "×".join(map(str, known))
+                raise InvalidModelError(
+                    f"{source}: node {label(node)} ({_op(node)}) has a tensor of {size} elements, over the limit of 2^30"
+                )
+
+
+def check_shape_vectors(model: ir.Model, source: str) -> None:
+    """Refuse shape inputs that declare an absurd rank: shape inference would allocate it.
+
+    Raises:
+        InvalidModelError: there is one.
+    """
+    for node in model.graph:
+        for value in node.inputs:
+            integer = value is not None and value.dtype in (ir.DataType.INT64, ir.DataType.INT32)
+            vector = integer and value.shape is not None and len(value.shape) == 1  # type: ignore[union-attr]
+            feeds_shape = node.op_type in ("ConstantOfShape", "Reshape", "Expand", "Tile", "Pad", "Slice", "Resize")
+            if vector and feeds_shape and isinstance(n := value.shape[0], int) and n > 1024:  # type: ignore[union-attr,index]
+                raise InvalidModelError(
+                    f"{source}: node {label(node)} ({_op(node)}) reads a shape of {n} axes; the model is malformed"
+                )
+
+
+def _product(sizes: list[int]) -> int:
+    result = 1
+    for n in sizes:
+        result *= n
+    return result
+
+
+def input_values(model: ir.Model, source: str) -> list[ir.Value]:
+    """The inputs that a user has to give.
+
+    Raises:
+        InputError: there are none.
+    """
+    found = [value for value in model.graph.inputs if value.const_value is None]
+    if not found:
+        raise InputError(f"{source}: the model has no input to explain")
+    return found
