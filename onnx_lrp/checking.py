@@ -7,10 +7,10 @@ from typing import Any
 
 from .composites import Composite
 from .errors import Problem, UnsupportedModelError
-from .graph import dims
-from .loading import Source
+from .model.graph import dims
+from .model.loading import Source
+from .model.preparation import prepare
 from .planning import Step, make_plan
-from .preparation import prepare
 from .text import clean
 
 
@@ -48,7 +48,9 @@ class Report:
         body = _table([tuple(asdict(row).values()) for row in self.rows], ("node", "op", "shape", "role", "rule"))
         if self.problems:
             body = _table([tuple(asdict(p).values()) for p in self.problems], ("node", "op", "reason", "remedy"))
-        verdict = f"supported, explains {self.output!r}" if self.supported else f"unsupported, {len(self.problems)} nodes"
+        verdict = (
+            f"supported, explains {self.output!r}" if self.supported else f"unsupported, {len(self.problems)} nodes"
+        )
         return "\n".join([f"{self.source}: {verdict}", *(f"  note: {note}" for note in self.notes), body])
 
 

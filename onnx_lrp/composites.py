@@ -120,7 +120,9 @@ class Composite:
         if isinstance(text, Composite):
             return text
         if not isinstance(text, str):
-            raise CompositeError(f"a composite is a Composite or a string NAME[:key=value,...], not {type(text).__name__}")
+            raise CompositeError(
+                f"a composite is a Composite or a string NAME[:key=value,...], not {type(text).__name__}"
+            )
         name, _, settings = text.partition(":")
         return preset(name.strip(), **dict(_setting(item, name) for item in settings.split(",") if item.strip()))
 

@@ -13,9 +13,9 @@ from .errors import CompositeError, NumericalError, TargetError, VerificationErr
 from .explanation import Explanation
 from .inputs import check_inputs
 from .ledger import Conservation, Ledger
-from .loading import Source
+from .model.loading import Source
+from .model.preparation import Prepared, prepare
 from .planning import Plan, make_plan
-from .preparation import Prepared, prepare
 from .propagation import walk
 from .recording import (
     Feeds,
@@ -76,9 +76,7 @@ class Explainer:
         self.composite = Composite.parse(composite)
         self.backend = backends.create(backend, dtype, device)
         self.prepared: Prepared = prepare(model, output)
-        self.plan: Plan = make_plan(
-            self.prepared.verdict, self.prepared.model, self.composite, batchnorm, facts
-        )
+        self.plan: Plan = make_plan(self.prepared.verdict, self.prepared.model, self.composite, batchnorm, facts)
         self.options = SessionOptions(threads, tuple(providers))
         self._weights = Weights(self.prepared.model, self.backend)
         self._recorder = self._make_recorder(device)
@@ -141,7 +139,9 @@ class Explainer:
         inside = {name: self.backend.to_numpy(found[name]) for name in wanted if name in found}
         n = len(logits)
         sums = [r.reshape(n, -1).sum(1, dtype=np.float64) for r in relevance.values() if r.shape[:1] == (n,)]
-        total = sum(sums) if len(sums) == len(relevance) else np.array([sum(float(r.sum()) for r in relevance.values())])
+        total = (
+            sum(sums) if len(sums) == len(relevance) else np.array([sum(float(r.sum()) for r in relevance.values())])
+        )
         account = Conservation(start.reshape(n, -1).sum(1, dtype=np.float64), np.asarray(total))
         return Explanation(relevance, logits, index, inside, account, tuple(book.entries) if book else ())
 
@@ -175,7 +175,10 @@ class Explainer:
         expected = self._original(feeds)
         scale = np.abs(expected).max(initial=0.0)
         error = np.abs(expected - logits).max(initial=0.0) if expected.shape == logits.shape else np.inf
-        half = any(v.dtype is not None and v.dtype.name in ("FLOAT16", "BFLOAT16") for v in self.prepared.reference.graph.inputs)
+        half = any(
+            v.dtype is not None and v.dtype.name in ("FLOAT16", "BFLOAT16")
+            for v in self.prepared.reference.graph.inputs
+        )
         if not error <= (2e-2 if half else 1e-3) * scale + 1e-6:
             raise VerificationError(
                 f"{self.prepared.source}: the canonized model's answer differs from the original's by {error:.3g} "

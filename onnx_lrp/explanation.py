@@ -41,17 +41,18 @@ class Explanation:
         """Relevance of the input; a dict by name if there are several."""
         return next(iter(self.inputs.values())) if len(self.inputs) == 1 else self.inputs
 
-    def heatmap(self, sample: int = 0, input: str | None = None) -> Image:  # noqa: A002
+    def heatmap(self, sample: int = 0, input: str | None = None) -> Image:
         """A picture of one sample's relevance, channels summed: red for, blue against, white neutral.
 
         Raises:
             InputError: the input has no spatial shape.
         """
-        from .heatmap import heatmap
-        from .preprocessing import spatial
+        from .pictures.heatmap import heatmap
+        from .pictures.preprocessing import spatial
 
         name = input if input is not None else next(iter(self.inputs))
-        return heatmap(spatial(self.inputs[name][sample]))
+        relevance = self.inputs[name]
+        return heatmap(spatial(relevance[sample], relevance.shape))
 
     def save(self, path: str | os.PathLike[str], force: bool = False) -> None:
         """Write everything as a compressed .npz, at once or not at all.

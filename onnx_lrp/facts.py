@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 
 import onnx_ir as ir
 
-from .graph import array
+from .model.graph import array
 from .ops import Linear, Merge, Pass, Role
 from .rules import Rule
 
@@ -86,4 +86,3 @@ def _rectifier(value: ir.Value) -> ir.Value | None:
     if not users or any(user.op_type != "Relu" for user in users) or value.is_graph_output():
         return None
     return users[0].outputs[0]
-

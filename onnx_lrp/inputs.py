@@ -9,7 +9,7 @@ import numpy as np
 import onnx_ir as ir
 
 from .errors import InputError
-from .graph import dims
+from .model.graph import dims
 from .text import clean
 
 INTEGERS = ("INT8", "INT16", "INT32", "INT64", "UINT8", "UINT16", "UINT32", "UINT64", "BOOL")
@@ -86,7 +86,9 @@ def _array(data: Any, where: str) -> np.ndarray:
 def _check_dtype(array: np.ndarray, value: ir.Value, where: str) -> None:
     wanted = value.dtype.name if value.dtype is not None else "FLOAT"
     if wanted == "STRING" or wanted.startswith("COMPLEX"):
-        raise InputError(f"{where} is declared as {wanted.lower()} (a string or complex tensor): it cannot carry relevance")
+        raise InputError(
+            f"{where} is declared as {wanted.lower()} (a string or complex tensor): it cannot carry relevance"
+        )
     if (array.dtype.kind == "f") == (wanted in INTEGERS):
         remedy = "astype(np.int64)" if wanted in INTEGERS else "astype(np.float32), scaled as the model expects"
         raise InputError(f"{where} has dtype {array.dtype}, the model declares {wanted.lower()}; use .{remedy}")

@@ -24,7 +24,9 @@ class Conservation:
 
     def __str__(self) -> str:
         rows = zip(np.atleast_1d(self.target), np.atleast_1d(self.inputs), np.atleast_1d(self.absorbed))
-        return "\n".join(f"ΣR at the target {t:.6g}, at the inputs {i:.6g}, absorbed on the way {a:.6g}" for t, i, a in rows)
+        return "\n".join(
+            f"ΣR at the target {t:.6g}, at the inputs {i:.6g}, absorbed on the way {a:.6g}" for t, i, a in rows
+        )
 
 
 @dataclass(frozen=True)

@@ -11,11 +11,11 @@ from .backends.base import Array, Backend
 from .composites import WEIGHTED, Composite, Layer
 from .errors import CompositeError
 from .facts import Facts, derive
-from .graph import array, label
+from .model.graph import array, label
+from .model.validation import Verdict
 from .ops import Linear, Merge, Operands, Parameters, Pass, Role, Route
 from .rules import Epsilon, Rule
 from .rules import Pass as PassRule
-from .validation import Verdict
 
 
 @dataclass(frozen=True, eq=False)
@@ -63,7 +63,9 @@ class Plan:
         return values, shapes - values
 
 
-def make_plan(verdict: Verdict, model: ir.Model, composite: Composite, batchnorm: str = "affine", facts: bool = True) -> Plan:
+def make_plan(
+    verdict: Verdict, model: ir.Model, composite: Composite, batchnorm: str = "affine", facts: bool = True
+) -> Plan:
     """Assign rules and derive facts.
 
     Raises:
@@ -100,7 +102,9 @@ def _rules(verdict: Verdict, composite: Composite, batchnorm: str) -> dict[ir.No
         if node.op_type == "BatchNormalization" and batchnorm == "pass":
             rules[node] = PassRule()
         if isinstance(verdict.roles[node], Merge) and not isinstance(rules[node], Epsilon):
-            raise CompositeError(f"{label(node)} ({node.op_type}) merges tensors: it takes Epsilon or Zero, not {rules[node]}")
+            raise CompositeError(
+                f"{label(node)} ({node.op_type}) merges tensors: it takes Epsilon or Zero, not {rules[node]}"
+            )
         if isinstance(rules[node], PassRule) and node.op_type in WEIGHTED:
             raise CompositeError(f"{label(node)} ({node.op_type}) changes the shape: Pass cannot go there")
     return rules

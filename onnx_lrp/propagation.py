@@ -83,7 +83,9 @@ def _linear_step(step: Step, role: Linear, r: Array, operands: StepOperands, xp:
         return r
     z = operands.tape.values.get(step.denominator)
     parameters = role.parameters(xp, operands)
-    return linear(xp, role, rule, operands.value(role.data), parameters, r, z, step.nonnegative, step.masked is not None)
+    return linear(
+        xp, role, rule, operands.value(role.data), parameters, r, z, step.nonnegative, step.masked is not None
+    )
 
 
 def linear(
@@ -164,4 +166,3 @@ def divide(xp: Backend, r: Array, z: Array, epsilon: float) -> Array:
     if epsilon == 0:
         return xp.where(z == 0, 0.0, r / xp.where(z == 0, 1.0, z))
     return r / xp.where(z < 0, z - epsilon, z + epsilon)
-

@@ -11,8 +11,8 @@ import onnx_ir as ir
 
 from .backends.base import Array, Backend, Shape
 from .errors import InvalidModelError
-from .evaluation import evaluate, opset_of
-from .graph import FLOATS, array
+from .model.evaluation import evaluate, opset_of
+from .model.graph import FLOATS, array
 from .planning import Plan, Step
 from .text import clean
 

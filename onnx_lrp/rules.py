@@ -130,7 +130,9 @@ class Rule:
 
     def _settings(self) -> list[tuple[str, object]]:
         fields = self.__dataclass_fields__.values()
-        return [(f.name, v) for f in fields if (v := getattr(self, f.name)) is not f.default and not _equal(v, f.default)]
+        return [
+            (f.name, v) for f in fields if (v := getattr(self, f.name)) is not f.default and not _equal(v, f.default)
+        ]
 
 
 def _equal(a: object, b: object) -> bool:

@@ -49,7 +49,7 @@ def thresholded_relu(node: Site, alpha: float = 1.0) -> Pass:
 
 
 @register("Clip")
-def clip(node: Site, min: float | None = None, max: float | None = None) -> Pass:  # noqa: A002
+def clip(node: Site, min: float | None = None, max: float | None = None) -> Pass:
     """Clip to [0, max] (ReLU6); bounds are attributes, or inputs since opset 11."""
     low, high = _bound(node, 1, min), _bound(node, 2, max)
     if low != 0 or (high is not None and high <= 0):

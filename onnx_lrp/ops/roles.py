@@ -127,4 +127,3 @@ class Pass:
 
 
 Role = Linear | Route | Merge | Pass
-

@@ -184,4 +184,3 @@ def nearest(n: int, out: int, factor: float, coordinate: str, rounding: str) -> 
         "round_prefer_ceil": lambda v: np.floor(v + 0.5),
     }.get(rounding, lambda v: np.ceil(v - 0.5))(x)  # fmt: skip
     return rounded.astype(np.int64).clip(0, n - 1)
-

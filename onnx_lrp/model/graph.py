@@ -14,8 +14,8 @@ from typing import Any
 import numpy as np
 import onnx_ir as ir
 
-from .errors import InvalidModelError
-from .text import clean
+from ..errors import InvalidModelError
+from ..text import clean
 
 # Their output depends on a shape or a type, never on the data of these inputs
 SHAPE_READERS = {"Shape": (0,), "Size": (0,), "CastLike": (1,)}
@@ -52,7 +52,7 @@ def attributes(node: ir.Node) -> dict[str, Any]:
 
 def kinds(graph: ir.Graph) -> dict[ir.Value, Kind]:
     """What each tensor of a sorted graph depends on."""
-    result: dict[ir.Value, Kind] = {value: Kind.CONSTANT for value in graph.initializers.values()}
+    result: dict[ir.Value, Kind] = dict.fromkeys(graph.initializers.values(), Kind.CONSTANT)
     result.update({value: Kind.VARIABLE for value in graph.inputs if value.const_value is None})
     for node in graph:
         blind = SHAPE_READERS.get(node.op_type, ())

@@ -10,9 +10,9 @@ from pathlib import Path
 import onnx
 from google.protobuf.message import DecodeError
 
-from .errors import InvalidModelError, LoadError
+from ..errors import InvalidModelError, LoadError
+from ..text import clean
 from .external import attach, nbytes
-from .text import clean
 
 Source = str | os.PathLike[str] | bytes | onnx.ModelProto
 
@@ -149,7 +149,9 @@ def _check_size(tensor: onnx.TensorProto, name: str) -> None:
             elements *= n
         have = wanted if count >= -(-elements // 8) and count <= 2 * elements else count
     if have != wanted:
-        raise InvalidModelError(f"{where}: its shape {list(tensor.dims)} needs {wanted} bytes of raw data, it has {have}")
+        raise InvalidModelError(
+            f"{where}: its shape {list(tensor.dims)} needs {wanted} bytes of raw data, it has {have}"
+        )
 
 
 def _check_structure(proto: onnx.ModelProto, name: str) -> None:
@@ -167,7 +169,9 @@ def _check_structure(proto: onnx.ModelProto, name: str) -> None:
         for read in filter(None, node.input):
             if read not in made:
                 who = clean(node.name) or node.op_type
-                raise InvalidModelError(f"{name}: node {who!r} ({clean(node.op_type)}) reads {clean(read)!r}, which nothing makes")
+                raise InvalidModelError(
+                    f"{name}: node {who!r} ({clean(node.op_type)}) reads {clean(read)!r}, which nothing makes"
+                )
     for output in graph.output:
         if output.name not in made:
             raise InvalidModelError(f"{name}: output {clean(output.name)!r} is made by no node")

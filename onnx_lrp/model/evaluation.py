@@ -9,7 +9,7 @@ import numpy as np
 import onnx
 import onnx_ir as ir
 
-from .errors import InvalidModelError
+from ..errors import InvalidModelError
 from .graph import label
 
 LIMIT = 2**27  # elements; far above any weight or shape, far below what would exhaust memory
@@ -46,7 +46,9 @@ def evaluate(node: ir.Node, inputs: Inputs, opset: int) -> list[np.ndarray]:
 
     size = _size(node.op_type, inputs)
     if size > LIMIT:
-        raise InvalidModelError(f"node {label(node)} ({node.op_type}) would make a constant of {size} elements; refused")
+        raise InvalidModelError(
+            f"node {label(node)} ({node.op_type}) would make a constant of {size} elements; refused"
+        )
     proto = ir.to_proto(node)
     proto.domain = ""
     feeds = {name: value for name, value in zip(proto.input, inputs) if value is not None}
@@ -78,7 +80,9 @@ def _size(op: str, inputs: Inputs) -> int:
         widths = int(np.abs(np.asarray(inputs[1], np.int64)).max(initial=0)) if len(inputs) > 1 else 0
         return math.prod(n + 2 * widths for n in shapes[0])
     if op in ELEMENTWISE or op == "MatMul":
-        return math.prod(max(axis) for axis in _aligned(shapes)) if op != "MatMul" else math.prod(map(math.prod, shapes))
+        return (
+            math.prod(max(axis) for axis in _aligned(shapes)) if op != "MatMul" else math.prod(map(math.prod, shapes))
+        )
     return sum(map(math.prod, shapes))
 
 

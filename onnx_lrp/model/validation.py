@@ -7,11 +7,11 @@ from dataclasses import dataclass
 import numpy as np
 import onnx_ir as ir
 
-from .errors import InputError, InvalidModelError, Problem, UnsupportedModelError
+from ..errors import InputError, InvalidModelError, Problem, UnsupportedModelError
+from ..ops import Linear, Merge, Role, Unsupported, role_of
+from ..text import clean
 from .evaluation import evaluable, opset_of
 from .graph import FLOATS, Kind, NodeSite, array, attributes, kinds, label
-from .ops import Linear, Merge, Role, Unsupported, role_of
-from .text import clean
 
 STANDARD = ("", "ai.onnx")
 LARGEST = 2**30  # elements of one tensor: 4 GiB as float32

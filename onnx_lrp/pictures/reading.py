@@ -19,8 +19,8 @@ from typing import IO, TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from .errors import InputError
-from .text import clean
+from ..errors import InputError
+from ..text import clean
 
 if TYPE_CHECKING:
     from PIL.Image import Image

@@ -14,86 +14,12 @@ from typing import Any, Literal, get_args
 import numpy as np
 from numpy.typing import NDArray
 
-from .errors import InputError
+from ..errors import InputError
+from .layout import Layout, Shape
 
-Shape = Sequence["int | str | None"]
 Channels = Literal["rgb", "bgr", "grey"]
 Fit = Literal["crop", "stretch"]
 LUMINANCE = (0.299, 0.587, 0.114)  # ITU-R BT.601
-
-
-@dataclass(frozen=True)
-class Layout:
-    """Where a model's input keeps batch, channels, height and width; None is a size that the model leaves open.
-
-    ``axes`` is one of NCHW, NHWC, NHW (grey), CHW, HWC (both without a batch axis), NF and F (flattened, C before H
-    before W). Channels stand where a 1 or a 3 stands; where both places have one, or none, ONNX's own NCHW is taken.
-    """
-
-    axes: str
-    channels: int | None
-    height: int | None
-    width: int | None
-
-    @classmethod
-    def of(cls, shape: Shape) -> Layout:
-        """Read a model's input shape: sizes as integers, open ones as None or a name.
-
-        Raises:
-            InputError: no axis at all, or more than four.
-
-        """
-        sizes = tuple(_size(size) for size in shape)
-        axes = _axes(sizes)
-        if "F" in axes:
-            return cls(axes, *_unflattened(sizes[-1]))
-        known = dict(zip(axes, sizes))
-        return cls(axes, known.get("C", 1), known["H"], known["W"])
-
-    @property
-    def batched(self) -> bool:
-        """Whether the first axis counts samples."""
-        return self.axes.startswith("N")
-
-    def pack(self, pixels: NDArray[Any]) -> NDArray[Any]:
-        """Turn (H, W, C) into one sample in this axis order, with a batch axis of 1 if the model has one."""
-        if "F" in self.axes:
-            sample = pixels.transpose(2, 0, 1).reshape(-1)
-        elif "C" in self.axes:
-            sample = pixels.transpose(["HWC".index(axis) for axis in self.axes.lstrip("N")])
-        else:
-            sample = pixels[..., 0]
-        return np.ascontiguousarray(sample[None] if self.batched else sample)
-
-    def single(self, sample: NDArray[Any]) -> NDArray[Any]:
-        """Take off the batch axis of 1, if there is one.
-
-        Raises:
-            InputError: another rank than this layout's, or several samples.
-
-        """
-        axes = self.axes.lstrip("N")
-        if self.batched and sample.ndim == len(self.axes) and len(sample) == 1:
-            sample = sample[0]
-        if sample.ndim != len(axes):
-            raise InputError(
-                f"an array of shape {sample.shape} is not one sample with the axes {axes}; give one sample"
-            )
-        return sample
-
-    def unpack(self, sample: NDArray[Any]) -> NDArray[Any]:
-        """Turn one sample, with or without its batch axis of 1, back into (H, W, C).
-
-        Raises:
-            InputError: as for `single`, or a flattened sample of which H and W are not known.
-
-        """
-        sample, axes = self.single(sample), self.axes.lstrip("N")
-        if axes == "F":
-            if not (self.channels and self.height and self.width) or sample.size % (self.height * self.width):
-                raise InputError(f"{sample.size} values are not a flattened square picture; give the input as .npy")
-            return sample.reshape(-1, self.height, self.width).transpose(1, 2, 0)
-        return sample.transpose([axes.index(axis) for axis in "HWC"]) if "C" in axes else sample[..., None]
 
 
 @dataclass(frozen=True)
@@ -263,31 +189,6 @@ def spatial(relevance: NDArray[Any], shape: Shape, size: tuple[int, int] | None 
         channels_last = layout.unpack(relevance)
     summed: NDArray[Any] = channels_last.sum(axis=2)
     return summed
-
-
-def _size(size: int | str | None) -> int | None:
-    return int(size) if isinstance(size, (int, np.integer)) and size > 0 else None
-
-
-def _axes(sizes: tuple[int | None, ...]) -> str:
-    if len(sizes) == 4:
-        return "NHWC" if sizes[3] in (1, 3) and sizes[1] not in (1, 3) else "NCHW"
-    if len(sizes) == 3:
-        if sizes[0] == 3:
-            return "CHW"
-        # An open or single first axis is a batch: of grey pictures, or of sequences with 1 or 3 features.
-        return "HWC" if sizes[2] in (1, 3) and sizes[0] not in (1, None) else "NHW"
-    if len(sizes) in (1, 2):
-        return "NF"[-len(sizes) :]
-    raise InputError(f"an input with {len(sizes)} axes is no picture; between one and four can be shown as one")
-
-
-def _unflattened(features: int | None) -> tuple[int | None, int | None, int | None]:
-    for channels in (1, 3):
-        side = math.isqrt((features or 0) // channels)
-        if features and side * side * channels == features:
-            return channels, side, side
-    return None, None, None
 
 
 def _check_word(what: str, word: str, known: tuple[str, ...]) -> None:

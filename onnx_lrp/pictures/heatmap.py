@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from .errors import InputError, OutputError
+from ..errors import InputError, OutputError
 from .preprocessing import LUMINANCE
 
 if TYPE_CHECKING:

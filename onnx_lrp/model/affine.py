@@ -96,7 +96,9 @@ def _moved(node: ir.Node, channel: Channel) -> Channel | None:
     return None
 
 
-def _reshaped(before: list[int | str | None] | None, after: list[int | str | None] | None, channel: Channel) -> Channel | None:
+def _reshaped(
+    before: list[int | str | None] | None, after: list[int | str | None] | None, channel: Channel
+) -> Channel | None:
     """The axis of the new shape with as many channels and as many elements behind each."""
     if before is None or after is None:
         return None
@@ -147,4 +149,3 @@ def _per_channel(constant: np.ndarray | None, channel: Channel) -> np.ndarray | 
     if aligned.size != size or size not in (1, channel.count) or (channel.rank is None and constant.ndim > 2):
         return None
     return np.broadcast_to(aligned.reshape(-1), channel.count).astype(np.float64)
-

@@ -9,7 +9,7 @@ from typing import Any
 
 import onnx
 
-from .errors import LoadError
+from ..errors import LoadError
 
 LIMIT = 2**31  # bytes of weights: the largest model that fits one protobuf message
 
@@ -30,8 +30,12 @@ def attach(tensors: Iterator[onnx.TensorProto], folder: Path | None, source: str
         path, offset, length = _entry(tensor, folder, where)
         read += length
         files[path] = path.stat().st_size
-        if read > min(LIMIT, 2 * sum(files.values())):  # many tensors over the same few bytes: a small file that explodes
-            raise LoadError(f"{where}: external data adds up to over {read >> 20} MiB, more than its files or 2 GiB hold")
+        if read > min(
+            LIMIT, 2 * sum(files.values())
+        ):  # many tensors over the same few bytes: a small file that explodes
+            raise LoadError(
+                f"{where}: external data adds up to over {read >> 20} MiB, more than its files or 2 GiB hold"
+            )
         with path.open("rb") as file:
             file.seek(offset)
             tensor.raw_data = file.read(length)

@@ -18,7 +18,7 @@ import pytest
 from PIL import Image
 
 from onnx_lrp.errors import InputError
-from onnx_lrp.reading import MAX_PIXELS, Picture, read_input
+from onnx_lrp.pictures.reading import MAX_PIXELS, Picture, read_input
 
 HOSTILE = Path(__file__).resolve().parents[2] / "shared" / "hostile" / "gen_data.py"
 # Makers whose files are odd but fine; every other one has to be refused.
@@ -107,7 +107,7 @@ def png_header(width, height):
 CHILD = """
 import resource, sys
 from onnx_lrp.errors import InputError
-from onnx_lrp.reading import Picture, read_input
+from onnx_lrp.pictures.reading import Picture, read_input
 try:
     result = read_input(sys.argv[1])
     arrays = [result.pixels] if isinstance(result, Picture) else result.values() if type(result) is dict else [result]
@@ -356,7 +356,7 @@ class TestHostileArrays:
         refused(path, "unusual way")
 
     def test_total_size_is_limited(self, tmp_path, monkeypatch):
-        monkeypatch.setattr("onnx_lrp.reading.MAX_BYTES", 1000)
+        monkeypatch.setattr("onnx_lrp.pictures.reading.MAX_BYTES", 1000)
         one, two = (("a.npy", npy_of(np.zeros(50))), ("b.npy", npy_of(np.zeros(50))))
         assert set(read_input(zipped(tmp_path / "one.npz", one))) == {"a"}
         refused(zipped(tmp_path / "both.npz", one, two), "GiB")

@@ -8,12 +8,12 @@ import onnx
 import onnx_ir as ir
 from onnx_ir.passes import common as passes
 
+from ..errors import InvalidModelError
+from ..text import clean
 from .canonizers import FoldConstants, MergeAffine, cut, inline
-from .errors import InvalidModelError
 from .evaluation import opset_of
 from .graph import sort
 from .loading import Source, load
-from .text import clean
 from .validation import Verdict, check_shape_vectors, check_sizes, input_values, validate
 
 
@@ -74,7 +74,9 @@ def parse(proto: onnx.ModelProto, source: str) -> ir.Model:
     """
     for value in (*proto.graph.output, *proto.graph.value_info):
         if value.type.WhichOneof("value") not in ("tensor_type", None):
-            value.ClearField("type")  # a ZipMap's list of maps, which onnx_ir has no type for; such a head is cut anyway
+            value.ClearField(
+                "type"
+            )  # a ZipMap's list of maps, which onnx_ir has no type for; such a head is cut anyway
     try:
         return ir.from_proto(proto)
     except Exception as error:  # the parser raises whatever it stumbles over
@@ -86,5 +88,5 @@ def _infer_shapes(model: ir.Model) -> None:
     """Static shapes where they can be had; what is missing is measured during the run."""
     try:
         passes.ShapeInferencePass(check_type=False, strict_mode=False, data_prop=True)(model)
-    except Exception:  # noqa: BLE001 - shapes are a help, not a need: inference fails on custom ops, which the check lists
+    except Exception:
         return

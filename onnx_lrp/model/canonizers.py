@@ -12,11 +12,11 @@ import onnx_ir as ir
 from onnx_ir.passes import InPlacePass, PassResult
 from onnx_ir.passes import common as passes
 
+from ..errors import InvalidModelError, TargetError
+from ..text import clean
 from .affine import Affine, after_linear
-from .errors import InvalidModelError, TargetError
 from .evaluation import evaluable, evaluate
 from .graph import FLOATS, array, attributes, label
-from .text import clean
 
 HEADS = ("Softmax", "LogSoftmax", "Sigmoid", "ArgMax", "ZipMap", "Normalizer", "ArrayFeatureExtractor")
 TAILS = ("Identity", "Cast", "Reshape", "Flatten", "Squeeze", "Unsqueeze", "Transpose", "Dropout")

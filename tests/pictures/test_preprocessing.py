@@ -5,7 +5,7 @@ import pytest
 from PIL import Image
 
 from onnx_lrp.errors import InputError
-from onnx_lrp.preprocessing import PRESETS, Layout, Preprocessing, spatial
+from onnx_lrp.pictures.preprocessing import PRESETS, Layout, Preprocessing, spatial
 
 RGB = np.random.default_rng(0).integers(0, 256, (6, 8, 3)).astype(np.float32)
 GREY = RGB[..., :1]

@@ -1,0 +1,1 @@
+"""From a file to a checked graph in which every node has a role: load, canonize, validate."""

@@ -1,0 +1,1 @@
+"""From files to model inputs, and from relevance to pictures."""
