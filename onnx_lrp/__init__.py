@@ -14,15 +14,21 @@ from typing import TYPE_CHECKING, Any
 __version__ = "0.1.0"
 
 # Imported on first use, so that `import onnx_lrp` and `onnx-lrp --help` answer at once
-_HOME = {
-    "AlphaBeta": "rules", "Composite": "composites", "CompositeError": "errors", "Conservation": "ledger",
-    "BackendError": "errors", "Epsilon": "rules", "Explainer": "explainer", "Explanation": "explanation", "Flat": "rules",
-    "Gamma": "rules", "InputError": "errors", "InvalidModelError": "errors", "LoadError": "errors",
-    "ModelError": "errors", "NumericalError": "errors", "OnnxLrpError": "errors", "OutputError": "errors", "Part": "rules",
-    "Pass": "rules", "Report": "checking", "Rule": "rules", "Selector": "composites", "TargetError": "errors",
-    "Term": "rules", "UnsupportedModelError": "errors", "VerificationError": "errors", "WSquare": "rules",
-    "ZBox": "rules", "ZPlus": "rules", "Zero": "rules", "check": "checking", "explain": "explainer",
+_PUBLIC = {
+    "checking": ("Report", "check"),
+    "composites": ("Composite", "Selector"),
+    "errors": (
+        "BackendError", "CompositeError", "InputError", "InvalidModelError", "LoadError", "ModelError",
+        "NumericalError", "OnnxLrpError", "OutputError", "TargetError", "UnsupportedModelError", "VerificationError",
+    ),
+    "explainer": ("Explainer", "explain"),
+    "explanation": ("Explanation",),
+    "ledger": ("Conservation",),
+    "rules": (
+        "AlphaBeta", "Epsilon", "Flat", "Gamma", "Part", "Pass", "Rule", "Term", "WSquare", "ZBox", "ZPlus", "Zero",
+    ),
 }  # fmt: skip
+_HOME = {name: module for module, names in _PUBLIC.items() for name in names}
 
 if TYPE_CHECKING:
     from .checking import Report, check

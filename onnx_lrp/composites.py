@@ -13,7 +13,7 @@ from __future__ import annotations
 import fnmatch
 import inspect
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 
@@ -58,8 +58,7 @@ class Selector:
         """The layers that match."""
         found = [layer for layer in layers if self._matches(layer)]
         if self.first or self.last:
-            ends = ([found[0]] if self.first else []) + ([found[-1]] if self.last else []) if found else []
-            return ends
+            return found[: int(self.first)] + found[len(found) - int(self.last) :]
         return found
 
     def _matches(self, layer: Layer) -> bool:
@@ -89,7 +88,7 @@ class Composite:
 
     name: str
     entries: tuple[Entry, ...]
-    default: Rule = Epsilon()
+    default: Rule = field(default_factory=Epsilon)
 
     def with_entries(self, *entries: Entry) -> Composite:
         """The same composite with these entries in front."""
@@ -146,7 +145,7 @@ def preset(name: str, **parameters: Bound) -> Composite:
     """
     if name not in PRESETS:
         raise CompositeError(f"unknown composite {name!r}; choose one of {', '.join(PRESETS)}")
-    known = [p for p in inspect.signature(PRESETS[name]).parameters]
+    known = list(inspect.signature(PRESETS[name]).parameters)
     strange = sorted(set(parameters) - set(known))
     if strange:
         raise CompositeError(f"composite {name} has no parameter {', '.join(strange)}; it has {', '.join(known)}")
@@ -221,7 +220,7 @@ def layered(
     boundary: float = 0.5,
     stabilizer: float = 1e-6,
 ) -> Composite:
-    """Four zones by depth (Montavon et al. 2019): z^B (w² without bounds), then γ, above ``boundary`` ε, LRP-0 on top."""
+    """Four zones by depth (Montavon et al. 2019): z^B (w² without bounds), γ, above ``boundary`` ε, LRP-0 on top."""
     if not 0 <= boundary <= 1:
         raise CompositeError(f"layered: boundary must be between 0 and 1, not {boundary}")
     bounded = low is not None and high is not None

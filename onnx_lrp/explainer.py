@@ -39,8 +39,8 @@ class Explainer:
     Args:
         model: path, bytes, or ``onnx.ModelProto``.
         composite: a :class:`Composite`, or a string ``NAME[:key=value,...]``.
-        output: name of the output to explain, the first one by default. A head (Softmax, Sigmoid, ArgMax ...) at the end
-            is cut off: what is explained is the logit before it.
+        output: name of the output to explain, the first one by default. A head at the end (Softmax, Sigmoid,
+            ArgMax ...) is cut off: what is explained is the logit before it.
         backend: ``"auto"``, ``"numpy"`` or ``"torch"``.
         dtype: ``"float32"`` or ``"float64"``; float64 on NumPy and float32 on Torch by default.
         device: Torch's device, for example ``"cuda"``.
@@ -102,9 +102,10 @@ class Explainer:
 
         Args:
             x: array, dict by input name, or list in the model's order; any batch size that the model takes.
-            target: None (argmax per sample), an int or tuple for all samples, or one per sample; an int counts in the
-                flattened output of a sample.
-            seed: initial relevance of the target: ``"logit"`` (its value), ``"one"``, or an array of the output's shape.
+            target: None (argmax per sample), an int or tuple for all samples, or one per sample; an int counts in
+                the flattened output of a sample.
+            seed: initial relevance of the target: ``"logit"`` (its value), ``"one"``, or an array of the output's
+                shape.
             layers: names of tensors inside the network whose relevance is wanted, too.
             ledger: also account for every node.
 
@@ -197,8 +198,10 @@ class Explainer:
 
 
 def explain(model: Source, x: Any, target: Target = None, **options: Any) -> Explanation:
-    """Explain one batch: ``Explainer(model, **options)(x, target)``, where ``seed``, ``layers`` and ``ledger`` belong to
-    the call."""
+    """Explain one batch: ``Explainer(model, **options)(x, target)``.
+
+    ``seed``, ``layers`` and ``ledger`` belong to the call, all other options to the :class:`Explainer`.
+    """
     call = {key: options.pop(key) for key in ("seed", "layers", "ledger") if key in options}
     return Explainer(model, **options)(x, target, **call)
 

@@ -20,7 +20,7 @@ class Conservation:
     @property
     def absorbed(self) -> np.ndarray:
         """What biases, stabilizers and zero borders kept: target − inputs."""
-        return self.target - self.inputs
+        return np.asarray(self.target - self.inputs)
 
     def __str__(self) -> str:
         rows = zip(np.atleast_1d(self.target), np.atleast_1d(self.inputs), np.atleast_1d(self.absorbed))

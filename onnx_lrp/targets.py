@@ -30,7 +30,7 @@ def resolve(target: Target, logits: np.ndarray) -> np.ndarray:
     samples, shape = len(logits), logits.shape[1:]
     size = math.prod(shape)
     if target is None:
-        return logits.reshape(samples, size).argmax(1)
+        return np.asarray(logits.reshape(samples, size).argmax(1))
     try:
         given = np.asarray(target)
     except ValueError:

@@ -25,7 +25,7 @@ class TorchBackend:
 
     name = "torch"
 
-    def __init__(self, dtype: str | np.dtype = "float32", device: str = "cpu") -> None:
+    def __init__(self, dtype: str = "float32", device: str = "cpu") -> None:
         self.dtype = np.dtype(dtype)
         self._dtype = DTYPES[self.dtype.name]
         self.device = torch.device(device)

@@ -107,7 +107,8 @@ class FoldConstants(InPlacePass):
         if node.op_type in ("Shape", "Size") and node.inputs[0] is not None and _static(node.inputs[0]):
             return [np.broadcast_to(np.float32(0), node.inputs[0].shape.numpy())]  # type: ignore[union-attr]
         values = [None if value is None else array(value) for value in node.inputs]
-        if node.op_type == "CastLike" and values[1] is None and node.inputs[1].dtype in FLOATS:  # type: ignore[union-attr]
+        like = node.inputs[1] if node.op_type == "CastLike" else None
+        if like is not None and values[1] is None and like.dtype is not None and like.dtype in FLOATS:
             values[1] = np.zeros(())  # all floats are computed in one precision
         known = all(v is not None or given is None for v, given in zip(values, node.inputs))
         return [v if v is None or v.dtype.kind != "f" else v.astype(np.float64) for v in values] if known else None

@@ -53,8 +53,8 @@ def evaluate(node: ir.Node, inputs: Inputs, opset: int) -> list[np.ndarray]:
     proto.domain = ""
     feeds = {name: value for name, value in zip(proto.input, inputs) if value is not None}
     # as a model, because the evaluator of a lone node takes the newest version of the op
-    typeless = [[onnx.ValueInfoProto(name=name) for name in names if name] for names in (feeds, proto.output)]
-    graph = onnx.helper.make_graph([proto], "node", *typeless)
+    given, made = ([onnx.ValueInfoProto(name=name) for name in names if name] for names in (feeds, proto.output))
+    graph = onnx.helper.make_graph([proto], "node", given, made)
     model = onnx.helper.make_model(graph, opset_imports=[onnx.helper.make_opsetid("", opset)])
     try:
         results = ReferenceEvaluator(model).run(None, feeds)
@@ -98,5 +98,5 @@ def _aligned(shapes: Sequence[tuple[int, ...]]) -> list[tuple[int, ...]]:
 def opset_of(model: ir.Model | onnx.ModelProto) -> int:
     """Version of the standard operator set that a model imports."""
     if isinstance(model, onnx.ModelProto):
-        return max(o.version for o in model.opset_import if o.domain in ("", "ai.onnx"))
-    return model.opset_imports.get("", model.opset_imports.get("ai.onnx", 0))
+        return int(max(o.version for o in model.opset_import if o.domain in ("", "ai.onnx")))
+    return int(model.opset_imports.get("", model.opset_imports.get("ai.onnx", 0)))

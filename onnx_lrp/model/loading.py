@@ -96,11 +96,13 @@ def _parse(data: bytes, name: str) -> onnx.ModelProto:
         if data.startswith(magic):
             raise LoadError(f"{name}: not an ONNX file but {what}; {remedy}")
     try:
-        return onnx.ModelProto.FromString(data)
+        proto = onnx.ModelProto()
+        proto.ParseFromString(data)
     except DecodeError:
         text = data[:256].isascii() and b"\0" not in data[:256]
         what = "text" if text else "damaged or cut off (or no ONNX file at all)"
         raise LoadError(f"{name}: not a readable ONNX file: it is {what}; export or fetch it again") from None
+    return proto
 
 
 def graphs(proto: onnx.ModelProto) -> Iterator[onnx.GraphProto | onnx.FunctionProto]:

@@ -105,7 +105,7 @@ def check_sizes(model: ir.Model, source: str) -> None:
             if known and _product(known) > LARGEST:
                 size = "×".join(map(str, known))
                 raise InvalidModelError(
-                    f"{source}: node {label(node)} ({_op(node)}) has a tensor of {size} elements, over the limit of 2^30"
+                    f"{source}: node {label(node)} ({_op(node)}) has a tensor of {size} elements; the limit is 2^30"
                 )
 
 

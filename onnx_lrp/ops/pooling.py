@@ -203,9 +203,10 @@ def reduce_max(node: Site, axes: Sequence[int] | None = None, keepdims: int = 1,
 def reduced_axes(node: Site, axes: Sequence[int] | None, noop: int) -> tuple[int, ...] | None:
     """The axes of a reduction; None means all, an empty tuple none."""
     if node.has(1):
-        if 1 in node.variable or node.constant(1) is None:
+        given = node.constant(1)
+        if 1 in node.variable or given is None:
             raise Unsupported("the axes depend on the data or on its shape", "export with constant axes")
-        axes = [int(a) for a in np.atleast_1d(node.constant(1))]
+        axes = [int(a) for a in given.reshape(-1)]
     return tuple(axes) if axes else (() if noop else None)
 
 

@@ -12,7 +12,7 @@ from __future__ import annotations
 
 import inspect
 from collections.abc import Callable
-from typing import Any, Protocol
+from typing import Any, Protocol, TypeVar
 
 import numpy as np
 
@@ -61,13 +61,14 @@ class Unsupported(Exception):  # noqa: N818 - a verdict, collected by the check,
 
 
 Op = Callable[..., Role]
+F = TypeVar("F", bound=Op)
 OPS: dict[str, Op] = {}
 
 
-def register(*names: str) -> Callable[[Op], Op]:
+def register(*names: str) -> Callable[[F], F]:
     """Register a function for these ops of the standard domain."""
 
-    def decorator(function: Op) -> Op:
+    def decorator(function: F) -> F:
         OPS.update(dict.fromkeys(names, function))
         return function
 

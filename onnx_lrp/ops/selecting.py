@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -144,7 +144,8 @@ def resize(node: Site, mode: str = "nearest", scales: Sequence[float] | None = N
     old = node.op_type == "Upsample" or node.opset < 11  # both mean asymmetric, floor
     coordinate = coordinate_transformation_mode or ("asymmetric" if old else "half_pixel")
     rounding = nearest_mode or ("floor" if old else "round_prefer_floor")
-    if mode != "nearest" or coordinate == "tf_crop_and_resize" or keep_aspect_ratio_policy != "stretch":
+    unknown = coordinate == "tf_crop_and_resize" or rounding not in ROUNDING
+    if mode != "nearest" or unknown or keep_aspect_ratio_policy != "stretch":
         raise Unsupported(f"Resize with mode={mode}, {coordinate}", "only nearest-neighbour resizing has a role so far")
 
     def picks(operands: Operands) -> list[list[Pick]]:
@@ -166,21 +167,25 @@ def resize(node: Site, mode: str = "nearest", scales: Sequence[float] | None = N
     return Route(SelectMap(picks))
 
 
+ROUNDING: dict[str, Callable[[np.ndarray], np.ndarray]] = {
+    "floor": np.floor,
+    "ceil": np.ceil,
+    "round_prefer_floor": lambda x: np.ceil(x - 0.5),
+    "round_prefer_ceil": lambda x: np.floor(x + 0.5),
+}
+
+
 def nearest(n: int, out: int, factor: float, coordinate: str, rounding: str) -> np.ndarray:
     """Which of n positions each of ``out`` output positions shows (the standard's formulas for Resize)."""
-    i = np.arange(out)
+    i: np.ndarray = np.arange(out, dtype=np.float64)
     if coordinate == "asymmetric":
         x = i / factor
     elif coordinate == "align_corners":
-        x = i * (n - 1) / (out - 1) if out > 1 else i * 0.0
-    elif coordinate == "pytorch_half_pixel" and out == 1:
-        x = np.array([-0.5])
+        x = i * (n - 1) / max(out - 1, 1)
     elif coordinate == "half_pixel_symmetric":
         x = n / 2 * (1 - out / (factor * n)) + (i + 0.5) / factor - 0.5
+    elif coordinate == "pytorch_half_pixel" and out == 1:
+        x = i
     else:
         x = (i + 0.5) / factor - 0.5
-    rounded = {
-        "floor": np.floor, "ceil": np.ceil,
-        "round_prefer_ceil": lambda v: np.floor(v + 0.5),
-    }.get(rounding, lambda v: np.ceil(v - 0.5))(x)  # fmt: skip
-    return rounded.astype(np.int64).clip(0, n - 1)
+    return np.clip(ROUNDING[rounding](x).astype(np.int64), 0, n - 1)

@@ -35,7 +35,7 @@ class Padding:
             raise Unsupported(f"unknown auto_pad {auto_pad!r}", "export with explicit pads")
         if any(n < 1 for n in (*(strides or ()), *(dilations or ()), group)):
             raise Unsupported("a stride, dilation or group below 1", "the model is malformed: export it again")
-        return cls(auto_pad, *(tuple(v) if v else None for v in (pads, strides, dilations)), group)
+        return cls(auto_pad, _tuple(pads), _tuple(strides), _tuple(dilations), group)
 
     def window(self, kernel: Sequence[int]) -> Window:
         """Fill in the defaults for this kernel; ``auto_pad`` is not applied yet."""
@@ -49,6 +49,10 @@ class Padding:
         """Total padding to (before, after): the odd one at the end for SAME_UPPER, else at the beginning."""
         small, large = tuple(n // 2 for n in total), tuple(n - n // 2 for n in total)
         return (small, large) if self.auto_pad == "SAME_UPPER" else (large, small)
+
+
+def _tuple(values: Sequence[int] | None) -> Shape | None:
+    return tuple(values) if values else None
 
 
 def conv_window(padding: Padding, kernel: Sequence[int], spatial: Sequence[int]) -> Window:
