@@ -13,6 +13,7 @@ from .errors import CompositeError, NumericalError, TargetError, VerificationErr
 from .explanation import Explanation
 from .inputs import check_inputs
 from .ledger import Conservation, Ledger
+from .model.graph import is_half
 from .model.loading import Source
 from .model.preparation import Prepared, prepare
 from .planning import Plan, make_plan
@@ -176,11 +177,8 @@ class Explainer:
         expected = self._original(feeds)
         scale = np.abs(expected).max(initial=0.0)
         error = np.abs(expected - logits).max(initial=0.0) if expected.shape == logits.shape else np.inf
-        half = any(
-            v.dtype is not None and v.dtype.name in ("FLOAT16", "BFLOAT16")
-            for v in self.prepared.reference.graph.inputs
-        )
-        if not error <= (2e-2 if half else 1e-3) * scale + 1e-6:
+        tolerance = 2e-2 if is_half(self.prepared.reference) else 1e-3
+        if not error <= tolerance * scale + 1e-6:
             raise VerificationError(
                 f"{self.prepared.source}: the canonized model's answer differs from the original's by {error:.3g} "
                 f"(largest logit {scale:.3g}); please report this model, or pass verify=False to go on regardless"

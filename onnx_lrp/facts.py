@@ -67,9 +67,9 @@ def _masked(roles: dict[ir.Node, Role], rules: dict[ir.Node, Rule], target: ir.V
             assert value is not None
             proportional[value] = proportional.get(value, True) and _hands_on(role, rules.get(node), arriving)
         output = node.outputs[0]
-        stand_in = _rectifier(output)
-        if stand_in is not None and output is not target and proportional.get(stand_in, False):
-            masked[output] = stand_in
+        rectified = _rectified(output)
+        if rectified and output is not target and all(proportional.get(value, True) for value in rectified):
+            masked[output] = rectified[0]
     return masked
 
 
@@ -80,9 +80,8 @@ def _hands_on(role: Role, rule: Rule | None, arriving: bool) -> bool:
     return True if isinstance(role, Merge) else arriving
 
 
-def _rectifier(value: ir.Value) -> ir.Value | None:
-    """The ReLU output that is all that is made of this tensor."""
+def _rectified(value: ir.Value) -> list[ir.Value]:
+    """The ReLU outputs, if they are all that is made of this tensor."""
     users = [use.node for use in value.uses()]
-    if not users or any(user.op_type != "Relu" for user in users) or value.is_graph_output():
-        return None
-    return users[0].outputs[0]
+    only = all(user.op_type == "Relu" for user in users) and not value.is_graph_output()
+    return [user.outputs[0] for user in users] if only else []

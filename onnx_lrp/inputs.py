@@ -42,7 +42,7 @@ def _batched(value: ir.Value) -> bool:
 def _by_name(x: Any, names: list[str], source: str) -> dict[str, Any]:
     if isinstance(x, Mapping):
         given = {str(k): v for k, v in x.items()}
-    elif isinstance(x, list | tuple) and (len(names) > 1 or (len(x) == 1 and np.ndim(x[0]) > 0)):
+    elif isinstance(x, list | tuple) and (len(names) > 1 or (len(x) == 1 and hasattr(x[0], "shape"))):
         if len(x) != len(names):
             raise InputError(f"{source}: {len(x)} inputs given, the model has {len(names)}: {_list(names)}")
         given = dict(zip(names, x))

@@ -166,7 +166,7 @@ def _needs(step: Step) -> tuple[set[str], set[str]]:
     role, inputs = step.role, step.inputs
     data = {name for i in step.data if (name := inputs[i]) is not None}
     if isinstance(role, Merge):
-        return data | {step.outputs[0]}, set()
+        return data | {step.denominator}, set()
     if isinstance(role, Linear):
         if isinstance(step.rule, PassRule):
             return set(), set()

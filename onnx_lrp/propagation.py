@@ -72,7 +72,7 @@ def propagate(
 def _merge(step: Step, role: Merge, r: Array, operands: StepOperands, xp: Backend) -> list[Array]:
     """Share by signed contribution: R_i = x_i R / st(Σ x_i)."""
     assert step.rule is not None
-    s = divide(xp, r, operands.tape.values[step.outputs[0]], step.rule.epsilon)
+    s = divide(xp, r, operands.tape.values[step.denominator], step.rule.epsilon, step.masked is not None)
     return [sum_to(xp, role.contribution(operands, i) * s, operands.shape(i)) for i in role.data]
 
 
@@ -125,7 +125,8 @@ def linear(
         bias = part.bias if rule.bias == "absorb" else None
         known = z is not None and part.is_model and bias is not None
         denominator = z if known else _forward(xp, role, terms, bias, x, parameters)
-        s = part.scale * divide(xp, _gated(xp, part, r, z, masked), denominator, rule.epsilon)
+        s = divide(xp, _gated(xp, part, r, z, masked), denominator, rule.epsilon, known and masked)
+        s = s if part.scale == 1 else part.scale * s
         for term in terms:
             c = role.map.transpose(xp, s, term.weight(xp, parameters[0]), xp.shape(x))
             share = term.input(xp, x) * c
@@ -161,8 +162,8 @@ def _gated(xp: Backend, part: Part, r: Array, z: Array, masked: bool) -> Array:
     return xp.where(z > 0 if part.gate == "positive" else z < 0, r, 0.0)
 
 
-def divide(xp: Backend, r: Array, z: Array, epsilon: float) -> Array:
-    """R / (z + ε sign z) with sign(0) = +1; for ε = 0, an output of 0 hands on nothing."""
+def divide(xp: Backend, r: Array, z: Array, epsilon: float, nonnegative: bool = False) -> Array:
+    """R / (z + ε sign z) with sign(0) = +1; for ε = 0, an output of 0 hands on nothing. A fact: z >= 0."""
     if epsilon == 0:
         return xp.where(z == 0, 0.0, r / xp.where(z == 0, 1.0, z))
-    return r / xp.where(z < 0, z - epsilon, z + epsilon)
+    return r / (z + epsilon if nonnegative else xp.where(z < 0, z - epsilon, z + epsilon))

@@ -114,11 +114,8 @@ class TorchBackend:
     def argmax_pool(self, x: Tensor, window: Window) -> Tensor:
         pool = {1: functional.max_pool1d, 2: functional.max_pool2d, 3: functional.max_pool3d}[len(window.kernel)]
         spatial = tuple(x.shape[2:])
-        padded = functional.pad(
-            x,
-            [n for pair in zip(reversed(window.before), reversed(window.after)) for n in pair],
-            value=-math.inf,
-        )
+        widths = [n for pair in zip(reversed(window.before), reversed(window.after)) for n in pair]
+        padded = functional.pad(x, widths, value=-math.inf) if any(widths) else x
         _, winner = pool(padded, window.kernel, window.strides, 0, window.dilations, return_indices=True)
         return self._unpadded(winner, tuple(padded.shape[2:]), spatial, window.before)
 
