@@ -37,11 +37,12 @@ def resolve(target: Target, logits: np.ndarray) -> np.ndarray:
         raise TargetError(f"targets must all have the same length, not {target!r}") from None
     if given.dtype.kind not in "iu":
         raise TargetError(f"target must be an integer, a tuple, or one per sample, not {target!r}")
-    if isinstance(target, tuple) and given.ndim == 1 and len(given) == len(shape):
+    position = isinstance(target, tuple) and given.ndim == 1 and (len(shape) > 1 or given.shape != (samples,))
+    if position and len(given) == len(shape):
         flat = np.full(samples, _ravel(given[None], shape)[0])
     elif given.ndim == 0:
         flat = np.full(samples, given)
-    elif given.shape == (samples,):
+    elif given.shape == (samples,) and not position:
         flat = given
     elif given.shape == (samples, len(shape)):
         flat = _ravel(given, shape)

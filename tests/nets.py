@@ -1,7 +1,7 @@
 """Our own torch nets: small ones for the regression tests, the well-known full-size shapes for the benchmarks.
 
-Each net is defined once, with its widths as parameters. ``SMALL`` and ``FULL`` name the recipes; :func:`build` makes one
-with seeded weights and with BatchNorm statistics that a real forward pass has left behind.
+Each net is defined once, with its widths as parameters. ``SMALL`` and ``FULL`` name the recipes; :func:`build` makes
+one with seeded weights and with BatchNorm statistics that a real forward pass has left behind.
 """
 
 from __future__ import annotations
@@ -12,9 +12,9 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor, nn
 
-ACTIVATIONS = (nn.ReLU, nn.ReLU6, nn.LeakyReLU)
 WEIGHTED = (nn.Linear, nn.Conv1d, nn.Conv2d, nn.Conv3d, nn.ConvTranspose1d, nn.ConvTranspose2d, nn.ConvTranspose3d)
 NORMS = (nn.BatchNorm1d, nn.BatchNorm2d, nn.BatchNorm3d)
+EPS = 2.0**-17  # BatchNorm's eps: about the usual 1e-5, and exact in ONNX, which keeps attributes as float32
 
 
 class Add(nn.Module):
@@ -199,9 +199,14 @@ def conv_transpose_net() -> nn.Module:
 
 def mlp() -> nn.Module:
     return Sequential(
-        *(nn.Linear(20, 16), nn.BatchNorm1d(16), nn.ReLU(), nn.Dropout(), nn.Linear(16, 12), nn.LeakyReLU(0.1)),
+        *(nn.Linear(20, 16), nn.BatchNorm1d(16), nn.ReLU(), nn.Dropout(), nn.Linear(16, 12), nn.LeakyReLU(0.125)),
         *(nn.Linear(12, 8, bias=False), nn.ReLU(), nn.Linear(8, 5)),
     )
+
+
+def dense_net() -> nn.Module:
+    """Nothing but dense layers and ReLU."""
+    return nn.Sequential(nn.Linear(20, 16), nn.ReLU(), nn.Linear(16, 12, bias=False), nn.ReLU(), nn.Linear(12, 5))
 
 
 def preactivation_net() -> nn.Module:
@@ -238,6 +243,7 @@ SMALL = {
     "conv3d": Recipe(conv3d_net, (2, 6, 6, 8)),
     "conv_transpose": Recipe(conv_transpose_net, (3, 8, 8)),
     "mlp": Recipe(mlp, (20,)),
+    "dense": Recipe(dense_net, (20,)),
     "preactivation": Recipe(preactivation_net, (3, 9, 9)),
 }
 
@@ -257,7 +263,7 @@ def build(recipe: Recipe, seed: int = 0, dtype: torch.dtype = torch.float64) -> 
         if isinstance(module, WEIGHTED):
             _initialize(module, generator)
         elif isinstance(module, NORMS):
-            module.momentum = None  # keep the plain mean of what was seen
+            module.momentum, module.eps = None, EPS  # the plain mean of what was seen
             nn.init.uniform_(module.weight, 0.5, 1.5, generator)
             nn.init.normal_(module.bias, 0.0, 0.3, generator)
     with torch.no_grad():

@@ -10,6 +10,8 @@ import importlib.util
 import sys
 import types
 import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -19,7 +21,7 @@ from torch import Tensor, nn
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))  # tests/, for nets
 
-from nets import NORMS, Add, Recipe, samples
+from nets import NORMS, WEIGHTED, Add, Recipe, samples
 
 EXPORTER_WARNINGS = (
     ("You are using the legacy TorchScript-based ONNX export", DeprecationWarning),
@@ -28,24 +30,26 @@ EXPORTER_WARNINGS = (
 )
 
 
-def import_zennit() -> None:
-    """Import zennit; where torchvision is missing, with two empty classes in the place where zennit looks for blocks.
+@contextmanager
+def torchvision_stand_in() -> Iterator[None]:
+    """Where torchvision is missing, two empty classes in the place where zennit, as it is imported, looks for them.
 
-    The stand-in goes again at once: others ask whether torchvision is there, and should hear the truth.
+    It goes again at the end: others ask whether torchvision is there, and should hear the truth.
     """
+    if importlib.util.find_spec("torchvision") is not None:
+        yield
+        return
     names = ("torchvision", "torchvision.models", "torchvision.models.resnet")
-    missing = importlib.util.find_spec("torchvision") is None
-    if missing:
-        vision, models, resnet = (types.ModuleType(name) for name in names)
-        vision.models, models.resnet = models, resnet  # type: ignore[attr-defined]
-        for block in ("BasicBlock", "Bottleneck"):
-            setattr(resnet, block, type(block, (nn.Module,), {}))
-        sys.modules.update(zip(names, (vision, models, resnet)))
+    vision, models, resnet = modules = [types.ModuleType(name) for name in names]
+    vision.models, models.resnet = models, resnet  # type: ignore[attr-defined]
+    for block in ("BasicBlock", "Bottleneck"):
+        setattr(resnet, block, type(block, (nn.Module,), {}))
+    sys.modules.update(zip(names, modules))
     try:
-        importlib.import_module("zennit")
+        yield
     finally:
-        for name in names * missing:
-            sys.modules.pop(name, None)
+        for name in names:
+            del sys.modules[name]
 
 
 def export(net: nn.Module, recipe: Recipe, path: Path, *, dynamo: bool, opset: int, fold: bool = True) -> Path:
@@ -124,15 +128,14 @@ def zennit_relevance(net: nn.Module, composite: Any, x: Tensor, target: np.ndarr
 
 
 def captum_form(net: nn.Module) -> nn.Module:
-    """A copy with BatchNorm merged (by torch) and residual connections as captum's Addition_Module."""
+    """A copy with BatchNorm merged into the layer before it, by torch, and residual connections as captum's module."""
     from captum.attr._utils.custom_modules import Addition_Module
 
     net = copy.deepcopy(net)
     for parent in list(net.modules()):
         previous: tuple[str, nn.Module] | None = None
         for name, child in list(parent.named_children()):
-            if isinstance(child, NORMS):
-                assert previous is not None
+            if isinstance(child, NORMS) and previous is not None and isinstance(previous[1], WEIGHTED):
                 setattr(parent, previous[0], _fused(previous[1], child))
                 setattr(parent, name, nn.Dropout(0.0))  # captum knows no Identity
             elif isinstance(child, Add):
@@ -159,7 +162,7 @@ def captum_epsilon(net: nn.Module, x: Tensor, target: np.ndarray, epsilon: float
         if not list(module.children()) and not isinstance(module, (nn.ReLU, nn.Dropout, nn.Tanh)):
             pooling = isinstance(module, (nn.MaxPool1d, nn.MaxPool2d, nn.MaxPool3d))
             module.rule = EpsilonRule(1e-30 if pooling else epsilon)  # captum takes the rules away after each call
-    relevance = LRP(net).attribute(x, target=torch.as_tensor(target))
+    relevance = LRP(net).attribute(x.clone().requires_grad_(), target=torch.as_tensor(target))
     return relevance.detach().numpy()
 
 

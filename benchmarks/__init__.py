@@ -1,0 +1,1 @@
+"""Measurements, run by hand: ``python -m benchmarks.lrp_speed --help``."""

@@ -1,0 +1,178 @@
+"""From the files on the command line to what the model is fed: batches where shapes allow it, else one by one."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from ..errors import InputError
+from ..inputs import check_inputs
+from ..model.graph import dims
+from ..pictures.layout import Layout
+from ..pictures.preprocessing import Preprocessing
+from ..pictures.reading import Picture, read_input
+from .writing import shown
+
+if TYPE_CHECKING:
+    import onnx_ir as ir
+
+Content = Picture | np.ndarray | dict[str, np.ndarray]
+
+
+@dataclass(frozen=True)
+class File:
+    """One file from the command line."""
+
+    path: Path
+    content: Content
+
+
+@dataclass(frozen=True)
+class Sample:
+    """What to call one sample: ``title`` on the terminal, ``stem`` in file names; ``picture`` if it came as one."""
+
+    title: str
+    stem: str
+    picture: bool
+
+
+@dataclass(frozen=True)
+class Batch:
+    """What one run of the explainer gets."""
+
+    feeds: dict[str, np.ndarray]
+    samples: tuple[Sample, ...]
+
+
+@dataclass(frozen=True)
+class Feeder:
+    """Fits files to the inputs of a model."""
+
+    inputs: Sequence[ir.Value]
+    preprocessing: Preprocessing
+    source: str
+
+    def batches(self, files: Sequence[File]) -> list[Batch]:
+        """Everything to explain, in the order of the command line.
+
+        Raises:
+            InputError: data that do not fit the model, or another number of files than it has inputs.
+        """
+        if len(self.inputs) == 1:
+            return _named_apart([batch for run in self._runs(files) for batch in self._joined(run)])
+        if all(isinstance(file.content, dict) for file in files):
+            return _named_apart([self._from_names(file) for file in files])
+        return [self._from_order(files)]
+
+    def _runs(self, files: Sequence[File]) -> Iterator[list[Batch]]:
+        """Batches of one file each, grouped where the next one has the same shape as the one before."""
+        run: list[Batch] = []
+        for file in files:
+            batch = self._alone(file)
+            if run and _shapes(batch) != _shapes(run[-1]):
+                yield run
+                run = []
+            run.append(batch)
+        yield run
+
+    def _alone(self, file: File) -> Batch:
+        name = self.inputs[0].name or ""
+        content = file.content
+        if isinstance(content, dict) and list(content) == ["arr_0"]:  # as numpy.savez calls a nameless array
+            content = content["arr_0"]
+        if isinstance(content, dict):
+            return self._from_names(file)
+        return self._batch(file, {name: self._array(content, self.inputs[0], file)})
+
+    def _from_names(self, file: File) -> Batch:
+        assert isinstance(file.content, dict)
+        return self._batch(file, file.content)
+
+    def _from_order(self, files: Sequence[File]) -> Batch:
+        names = ", ".join(repr(shown(value.name or "")) for value in self.inputs)
+        if len(files) != len(self.inputs):
+            raise InputError(
+                f"{len(files)} files given, but the model has {len(self.inputs)} inputs: {names}; give one .npz with "
+                "an array for each, or one file for each in this order"
+            )
+        feeds = {}
+        for file, value in zip(files, self.inputs):
+            if isinstance(file.content, dict):
+                raise InputError(f"{shown(file.path)}: an .npz stands for all inputs at once; give it alone")
+            feeds[value.name or ""] = self._array(file.content, value, file)
+        return self._batch(files[0], feeds)
+
+    def _batch(self, file: File, feeds: dict[str, np.ndarray]) -> Batch:
+        title, stem = shown(file.path), file.path.stem
+        try:
+            feeds = check_inputs(feeds, self.inputs, self.source)
+        except InputError as error:
+            raise InputError(f"{title}: {error}") from None
+        batched = all(map(self._batched, self.inputs))
+        count = max((len(array) for array in feeds.values() if batched and array.ndim), default=1)
+        picture = isinstance(file.content, Picture)
+        if count == 1:
+            return Batch(feeds, (Sample(title, stem, picture),))
+        return Batch(feeds, tuple(Sample(f"{title}, sample {i}", f"{stem}_{i}", picture) for i in range(count)))
+
+    def _array(self, content: Picture | np.ndarray, value: ir.Value, file: File) -> np.ndarray:
+        shape = dims(value)
+        if isinstance(content, np.ndarray):
+            lacks_batch = shape is not None and content.ndim == len(shape) - 1 and self._batched(value)
+            return content[None] if lacks_batch else content
+        if shape is None:
+            raise InputError(f"{shown(file.path)}: the model does not say its input's shape; give an .npy")
+        try:
+            return self.preprocessing.apply(content.pixels, shape)
+        except InputError as error:
+            raise InputError(f"{shown(file.path)}: {error}") from None
+
+    def _batched(self, value: ir.Value) -> bool:
+        """Whether the first axis counts samples, as far as one can tell."""
+        shape = dims(value)
+        if shape is None or not 1 <= len(shape) <= 4:
+            return shape is None or len(shape) > 4
+        return Layout.of(shape).batched
+
+    def _joined(self, run: list[Batch]) -> list[Batch]:
+        """One batch of all, if the model takes that many."""
+        value = self.inputs[0]
+        shape = dims(value)
+        fixed = shape[0] if shape and isinstance(shape[0], int) else None
+        total = sum(len(batch.samples) for batch in run)
+        if len(run) < 2 or not self._batched(value) or fixed not in (None, total):
+            return run
+        name = value.name or ""
+        data = np.concatenate([batch.feeds[name] for batch in run])
+        return [Batch({name: data}, tuple(sample for batch in run for sample in batch.samples))]
+
+
+def read_files(paths: Sequence[str]) -> list[File]:
+    """Read every file.
+
+    Raises:
+        InputError: one of them is not a picture, .npy or .npz that can be read.
+    """
+    return [File(Path(path), read_input(path)) for path in paths]
+
+
+def _shapes(batch: Batch) -> dict[str, Any]:
+    """Names, shapes after the batch axis, and kind of number: what must agree in a batch."""
+    return {name: (array.shape[1:], array.ndim, array.dtype.kind) for name, array in batch.feeds.items()}
+
+
+def _named_apart(batches: list[Batch]) -> list[Batch]:
+    """Files of the same name in different folders get a number, so that their results do not overwrite each other."""
+    seen: Counter[str] = Counter()
+
+    def renamed(sample: Sample) -> Sample:
+        seen[sample.stem] += 1
+        number = seen[sample.stem]
+        return sample if number == 1 else Sample(sample.title, f"{sample.stem}-{number}", sample.picture)
+
+    return [Batch(batch.feeds, tuple(map(renamed, batch.samples))) for batch in batches]

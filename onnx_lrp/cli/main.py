@@ -1,0 +1,89 @@
+"""``onnx-lrp``: parse, run one command, and turn every foreseen failure into one line and an exit code.
+
+Exit codes: 0 done, 1 the model is rejected (unsupported or malformed), 2 anything else that the user can mend (paths,
+data, options), 130 interrupted, 141 the reader of a pipe went away.
+"""
+
+from __future__ import annotations
+
+import io
+import os
+import sys
+from argparse import Namespace
+from collections.abc import Sequence
+
+from .. import __version__
+from ..errors import InvalidModelError, OnnxLrpError, UnsupportedModelError
+from . import check, explain
+from .arguments import Parser
+
+COMMANDS = (check, explain)
+REJECTED, FAILED, INTERRUPTED, PIPE_CLOSED = 1, 2, 130, 141
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run the command line.
+
+    Args:
+        argv: the arguments after the program's name; those of the process by default.
+
+    Returns:
+        The exit code.
+    """
+    _never_fail_to_print()
+    try:
+        code = _run(build_parser().parse_args(argv))
+        sys.stdout.flush()
+    except BrokenPipeError:
+        return _pipe_closed()
+    return code
+
+
+def build_parser() -> Parser:
+    """All commands and options; imports nothing heavy, so that ``--help`` answers at once."""
+    parser = Parser("onnx-lrp", description="Explain what a neural network in an ONNX file looks at (LRP).")
+    parser.add_argument("--version", action="version", version=f"onnx-lrp {__version__}")
+    commands = parser.add_subparsers(dest="command", metavar="COMMAND", required=True)
+    for module in COMMANDS:
+        about = (module.__doc__ or "").partition("\n")[0].partition(": ")[2]
+        command = commands.add_parser(module.NAME, help=about, description=about, epilog=module.EPILOG)
+        module.add_arguments(command)
+        command.set_defaults(run=module.run)
+    return parser
+
+
+def _run(args: Namespace) -> int:
+    try:
+        return int(args.run(args))
+    except BrokenPipeError:
+        raise
+    except OnnxLrpError as error:
+        _complain(str(error))
+        return REJECTED if isinstance(error, (UnsupportedModelError, InvalidModelError)) else FAILED
+    except OSError as error:
+        _complain(str(error))
+    except MemoryError:
+        _complain("not enough memory; explain fewer or smaller inputs at once")
+    except KeyboardInterrupt:
+        _complain("interrupted")
+        return INTERRUPTED
+    return FAILED
+
+
+def _complain(message: str) -> None:
+    from ..text import clean
+
+    print(f"onnx-lrp: error: {clean(message, 100_000)}", file=sys.stderr)
+
+
+def _never_fail_to_print() -> None:
+    """A terminal that lacks Σ or × gets an escape instead."""
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="backslashreplace")
+
+
+def _pipe_closed() -> int:
+    """Keep Python from complaining at exit that it cannot flush."""
+    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+    return PIPE_CLOSED

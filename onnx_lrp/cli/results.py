@@ -1,0 +1,116 @@
+"""What ``onnx-lrp explain`` prints and draws of an explanation."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from ..errors import InputError
+from ..explanation import Explanation
+from ..ledger import Conservation, Entry
+from ..model.graph import dims
+from ..pictures.heatmap import heatmap, overlay
+from ..pictures.layout import Layout
+from ..pictures.preprocessing import Preprocessing, spatial
+from ..text import clean
+
+if TYPE_CHECKING:
+    import onnx_ir as ir
+    from PIL.Image import Image
+
+TOP_FEATURES = 10
+
+
+@dataclass(frozen=True)
+class Brush:
+    """How heatmaps are drawn."""
+
+    preprocessing: Preprocessing
+    percentile: float
+    overlay: bool
+
+    def draw(self, value: ir.Value, x: np.ndarray, relevance: np.ndarray, picture: bool) -> Image:
+        """One sample's relevance (``picture``: the sample was one, so a flat input is folded back).
+
+        Raises:
+            InputError: an overlay of what cannot be shown as a picture, or a percentile outside of 0 to 100.
+        """
+        shape = dims(value) or x.shape
+        layout = Layout.of(shape)
+        size = (layout.height or 1, layout.width or 1) if picture and "F" in layout.axes else None
+        surface = spatial(relevance, shape, size)
+        if not self.overlay:
+            return heatmap(surface, percentile=self.percentile)
+        return overlay(surface, self.preprocessing.display(x, shape), percentile=self.percentile)
+
+
+def drawable(value: ir.Value, x: np.ndarray, picture: bool) -> bool:
+    """Whether a heatmap makes sense: two axes of space, or of time and features."""
+    shape = dims(value) or x.shape
+    return 1 <= len(shape) <= 4 and (picture or "F" not in Layout.of(shape).axes)
+
+
+def of_sample(array: np.ndarray, sample: int, samples: int) -> np.ndarray:
+    """One sample of a batch; all of it where there is but one."""
+    return array if samples == 1 else array[sample]
+
+
+@dataclass(frozen=True)
+class Labels:
+    """Names of the classes, empty if there are none."""
+
+    names: tuple[str, ...] = ()
+
+    def check(self, logits: np.ndarray) -> None:
+        """Wrong labels are worse than none.
+
+        Raises:
+            InputError: another number of labels than the output has elements.
+        """
+        size = logits[0].size
+        if self.names and len(self.names) != size:
+            raise InputError(f"{len(self.names)} labels given, but the output has {size} elements; they must agree")
+
+    def describe(self, explanation: Explanation, sample: int, element: int) -> str:
+        """``3 (three), value 21.85``."""
+        logits = explanation.output[sample]
+        place = element if logits.size in logits.shape else tuple(map(int, np.unravel_index(element, logits.shape)))
+        label = f" ({self.names[element]})" if self.names else ""
+        return f"{place}{label}, value {logits.reshape(-1)[element]:.6g}"
+
+
+def account(explanation: Explanation, sample: int) -> str:
+    """The conservation account of one sample, or of the batch where inputs have no sample axis."""
+    total = explanation.conservation
+    if len(total.inputs) != len(total.target):
+        return f"{Conservation(total.target.sum(keepdims=True), total.inputs)} (all samples)"
+    return str(Conservation(total.target[sample : sample + 1], total.inputs[sample : sample + 1]))
+
+
+def features(name: str, x: np.ndarray, relevance: np.ndarray) -> Iterator[str]:
+    """A table of the features with the largest |R|, for inputs that are no picture."""
+    values, shares = x.reshape(-1), relevance.reshape(-1)
+    order = np.argsort(-np.abs(shares), kind="stable")[:TOP_FEATURES]
+    rows = [(str(_place(i, x.shape)), f"{values[i]:.6g}", f"{shares[i]:.6g}") for i in order]
+    yield f"input {clean(name)!r} is no picture, so there is no heatmap; its {len(rows)} features with the largest |R|:"
+    yield from table(("feature", "value", "relevance"), rows)
+
+
+def _place(element: int, shape: tuple[int, ...]) -> int | tuple[int, ...]:
+    sizes = shape[1:] if shape[:1] == (1,) else shape
+    return int(element) if len(sizes) < 2 else tuple(map(int, np.unravel_index(element, sizes)))
+
+
+def ledger(entries: Sequence[Entry]) -> list[str]:
+    """The account of every node, from the output to the input, summed over the batch."""
+    rows = [(e.node, e.op, e.rule, f"{e.arrived:.6g}", f"{e.handed_on:.6g}", f"{e.absorbed:.3g}") for e in entries]
+    return table(("node", "op", "rule", "arrived", "handed on", "absorbed"), rows)
+
+
+def table(titles: tuple[str, ...], rows: Sequence[tuple[str, ...]]) -> list[str]:
+    """Aligned columns under their titles."""
+    widths = [max(map(len, column)) for column in zip(titles, *rows)]
+    return ["  ".join(cell.ljust(width) for cell, width in zip(row, widths)).rstrip() for row in (titles, *rows)]

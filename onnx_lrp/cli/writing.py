@@ -1,0 +1,78 @@
+"""The files of one run: checked before anything is computed, and written together or not at all."""
+
+from __future__ import annotations
+
+import os
+import secrets
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from ..errors import OutputError
+from ..text import clean
+
+Writer = Callable[[Path], None]
+
+
+def shown(path: Path | str) -> str:
+    """A path as it is printed: whole, but for control characters."""
+    return clean(str(path), 4096)
+
+
+@dataclass
+class Outputs:
+    """Where a run writes; ``force`` allows replacing files."""
+
+    force: bool = False
+    _reserved: set[Path] = field(default_factory=set)
+    _writers: dict[Path, Writer] = field(default_factory=dict)
+
+    def check_folder(self, path: Path) -> None:
+        """Raise if nothing can be written there.
+
+        Raises:
+            OutputError: the folder does not exist or is read-only.
+        """
+        folder = path.parent
+        if not folder.is_dir():
+            raise OutputError(f"{shown(path)}: the folder {shown(folder)} does not exist; create it first")
+        if not os.access(folder, os.W_OK):
+            raise OutputError(f"{shown(path)}: the folder {shown(folder)} is read-only; choose another one")
+
+    def reserve(self, path: Path) -> None:
+        """Promise to write ``path``.
+
+        Raises:
+            OutputError: no such folder, the file exists and must not be replaced, or it is promised already.
+        """
+        self.check_folder(path)
+        if path.is_dir():
+            raise OutputError(f"{shown(path)}: is a folder; give the name of a file")
+        if os.path.lexists(path) and not self.force:
+            raise OutputError(f"{shown(path)}: exists already; choose another name, or replace it with --force")
+        if path in self._reserved:
+            raise OutputError(f"{shown(path)}: two results would go to this one file; explain them one at a time")
+        self._reserved.add(path)
+
+    def add(self, path: Path, writer: Writer) -> None:
+        """Have ``writer`` make the file when all is done."""
+        self._writers[path] = writer
+
+    def write(self) -> None:
+        """Make every file under a temporary name next to its own, then rename them all.
+
+        Raises:
+            OutputError: one of them cannot be written; then none is.
+        """
+        token = secrets.token_hex(4)
+        staged = {path: path.with_name(f".{token}-{n}{path.suffix}") for n, path in enumerate(self._writers)}
+        try:
+            for path, writer in self._writers.items():
+                writer(staged[path])
+            for path, temporary in staged.items():
+                os.replace(temporary, path)
+        except OSError as error:
+            raise OutputError(f"{shown(path)}: cannot be written: {error.strerror or error}") from None
+        finally:
+            for temporary in staged.values():
+                temporary.unlink(missing_ok=True)

@@ -1,0 +1,158 @@
+"""The standard's own node tests: every op that has a role reproduces the standard's output in its forward pass.
+
+The first float input stays the model's input, the others become initializers (all inputs of a merge or Concat stay
+variable). A case that the library refuses is listed in ``REFUSED`` with its reason, so a newly refused one fails.
+"""
+
+from __future__ import annotations
+
+import functools
+import re
+import warnings
+
+import numpy as np
+import onnx
+import pytest
+from onnx import numpy_helper
+from onnx.backend.test.case.node import collect_testcases
+
+from onnx_lrp import UnsupportedModelError, backends
+from onnx_lrp.backends import Backend
+from onnx_lrp.composites import Composite
+from onnx_lrp.model.preparation import prepare
+from onnx_lrp.ops import OPS
+from onnx_lrp.planning import make_plan
+from onnx_lrp.recording import ForwardRecorder, Weights
+
+WANTED = {
+    "Conv", "ConvTranspose", "Gemm", "MatMul", "Mul", "Div", "BatchNormalization", "AveragePool", "GlobalAveragePool",
+    "ReduceMean", "ReduceSum", "Resize", "Upsample", "Reshape", "Flatten", "Transpose", "Squeeze", "Unsqueeze",
+    "Identity", "Dropout", "Cast", "Concat", "Split", "Slice", "Gather", "Pad", "Expand", "Tile", "DepthToSpace",
+    "SpaceToDepth", "MaxPool", "GlobalMaxPool", "ReduceMax", "Add", "Sub", "Sum", "Mean", "Relu", "LeakyRelu", "PRelu",
+    "ThresholdedRelu", "Clip",
+}  # fmt: skip
+ALL_VARIABLE = {"Add", "Sub", "Sum", "Mean", "Concat"}
+FLOATS = (onnx.TensorProto.FLOAT, onnx.TensorProto.FLOAT16, onnx.TensorProto.DOUBLE, onnx.TensorProto.BFLOAT16)
+FEWEST = 200  # cases that reproduce; 291 with onnx 1.23
+
+REFUSED = (  # names, and what the problem's reason says
+    (r"(add|sub|mul|div)_u?int\d+(_trunc)?|maxpool_2d_uint8|reduce_max_\w*bool\w*", "not a float"),
+    (r"(edge|reflect|wrap)_pad|clip_default_int8_(min|inbounds_expanded)", "not a float"),
+    (r"cast(like)?(_no_saturate|_e8m0)?_\w+_to_(FLOAT8|FLOAT4|U?INT)\w+", "a type that is not a float"),
+    (r"clip(_example|_inbounds|_outbounds|_splitbounds|_min_greater_than_max)?", "not ReLU-compatible"),
+    (r"clip_default_(int8_)?(max|inbounds)", "not ReLU-compatible"),
+    (r"batchnorm_\w+_training_mode", "in training mode"),
+    (r"training_dropout\w*", "training mode"),
+    (r"gemm_(transposeA|all_attributes)", "the variable operand is transposed"),
+    (r"identity_(sequence|opt)", "Sequence or Optional"),
+    (r"constant_pad(_axes|_negative_axes)?", "a value other than 0"),
+    (r"resize_\w*(linear|cubic|tf_crop_and_resize|not_larger|not_smaller)\w*", "Resize with"),
+)
+SKIPPED = {"reduce_max_empty_set": "an empty input, which the public API refuses"}
+
+
+def collect() -> dict[str, object]:
+    with warnings.catch_warnings():  # the standard's cases overflow on purpose
+        warnings.simplefilter("ignore")
+        cases = collect_testcases(None)
+    single = [case for case in cases if len(case.model.graph.node) == 1 and not case.model.graph.node[0].domain]
+    return {c.name.removeprefix("test_"): c for c in single if c.model.graph.node[0].op_type in WANTED}
+
+
+CASES = collect()
+
+
+def to_array(value: object) -> np.ndarray:
+    return numpy_helper.to_array(value) if isinstance(value, onnx.TensorProto) else np.asarray(value)
+
+
+def one_variable(case: object) -> tuple[onnx.ModelProto, dict[str, np.ndarray]]:
+    """The model with constants for all inputs but the one that carries data, and what to feed it."""
+    model = onnx.ModelProto()
+    model.CopyFrom(case.model)
+    inputs = list(model.graph.input)
+    feeds = {i.name: v for i, v in zip(inputs, case.data_sets[0][0])}
+    read = set(model.graph.node[0].input)
+    floats = [i.name for i in inputs if i.type.tensor_type.elem_type in FLOATS and i.name in read]
+    if model.graph.node[0].op_type not in ALL_VARIABLE:
+        for value in inputs:
+            if value.name != (floats or [inputs[0].name])[0]:
+                model.graph.initializer.append(numpy_helper.from_array(to_array(feeds.pop(value.name)), value.name))
+                model.graph.input.remove(value)
+    return model, feeds
+
+
+def forward(model: onnx.ModelProto, output: str, feeds: dict[str, np.ndarray], xp: Backend) -> np.ndarray:
+    prepared = prepare(model, output)
+    plan = make_plan(prepared.verdict, prepared.model, Composite.parse("epsilon"))
+    recorder = ForwardRecorder(prepared.model, plan, Weights(prepared.model, xp))
+    numbers = {name: to_array(a) for name, a in feeds.items()}
+    wide = {name: a.astype(np.float64) if a.dtype.kind not in "iub" else a for name, a in numbers.items()}
+    return xp.to_numpy(recorder.record(wide, set()).values[plan.target])
+
+
+def refusal(name: str) -> str | None:
+    reasons = [reason for pattern, reason in REFUSED if re.fullmatch(pattern, name)]
+    assert len(reasons) <= 1, f"{name} is listed twice"
+    return reasons[0] if reasons else None
+
+
+ROUNDED = {"averagepool_2d_ceil_last_window_starts_on_pad"}  # the expected output is written with four digits
+
+
+@functools.cache
+def reproduced(name: str, backend: str) -> bool:
+    """Whether every float output is what the standard says."""
+    case, xp = CASES[name], backends.create(backend, "float64")
+    model, feeds = one_variable(case)
+    for value, wanted in zip(model.graph.output, map(to_array, case.data_sets[0][1])):
+        if value.type.tensor_type.elem_type in FLOATS:
+            made = forward(model, value.name, feeds, xp)
+            assert made.shape == wanted.shape, value.name
+            narrow = value.type.tensor_type.elem_type in (onnx.TensorProto.FLOAT16, onnx.TensorProto.BFLOAT16)
+            rtol = 8e-3 if narrow else case.rtol if name in ROUNDED else 1e-5
+            np.testing.assert_allclose(made, wanted.astype(np.float64), rtol=rtol, atol=1e-6)
+    return True
+
+
+KNOWN_BUGS = {
+    (
+        "maxpool_2d_ceil_output_size_reduce_by_one",
+        "numpy",
+    ): "argmax_pool: np.pad refuses a negative end (stride > kernel)",
+    ("slice_neg_steps", "torch"): "take and put: torch.as_tensor refuses a reversed np.arange",
+}
+
+
+def case_of(name: str, backend: str) -> object:
+    bug = KNOWN_BUGS.get((name, backend))
+    marks = [pytest.mark.xfail(strict=True, raises=ValueError, reason=bug)] if bug else []
+    return pytest.param(name, backend, marks=marks, id=f"{name}-{backend}")
+
+
+@pytest.mark.parametrize(("name", "backend"), [case_of(n, b) for n in sorted(CASES) for b in ("numpy", "torch")])
+def test_the_standard_s_case(name: str, backend: str) -> None:
+    reason = refusal(name)
+    if name in SKIPPED:
+        pytest.skip(SKIPPED[name])
+    if reason is None:
+        assert reproduced(name, backend)
+        return
+    model, feeds = one_variable(CASES[name])
+    with pytest.raises(UnsupportedModelError) as error:
+        forward(model, model.graph.output[0].name, feeds, backends.create(backend, "float64"))
+    assert any(reason in problem.reason for problem in error.value.problems)
+    assert all(problem.remedy for problem in error.value.problems)
+
+
+def test_how_many_reproduce() -> None:
+    accepted = [name for name in CASES if name not in SKIPPED and refusal(name) is None]
+    done = {b: sum(reproduced(n, b) for n in accepted if (n, b) not in KNOWN_BUGS) for b in ("numpy", "torch")}
+    print(f"\nof {len(CASES)} node tests {done} reproduce, {len(CASES) - len(accepted)} are refused or skipped")
+    assert min(done.values()) >= FEWEST
+
+
+def test_every_pattern_and_every_op_is_used() -> None:
+    assert all(any(re.fullmatch(pattern, name) for name in CASES) for pattern, _ in REFUSED)
+    assert {case.model.graph.node[0].op_type for case in CASES.values()} >= WANTED - {"Upsample"}
+    assert set(OPS) >= WANTED

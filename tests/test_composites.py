@@ -1,0 +1,117 @@
+"""Composites: selectors, presets, strings."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import pytest
+
+import onnx_lrp as lrp
+from onnx_lrp.composites import PRESETS, Layer
+from onnx_lrp.rules import Part, Rule, Term, identity, neg, pos
+
+LAYERS = [
+    Layer("stem", "Conv", 0.0, 0),
+    Layer("block/conv", "Conv", 0.5, 1),
+    Layer("block/add", "Add", 0.6, 2),
+    Layer("head", "Gemm", 1.0, 3),
+]
+
+
+def rules(composite: lrp.Composite) -> list[str]:
+    return [str(rule) for rule in composite.assign(LAYERS).values()]
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("epsilon", ["Epsilon()"] * 4),
+        ("epsilon:epsilon=0.1", ["Epsilon(epsilon=0.1)"] * 2 + ["Epsilon()", "Epsilon(epsilon=0.1)"]),
+        ("epsilon_plus", ["ZPlus()", "ZPlus()", "Epsilon()", "Epsilon()"]),
+        ("epsilon_plus_flat", ["Flat()", "ZPlus()", "Epsilon()", "Epsilon()"]),
+        ("epsilon_alpha2_beta1", ["AlphaBeta()", "AlphaBeta()", "Epsilon()", "Epsilon()"]),
+        ("epsilon_alpha2_beta1_flat", ["Flat()", "AlphaBeta()", "Epsilon()", "Epsilon()"]),
+        ("epsilon_gamma_box:low=-1,high=2", ["ZBox(low=-1.0, high=2.0)", "Gamma()", "Epsilon()", "Epsilon()"]),
+        ("layered:low=-1,high=2", ["ZBox(low=-1.0, high=2.0)", "Gamma()", "Epsilon()", "Zero()"]),
+        ("layered", ["WSquare()", "Gamma()", "Epsilon()", "Zero()"]),
+        ("layered:boundary=0.4", ["WSquare()", "Epsilon()", "Epsilon()", "Zero()"]),
+        ("gamma:gamma=0.5", ["Gamma(gamma=0.5)", "Gamma(gamma=0.5)", "Epsilon()", "Gamma(gamma=0.5)"]),
+        ("alpha_beta:alpha=3,beta=2", ["AlphaBeta(alpha=3.0, beta=2.0)"] * 2 + ["Epsilon()"]
+         + ["AlphaBeta(alpha=3.0, beta=2.0)"]),
+    ],
+)  # fmt: skip
+def test_presets(text: str, expected: list[str]) -> None:
+    assert rules(lrp.Composite.parse(text)) == expected
+
+
+def test_bounds_per_channel() -> None:
+    composite = lrp.Composite.parse("epsilon_gamma_box:low=-2/-1/0,high=1/2/3")
+    assert composite.entries[0][1] == lrp.ZBox((-2.0, -1.0, 0.0), (1.0, 2.0, 3.0))
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("nonsense", "epsilon_plus"),
+        ("epsilon:gamma=1", "no parameter gamma"),
+        ("epsilon:epsilon=much", "key=number"),
+        ("epsilon:epsilon", "key=number"),
+        ("epsilon:epsilon=1/2", "one number"),
+        ("epsilon:epsilon=-1", "epsilon"),
+        ("epsilon:epsilon=nan", "epsilon"),
+        ("gamma:gamma=-1", "gamma"),
+        ("alpha_beta:alpha=2,beta=2", "alpha - beta"),
+        ("epsilon_gamma_box", "low"),
+        ("epsilon_gamma_box:low=2,high=1", "low"),
+        ("layered:boundary=2", "boundary"),
+        (7, "string"),
+    ],
+)
+def test_refused(text: object, message: str) -> None:
+    with pytest.raises(lrp.CompositeError, match=message):
+        lrp.Composite.parse(text)  # type: ignore[arg-type]
+
+
+def test_entries_in_front_win() -> None:
+    composite = lrp.Composite.parse("epsilon_plus").with_entries(
+        (lrp.Selector(name="block/*", ops=("Conv",)), lrp.Gamma(0.1)),
+        (lrp.Selector(last=True), lrp.Zero()),
+        (lrp.Selector(where=lambda layer: layer.order == 0), lrp.Flat()),
+    )
+    assert rules(composite) == ["Flat()", "Gamma(gamma=0.1)", "Epsilon()", "Zero()"]
+    assert "name=block/*" in str(composite)
+    assert "otherwise" in str(composite)
+
+
+def test_depth_range_and_first() -> None:
+    selector = lrp.Selector(("Conv",), depth=(0.3, 1.0))
+    assert [layer.name for layer in selector.select(LAYERS)] == ["block/conv"]
+    assert [layer.name for layer in lrp.Selector(("Conv",), first=True, last=True).select(LAYERS)] == [
+        "stem",
+        "block/conv",
+    ]
+    assert lrp.Selector(("LSTM",), first=True).select(LAYERS) == []
+
+
+def test_positional_parameters_are_the_rules_own() -> None:
+    assert lrp.Gamma(0.1).gamma == 0.1
+    assert lrp.Epsilon(0.1).epsilon == 0.1
+    assert (lrp.AlphaBeta(3, 2).alpha, lrp.ZBox(0, 2).high) == (3, 2)
+    assert lrp.Zero().epsilon == 0
+
+
+def test_every_preset_says_what_it_is() -> None:
+    assert all(preset.__doc__ for preset in PRESETS.values())
+
+
+def test_ones_own_rule() -> None:
+    @dataclass(frozen=True)
+    class Half(Rule):
+        """LRP-0 on half of the negative weights."""
+
+        def parts(self) -> tuple[Part, ...]:
+            return (Part((Term(identity, lambda xp, w: pos(xp, w) + 0.5 * neg(xp, w)),)),)
+
+    composite = lrp.Composite("half", ((lrp.Selector(), Half()),))
+    assert rules(composite) == ["Half()"] * 4
+    assert Half().proportional

@@ -1,0 +1,85 @@
+"""Make the documentation's pictures.
+
+usage: make_pictures.py [--squeezenet MODEL.onnx] [--out docs/pictures]
+
+``digits.png`` needs only what the project ships. ``coffee.png`` needs the package scikit-image and an ImageNet model
+with caffe preprocessing, such as the SqueezeNet 1.1 that Windows-Machine-Learning published (input ``data_0``).
+"""
+
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+
+import numpy as np
+from PIL import Image
+
+import onnx_lrp as lrp
+from onnx_lrp.pictures.heatmap import heatmap, overlay
+from onnx_lrp.pictures.preprocessing import Preprocessing, spatial
+from onnx_lrp.pictures.reading import Picture, read_input
+
+ROOT = Path(__file__).resolve().parents[1]
+TILE = 336
+
+
+def main() -> None:
+    """Parse the arguments and make the pictures."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--squeezenet", type=Path)
+    parser.add_argument("--out", type=Path, default=ROOT / "docs" / "pictures")
+    arguments = parser.parse_args()
+    arguments.out.mkdir(parents=True, exist_ok=True)
+    digits().save(arguments.out / "digits.png", optimize=True)
+    if arguments.squeezenet:
+        coffee(arguments.squeezenet).save(arguments.out / "coffee.png", optimize=True)
+
+
+def digits() -> Image.Image:
+    """The ten sample digits, and below each what made the net see it."""
+    explainer = lrp.Explainer(ROOT / "models" / "mnist_cnn.onnx", "epsilon_gamma_box:low=0,high=1")
+    prepare = Preprocessing.create("zero-one")
+    columns = []
+    for path in sorted((ROOT / "models" / "digits").glob("*.png")):
+        picture = read_input(path)
+        assert isinstance(picture, Picture)
+        x = prepare.apply(picture.pixels, (1, 1, 28, 28))
+        relevance = explainer(x).inputs["input"]
+        columns.append([Image.fromarray(prepare.display(x)), heatmap(spatial(relevance, relevance.shape))])
+    return grid(columns, 112)
+
+
+def coffee(model: Path) -> Image.Image:
+    """Photograph, relevance for the predicted class, and both."""
+    from skimage import data
+
+    prepare = Preprocessing.create("caffe")
+    x = prepare.apply(data.coffee().astype(np.float32), (1, 3, 224, 224))
+    low, high = ("/".join(f"{v:g}" for v in bound.ravel()) for bound in prepare.bounds(x.shape))
+    explanation = lrp.explain(model, x, composite=f"epsilon_gamma_box:low={low},high={high}")
+    print(f"class {explanation.target[0]}, {explanation.conservation}")
+    relevance = spatial(explanation.inputs["data_0"], x.shape)
+    photo = prepare.display(x)
+    return grid(
+        [
+            [Image.fromarray(photo)],
+            [heatmap(relevance, percentile=99.5)],
+            [overlay(relevance, photo, percentile=99.5)],
+        ],
+        TILE,
+    )
+
+
+def grid(columns: list[list[Image.Image]], tile: int, gap: int = 6) -> Image.Image:
+    """Tiles on white, column by column."""
+    height = max(map(len, columns))
+    sheet = Image.new("RGB", (len(columns) * (tile + gap) - gap, height * (tile + gap) - gap), "white")
+    for i, column in enumerate(columns):
+        for j, picture in enumerate(column):
+            way = Image.Resampling.NEAREST if picture.width < tile else Image.Resampling.LANCZOS
+            sheet.paste(picture.resize((tile, tile), way), (i * (tile + gap), j * (tile + gap)))
+    return sheet
+
+
+if __name__ == "__main__":
+    main()
