@@ -49,7 +49,9 @@ class Report:
         if self.problems:
             body = _table([tuple(asdict(p).values()) for p in self.problems], ("node", "op", "reason", "remedy"))
         verdict = (
-            f"supported, explains {self.output!r}" if self.supported else f"unsupported, nodes without a role: {len(self.problems)}"
+            f"supported, explains {self.output!r}"
+            if self.supported
+            else f"unsupported, nodes without a role: {len(self.problems)}"
         )
         return "\n".join([f"{self.source}: {verdict}", *(f"  note: {note}" for note in self.notes), body])
 

@@ -151,7 +151,9 @@ def _bias(step: Step, before: Step | None, target: ir.Value) -> np.ndarray | Non
     if product not in node.inputs or len(product.uses()) != 1 or product is target:
         return None
     constant = array(node.inputs[1 - node.inputs.index(product)])
-    return constant if constant is not None and constant.ndim == 1 else None
+    weight = array(layer.inputs[1])
+    fits = constant is not None and weight is not None and constant.shape == weight.shape[-1:]
+    return constant if fits else None
 
 
 def _with_bias(role: Linear, constant: np.ndarray) -> Parameters:

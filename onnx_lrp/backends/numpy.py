@@ -114,9 +114,12 @@ class NumpyBackend:
 
     def argmax_pool(self, x: Array, window: Window) -> Array:
         out, spatial = window.output(_spatial(x)), _spatial(x)
-        widths = [(0, 0), (0, 0), *zip(window.before, window.after)]
-        padded: Array = np.pad(x, widths, constant_values=-np.inf)
-        flat: Array = np.pad(np.arange(np.prod(spatial)).reshape(spatial), widths[2:])
+        # a ceil_mode whose stride is beyond the kernel crops the end instead of padding it
+        ends = [n + min(a, 0) for n, a in zip(spatial, window.after)]
+        kept: Any = (..., *(slice(n) for n in ends))
+        widths = [(b, max(a, 0)) for b, a in zip(window.before, window.after)]
+        padded: Array = np.pad(x[kept], [(0, 0), (0, 0), *widths], constant_values=-np.inf)
+        flat: Array = np.pad(np.arange(np.prod(spatial)).reshape(spatial)[kept], widths)
         best: Array = np.full((*x.shape[:2], *out), -np.inf, x.dtype)
         winner = np.zeros(best.shape, np.int64)
         for _, met in _taps(window, out):

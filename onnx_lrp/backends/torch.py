@@ -32,8 +32,9 @@ class TorchBackend:
         torch.set_flush_denormal(True)  # tiny relevances would slow a CPU by an order of magnitude
 
     def asarray(self, value: np.ndarray) -> Tensor:
-        value = value if value.flags.writeable else value.copy()  # torch warns of read-only memory
-        tensor = torch.from_numpy(np.ascontiguousarray(value)).to(self.device)
+        plain = value.flags.writeable and min(value.strides, default=0) >= 0  # torch warns, or refuses
+        value = value if plain else value.copy()
+        tensor = torch.from_numpy(np.ascontiguousarray(value)).reshape(value.shape).to(self.device)
         return tensor.to(self._dtype) if tensor.is_floating_point() else tensor
 
     def to_numpy(self, a: Tensor) -> np.ndarray:
@@ -75,15 +76,20 @@ class TorchBackend:
         return torch.cat(tuple(arrays), axis)
 
     def pad(self, a: Tensor, before: Sequence[int], after: Sequence[int]) -> Tensor:
-        widths = [n for pair in zip(reversed(before), reversed(after)) for n in pair]  # torch counts from the last axis
-        return functional.pad(a, widths) if any(widths) else a
+        for sign in (1, -1):  # first add, then crop: one call refuses to crop more than was there
+            widths = [max(sign * n, 0) for pair in zip(reversed(before), reversed(after)) for n in pair]
+            a = functional.pad(a, [sign * n for n in widths]) if any(widths) else a  # counts from the last axis
+        return a
 
     def take(self, a: Tensor, indices: np.ndarray, axis: int) -> Tensor:
-        return a.index_select(axis, torch.as_tensor(indices, device=self.device))
+        return a.index_select(axis, self._indices(indices))
 
     def put(self, a: Tensor, indices: np.ndarray, axis: int, length: int) -> Tensor:
         zeros = a.new_zeros((*a.shape[:axis], length, *a.shape[axis + 1 :]))
-        return zeros.index_add_(axis, torch.as_tensor(indices, device=self.device), a)
+        return zeros.index_add_(axis, self._indices(indices), a)
+
+    def _indices(self, indices: np.ndarray) -> Tensor:
+        return torch.as_tensor(indices.copy(), device=self.device)  # it refuses negative strides
 
     def matmul(self, a: Tensor, b: Tensor) -> Tensor:
         return a @ b

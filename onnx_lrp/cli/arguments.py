@@ -28,8 +28,12 @@ class Parser(argparse.ArgumentParser):
 def add_model(parser: argparse.ArgumentParser) -> None:
     """MODEL, --composite, --output: the same for all commands."""
     parser.add_argument("model", metavar="MODEL", help="the ONNX file")
-    parser.add_argument("--composite", metavar="NAME[:KEY=VALUE,...]", default="epsilon_plus",
-                        help="which rule goes to which layer (default: %(default)s)")  # fmt: skip
+    parser.add_argument(
+        "--composite",
+        metavar="NAME[:KEY=VALUE,...]",
+        default="epsilon_plus",
+        help="which rule goes to which layer (default: %(default)s)",
+    )
     parser.add_argument("--output", metavar="NAME", help="the model's output to explain (default: the first one)")
 
 
@@ -51,8 +55,15 @@ def count(text: str) -> int:
     return int(text)
 
 
-def natural(text: str) -> int:
-    """An integer, 0 or above."""
-    if int(text) < 0:
-        raise argparse.ArgumentTypeError("must not be negative")
+def threads(text: str) -> int:
+    """From 0 to 1024: each thread costs memory."""
+    if not 0 <= int(text) <= 1024:
+        raise argparse.ArgumentTypeError("must be from 0 to 1024")
     return int(text)
+
+
+def png(text: str) -> str:
+    """A file name that ends in .png."""
+    if not text.lower().endswith(".png"):
+        raise argparse.ArgumentTypeError("pictures are written as PNG; give a name that ends in .png")
+    return text

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from argparse import ArgumentParser, Namespace
 
-from .arguments import COMPOSITES, add_model, count, index, natural, numbers
+from .arguments import COMPOSITES, add_model, count, index, numbers, png, threads
 
 NAME = "explain"
 PREPROCESSING = "zero-one"
@@ -51,47 +51,77 @@ def run(args: Namespace) -> int:
 def _add_question(parser: ArgumentParser) -> None:
     group = parser.add_argument_group("what to explain")
     either = group.add_mutually_exclusive_group()
-    either.add_argument("--target", metavar="N", type=index,
-                        help="index of the class, or I,J,... in an output of higher rank (default: the highest)")
+    either.add_argument(
+        "--target",
+        metavar="N",
+        type=index,
+        help="index of the class, or I,J,... in an output of higher rank (default: the highest)",
+    )
     either.add_argument("--top", metavar="K", type=count, help="explain the K highest classes, one heatmap each")
     group.add_argument("--labels", metavar="FILE", help="names of the classes, one per line")
-    group.add_argument("--seed", choices=("logit", "one"), default="logit",
-                       help="relevance to start with: the target's value, or 1 (default: %(default)s)")  # fmt: skip
+    group.add_argument(
+        "--seed",
+        choices=("logit", "one"),
+        default="logit",
+        help="relevance to start with: the target's value, or 1 (default: %(default)s)",
+    )
 
 
 def _add_preprocessing(parser: ArgumentParser) -> None:
     group = parser.add_argument_group("how pictures become inputs")
-    group.add_argument("--preprocess", metavar="NAME",
-                       help=f"zero-one, raw, signed, imagenet or caffe, see below (default: {PREPROCESSING})")
+    group.add_argument(
+        "--preprocess",
+        metavar="NAME",
+        help=f"zero-one, raw, signed, imagenet or caffe, see below (default: {PREPROCESSING})",
+    )
     group.add_argument("--scale", metavar="X", type=float, help="instead of the preset's")
     group.add_argument("--mean", metavar="X,...", type=numbers, help="one number, or one per channel")
     group.add_argument("--std", metavar="X,...", type=numbers, help="one number, or one per channel")
     group.add_argument("--channels", choices=("rgb", "bgr", "grey"), help="their order")
-    group.add_argument("--fit", choices=("crop", "stretch"),
-                       help="keep the proportions and cut the ends off, or not (default: crop)")  # fmt: skip
+    group.add_argument(
+        "--fit", choices=("crop", "stretch"), help="keep the proportions and cut the ends off, or not (default: crop)"
+    )
 
 
 def _add_results(parser: ArgumentParser) -> None:
     group = parser.add_argument_group("results")
     either = group.add_mutually_exclusive_group()
-    either.add_argument("-o", "--heatmap", metavar="FILE.png",
-                        help="where the heatmap goes (default: INPUT_COMPOSITE.png in the current folder)")
+    either.add_argument(
+        "-o",
+        "--heatmap",
+        metavar="FILE.png",
+        type=png,
+        help="where the heatmap goes (default: INPUT_COMPOSITE.png in the current folder)",
+    )
     either.add_argument("--no-heatmap", action="store_true", help="draw none")
     group.add_argument("--overlay", action="store_true", help="draw over the picture instead of on white")
-    group.add_argument("--percentile", metavar="P", type=float, default=99.5,
-                       help="of |R| that gets the strongest colour (default: %(default)s)")
+    group.add_argument(
+        "--percentile",
+        metavar="P",
+        type=float,
+        default=99.5,
+        help="of |R| that gets the strongest colour (default: %(default)s)",
+    )
     group.add_argument("--save-relevance", metavar="FILE.npz", help="keep all numbers as NumPy arrays")
     group.add_argument("--ledger", action="store_true", help="print where relevance went, node by node")
     group.add_argument("-f", "--force", action="store_true", help="replace files that exist")
-    group.add_argument("-v", "--verbose", action="store_true", help="print how the model was rewritten")  # fmt: skip
+    group.add_argument("-v", "--verbose", action="store_true", help="print how the model was rewritten, and the rules")
 
 
 def _add_computation(parser: ArgumentParser) -> None:
     group = parser.add_argument_group("how to compute")
-    group.add_argument("--backend", choices=("auto", "numpy", "torch"), default="auto",
-                       help="auto is torch where it is installed (default: %(default)s)")
+    group.add_argument(
+        "--backend",
+        choices=("auto", "numpy", "torch"),
+        default="auto",
+        help="auto is torch where it is installed (default: %(default)s)",
+    )
     group.add_argument("--dtype", choices=("float32", "float64"), help="default: float64 on numpy, float32 on torch")
     group.add_argument("--device", metavar="NAME", help="torch's device, for example cuda")
-    group.add_argument("--threads", metavar="N", type=natural, default=0, help="of onnxruntime, 0 for its default")
-    group.add_argument("--batchnorm", choices=("affine", "pass"), default="affine",
-                       help="what an unmerged BatchNormalization does (default: %(default)s)")  # fmt: skip
+    group.add_argument("--threads", metavar="N", type=threads, default=0, help="of onnxruntime, 0 for its default")
+    group.add_argument(
+        "--batchnorm",
+        choices=("affine", "pass"),
+        default="affine",
+        help="what an unmerged BatchNormalization does (default: %(default)s)",
+    )

@@ -48,6 +48,13 @@ class Batch:
     feeds: dict[str, np.ndarray]
     samples: tuple[Sample, ...]
 
+    def counted(self, count: int) -> tuple[Sample, ...]:
+        """The samples, once the model's answer tells how many they are: shapes alone may mislead."""
+        first = self.samples[0]
+        if count == len(self.samples):
+            return self.samples
+        return (first,) if count == 1 else tuple(_numbered(first, i) for i in range(count))
+
 
 @dataclass(frozen=True)
 class Feeder:
@@ -109,16 +116,15 @@ class Feeder:
 
     def _batch(self, file: File, feeds: dict[str, np.ndarray]) -> Batch:
         title, stem = shown(file.path), file.path.stem
-        try:
-            feeds = check_inputs(feeds, self.inputs, self.source)
-        except InputError as error:
-            raise InputError(f"{title}: {error}") from None
+        if self._fixed in (None, 1):  # else it takes several files to make a batch, which the explainer checks
+            try:
+                feeds = check_inputs(feeds, self.inputs, self.source)
+            except InputError as error:
+                raise InputError(f"{title}: {error}") from None
         batched = all(map(self._batched, self.inputs))
         count = max((len(array) for array in feeds.values() if batched and array.ndim), default=1)
         picture = isinstance(file.content, Picture)
-        if count == 1:
-            return Batch(feeds, (Sample(title, stem, picture),))
-        return Batch(feeds, tuple(Sample(f"{title}, sample {i}", f"{stem}_{i}", picture) for i in range(count)))
+        return Batch(feeds, Batch(feeds, (Sample(title, stem, picture),)).counted(count))
 
     def _array(self, content: Picture | np.ndarray, value: ir.Value, file: File) -> np.ndarray:
         shape = dims(value)
@@ -139,15 +145,18 @@ class Feeder:
             return shape is None or len(shape) > 4
         return Layout.of(shape).batched
 
+    @property
+    def _fixed(self) -> int | None:
+        """The size of the batch, where the model sets one."""
+        shape = dims(self.inputs[0]) or [None]
+        return shape[0] if isinstance(shape[0], int) and self._batched(self.inputs[0]) else None
+
     def _joined(self, run: list[Batch]) -> list[Batch]:
         """One batch of all, if the model takes that many."""
-        value = self.inputs[0]
-        shape = dims(value)
-        fixed = shape[0] if shape and isinstance(shape[0], int) else None
         total = sum(len(batch.samples) for batch in run)
-        if len(run) < 2 or not self._batched(value) or fixed not in (None, total):
+        if len(run) < 2 or not self._batched(self.inputs[0]) or self._fixed not in (None, total):
             return run
-        name = value.name or ""
+        name = self.inputs[0].name or ""
         data = np.concatenate([batch.feeds[name] for batch in run])
         return [Batch({name: data}, tuple(sample for batch in run for sample in batch.samples))]
 
@@ -159,6 +168,10 @@ def read_files(paths: Sequence[str]) -> list[File]:
         InputError: one of them is not a picture, .npy or .npz that can be read.
     """
     return [File(Path(path), read_input(path)) for path in paths]
+
+
+def _numbered(sample: Sample, i: int) -> Sample:
+    return Sample(f"{sample.title}, sample {i}", f"{sample.stem}_{i}", sample.picture)
 
 
 def _shapes(batch: Batch) -> dict[str, Any]:

@@ -5,10 +5,9 @@ from __future__ import annotations
 import inspect
 import re
 from argparse import Namespace
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import partial
-from pathlib import Path
 
 import numpy as np
 import onnx_ir as ir
@@ -22,20 +21,20 @@ from ..pictures.reading import Picture
 from ..text import clean
 from . import results
 from .explain import PREPROCESSING
-from .feeding import Batch, Feeder, File, Sample, read_files
+from .feeding import Batch, Feeder, Sample, read_files
 from .labels import read_labels
+from .naming import Names
 from .writing import Outputs, shown
 
 
-def run_job(args: Namespace) -> Iterator[str]:
-    """Do it all; the lines to print come when everything is written.
+def run_job(args: Namespace) -> list[str]:
+    """Do it all; return what to print once every file is written.
 
     Raises:
         OnnxLrpError: something is wrong; then no file was written.
     """
     outputs = Outputs(args.force)
-    for path in filter(None, (args.heatmap, args.save_relevance)):
-        outputs.check_folder(Path(path))
+    outputs.check_folders(args.heatmap or "", args.save_relevance or "")
     labels = results.Labels(read_labels(args.labels))
     preprocessing = Preprocessing.create(
         args.preprocess or PREPROCESSING,
@@ -43,16 +42,21 @@ def run_job(args: Namespace) -> Iterator[str]:
     )  # fmt: skip
     files = read_files(args.inputs)
     pictures = any(isinstance(file.content, Picture) for file in files)
-    composite = with_bounds(args.composite, preprocessing) if pictures or args.preprocess else args.composite
     explainer = Explainer(
-        args.model, composite, output=args.output, backend=args.backend, dtype=args.dtype, device=args.device,
+        args.model, with_bounds(args.composite, preprocessing) if pictures or args.preprocess else args.composite,
+        output=args.output, backend=args.backend, dtype=args.dtype, device=args.device,
         batchnorm=args.batchnorm, threads=args.threads,
     )  # fmt: skip
-    brush = results.Brush(preprocessing, args.percentile, args.overlay)
-    job = Job(args, explainer, labels, brush, outputs)
-    lines = list(job.run(files))
-    yield from job.header(pictures)
-    yield from lines
+    inputs = explainer.prepared.inputs
+    batches = Feeder(inputs, preprocessing, explainer.prepared.source).batches(files)
+    names = Names(
+        args.heatmap, args.save_relevance, explainer.composite.name, len(batches),
+        sum(len(batch.samples) for batch in batches), tuple(value.name or "" for value in inputs), args.top or 1,
+    )  # fmt: skip
+    brush = None if args.no_heatmap else results.Brush(preprocessing, args.percentile, args.overlay)
+    job = Job(args, explainer, labels, brush, outputs, names)
+    lines = job.run(batches)
+    return [*job.about(), *_about_pictures(args, preprocessing) * pictures, *lines]
 
 
 def with_bounds(composite: str, preprocessing: Preprocessing) -> str:
@@ -66,52 +70,107 @@ def with_bounds(composite: str, preprocessing: Preprocessing) -> str:
     return f"{name}:{','.join(filter(None, (settings, f'low={low}', f'high={high}')))}"
 
 
+def _about_pictures(args: Namespace, p: Preprocessing) -> list[str]:
+    name = args.preprocess or f"{PREPROCESSING} (the default)"
+    mean, std = ("/".join(f"{n:g}" for n in numbers) for numbers in (p.mean, p.std))
+    return [f"pictures prepared as {name}: x = (pixel * {p.scale:g} - {mean}) / {std}, {p.channels}, {p.fit}"]
+
+
 @dataclass(frozen=True)
 class Job:
-    """What a run consists of."""
+    """What a run consists of; ``brush`` is None where no heatmap is wanted."""
 
     args: Namespace
     explainer: Explainer
     labels: results.Labels
-    brush: results.Brush
+    brush: results.Brush | None
     outputs: Outputs
+    names: Names
 
-    def header(self, pictures: bool) -> Iterator[str]:
-        """What was done to what."""
-        e, p = self.explainer, self.brush.preprocessing
-        xp = f"{type(e.backend).__name__.removesuffix('Backend').lower()}, {np.dtype(e.backend.dtype).name}"
-        yield f"{e.prepared.source}: explains {clean(e.prepared.output)!r} by {e.composite.name} ({xp})"
-        if pictures:
-            name = self.args.preprocess or f"{PREPROCESSING}, the default"
-            mean, std = ("/".join(f"{n:g}" for n in numbers) for numbers in (p.mean, p.std))
-            yield (
-                f"pictures prepared as {name}: x = (pixel * {p.scale:g} - {mean}) / {std}, {p.channels}, "
-                f"{p.fit} to the model's size"
-            )
+    def about(self) -> Iterator[str]:
+        """What explained what, and with -v how the model was rewritten and which rule goes where."""
+        e = self.explainer
+        how = f"{type(e.backend).__name__.removesuffix('Backend').lower()}, {np.dtype(e.backend.dtype).name}"
+        yield f"{e.prepared.source}: explains {clean(e.prepared.output)!r} by {e.composite.name} ({how})"
         if self.args.verbose:
             yield from (f"note: {note}" for note in e.prepared.notes)
             yield from str(e.composite).splitlines()
 
-    def run(self, files: Sequence[File]) -> Iterator[str]:
-        """Explain and write; yields what there is to say."""
-        inputs = self.explainer.prepared.inputs
-        batches = Feeder(inputs, self.brush.preprocessing, self.explainer.prepared.source).batches(files)
-        if not self.args.top:  # with --top the names hold the classes, which are not known yet
-            self._reserve(batches, None, len(batches))
-        found = [self._explain(batch, len(batches)) for batch in batches]
-        lines = [line for batch, ranks in zip(batches, found) for line in self._results(batch, ranks, len(batches))]
+    def run(self, batches: list[Batch]) -> list[str]:
+        """Explain and write; returns what there is to say."""
+        for batch in batches:
+            self._reserve_numbers(batch)
+            if self.names.top == 1:
+                self._reserve_pictures(batch, None)
+        found = [self._explain(batch) for batch in batches]
+        lines = [line for batch, ranks in zip(batches, found) for line in self._results(batch, ranks)]
         self.outputs.write()
-        yield from lines
+        return lines
 
-    def _explain(self, batch: Batch, batches: int) -> list[Explanation]:
+    def _reserve_numbers(self, batch: Batch) -> None:
+        for rank in range(self.names.top if self.names.relevance else 0):
+            self.outputs.reserve(self.names.numbers(batch, rank))
+
+    def _reserve_pictures(self, batch: Batch, targets: np.ndarray | None) -> None:
+        """``targets``, shape (samples, ranks), is needed where the names hold the class."""
+        for i, sample in enumerate(batch.samples if targets is None else batch.counted(len(targets))):
+            for value in self._drawn(batch, sample.picture):
+                for target in [None] if targets is None else targets[i]:
+                    self.outputs.reserve(self.names.picture(sample, value.name or "", target))
+
+    def _drawn(self, batch: Batch, picture: bool) -> list[ir.Value]:
+        """The inputs that get a heatmap."""
+        if self.brush is None:
+            return []
+        inputs = self.explainer.prepared.inputs
+        return [value for value in inputs if results.drawable(value, batch.feeds[value.name or ""], picture)]
+
+    def _explain(self, batch: Batch) -> list[Explanation]:
         """One explanation, or one for each rank of ``--top``."""
-        args = self.args
-        again = partial(self.explainer, batch.feeds, seed=args.seed, ledger=args.ledger)
-        first = again(args.target)
+        ask = partial(self.explainer, batch.feeds, seed=self.args.seed, ledger=self.args.ledger)
+        first = ask(self.args.target)
         self.labels.check(first.output)
-        if not args.top:
+        if self.names.top == 1:
             return [first]
         scores = first.output.reshape(len(first.output), -1)
-        order = np.argsort(-scores, axis=1, kind="stable")[:, : args.top]
-        self._reserve([batch], order, batches)
-        return [first, *(again(order[:, rank]) for rank in range(1, order.shape[1]))]
+        targets = np.argsort(-scores, axis=1, kind="stable")[:, : self.names.top]
+        self._reserve_pictures(batch, targets)
+        return [first, *(ask(targets[:, rank]) for rank in range(1, targets.shape[1]))]
+
+    def _results(self, batch: Batch, ranks: list[Explanation]) -> Iterator[str]:
+        for i, sample in enumerate(batch.counted(len(ranks[0].target))):
+            yield sample.title
+            scores = ranks[0].output[i]
+            yield f"  prediction: {self.labels.describe(scores, int(scores.argmax()))}"
+            for explanation in ranks:
+                yield f"  explained: {self.labels.describe(scores, int(explanation.target[i]))}"
+                yield f"    {results.account(explanation, i)}"
+                yield from (f"    {line}" for line in self._shown(batch, sample, i, explanation))
+        for rank, explanation in enumerate(ranks):
+            yield from self._kept(batch, rank, explanation)
+
+    def _shown(self, batch: Batch, sample: Sample, i: int, explanation: Explanation) -> Iterator[str]:
+        """Draw one sample, or print what cannot be drawn."""
+        samples = len(explanation.target)
+        drawn = self._drawn(batch, sample.picture)
+        for value in self.explainer.prepared.inputs if self.brush else ():
+            name = value.name or ""
+            x, relevance = (results.of_sample(a[name], i, samples) for a in (batch.feeds, explanation.inputs))
+            if value not in drawn:
+                yield from results.features(name, x, relevance)
+                continue
+            path = self.names.picture(sample, name, int(explanation.target[i]))
+            assert self.brush is not None
+            image = self.brush.draw(value, x, relevance, sample.picture)
+            self.outputs.add(path, partial(save_png, image))
+            yield f"heatmap: {shown(path)}"
+
+    def _kept(self, batch: Batch, rank: int, explanation: Explanation) -> Iterator[str]:
+        """The numbers of a batch: to a file, and as a ledger."""
+        if self.names.relevance:
+            path = self.names.numbers(batch, rank)
+            self.outputs.add(path, explanation.save)
+            yield f"relevance: {shown(path)}"
+        if explanation.ledger:
+            yield f"ledger, from the output to the input{', all samples together' * (len(batch.samples) > 1)}:"
+            yield from (f"  {line}" for line in results.ledger(explanation.ledger))

@@ -32,11 +32,9 @@ def main(argv: Sequence[str] | None = None) -> int:
     """
     _never_fail_to_print()
     try:
-        code = _run(build_parser().parse_args(argv))
-        sys.stdout.flush()
+        return _run(build_parser().parse_args(argv))
     except BrokenPipeError:
         return _pipe_closed()
-    return code
 
 
 def build_parser() -> Parser:
@@ -54,14 +52,16 @@ def build_parser() -> Parser:
 
 def _run(args: Namespace) -> int:
     try:
-        return int(args.run(args))
+        code = int(args.run(args))
+        sys.stdout.flush()
+        return code
     except BrokenPipeError:
         raise
     except OnnxLrpError as error:
         _complain(str(error))
         return REJECTED if isinstance(error, (UnsupportedModelError, InvalidModelError)) else FAILED
     except OSError as error:
-        _complain(str(error))
+        _complain(str(error)[:1000])
     except MemoryError:
         _complain("not enough memory; explain fewer or smaller inputs at once")
     except KeyboardInterrupt:

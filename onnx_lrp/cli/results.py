@@ -74,12 +74,13 @@ class Labels:
         if self.names and len(self.names) != size:
             raise InputError(f"{len(self.names)} labels given, but the output has {size} elements; they must agree")
 
-    def describe(self, explanation: Explanation, sample: int, element: int) -> str:
-        """``3 (three), value 21.85``."""
-        logits = explanation.output[sample]
-        place = element if logits.size in logits.shape else tuple(map(int, np.unravel_index(element, logits.shape)))
+    def describe(self, scores: np.ndarray, element: int) -> str:
+        """``3 (three), value 21.85``; ``scores`` is one sample's output, ``element`` a flat index into it."""
+        place = (
+            element if scores.size in (1, *scores.shape) else tuple(map(int, np.unravel_index(element, scores.shape)))
+        )
         label = f" ({self.names[element]})" if self.names else ""
-        return f"{place}{label}, value {logits.reshape(-1)[element]:.6g}"
+        return f"{place}{label}, value {scores.reshape(-1)[element]:.6g}"
 
 
 def account(explanation: Explanation, sample: int) -> str:

@@ -27,17 +27,14 @@ class Outputs:
     _reserved: set[Path] = field(default_factory=set)
     _writers: dict[Path, Writer] = field(default_factory=dict)
 
-    def check_folder(self, path: Path) -> None:
+    def check_folders(self, *paths: str) -> None:
         """Raise if nothing can be written there.
 
         Raises:
-            OutputError: the folder does not exist or is read-only.
+            OutputError: a folder does not exist or is read-only.
         """
-        folder = path.parent
-        if not folder.is_dir():
-            raise OutputError(f"{shown(path)}: the folder {shown(folder)} does not exist; create it first")
-        if not os.access(folder, os.W_OK):
-            raise OutputError(f"{shown(path)}: the folder {shown(folder)} is read-only; choose another one")
+        for path in filter(None, paths):
+            _check_folder(Path(path))
 
     def reserve(self, path: Path) -> None:
         """Promise to write ``path``.
@@ -45,7 +42,7 @@ class Outputs:
         Raises:
             OutputError: no such folder, the file exists and must not be replaced, or it is promised already.
         """
-        self.check_folder(path)
+        _check_folder(path)
         if path.is_dir():
             raise OutputError(f"{shown(path)}: is a folder; give the name of a file")
         if os.path.lexists(path) and not self.force:
@@ -55,7 +52,13 @@ class Outputs:
         self._reserved.add(path)
 
     def add(self, path: Path, writer: Writer) -> None:
-        """Have ``writer`` make the file when all is done."""
+        """Have ``writer`` make the file when all is done.
+
+        Raises:
+            OutputError: as for ``reserve``, if that was not called before.
+        """
+        if path not in self._reserved:
+            self.reserve(path)
         self._writers[path] = writer
 
     def write(self) -> None:
@@ -76,3 +79,11 @@ class Outputs:
         finally:
             for temporary in staged.values():
                 temporary.unlink(missing_ok=True)
+
+
+def _check_folder(path: Path) -> None:
+    folder = path.parent
+    if not folder.is_dir():
+        raise OutputError(f"{shown(path)}: the folder {shown(folder)} does not exist; create it first")
+    if not os.access(folder, os.W_OK):
+        raise OutputError(f"{shown(path)}: the folder {shown(folder)} is read-only; choose another one")

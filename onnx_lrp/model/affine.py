@@ -75,7 +75,9 @@ def _output_channel(node: ir.Node) -> Channel | None:
         return Channel(-1, w.shape[0 if given.get("transB", 0) else 1], 2)
     if node.op_type == "MatMul" and w.ndim >= 2:
         shape = node.inputs[0].shape if node.inputs[0] is not None else None
-        return Channel(-1, w.shape[-1], None if shape is None else max(len(shape), w.ndim))
+        if shape is None or len(shape) == 1:  # of a vector, the product has one axis less
+            return Channel(-1, w.shape[-1], None if shape is None else w.ndim - 1)
+        return Channel(-1, w.shape[-1], max(len(shape), w.ndim))
     return None
 
 
@@ -146,6 +148,6 @@ def _per_channel(constant: np.ndarray | None, channel: Channel) -> np.ndarray | 
         return None
     aligned = constant.reshape((1,) * max(-channel.axis - constant.ndim, 0) + constant.shape)
     size = aligned.shape[channel.axis]
-    if aligned.size != size or size not in (1, channel.count) or (channel.rank is None and constant.ndim > 2):
+    if aligned.size != size or size not in (1, channel.count) or (channel.rank is None and constant.ndim > 1):
         return None
     return np.broadcast_to(aligned.reshape(-1), channel.count).astype(np.float64)

@@ -204,6 +204,7 @@ def scale(node: Site, axis: int | None = None, broadcast: int = 0) -> Linear:
     def parameters(xp: Backend, operands: Operands) -> tuple[Array, Array | None]:
         w = operands.constant(1 - data)
         assert w is not None
+        w = w.astype(np.float64)
         return xp.asarray(1.0 / w if node.op_type == "Div" else w), None
 
     return Linear(ScaleMap(), data, parameters, nonnegative=_nonnegative(node.constant(1 - data)))

@@ -153,7 +153,7 @@ def resize(node: Site, mode: str = "nearest", scales: Sequence[float] | None = N
         along = [a % len(shape) for a in axes] if axes else list(range(len(shape)))
         return [
             [(a, nearest(shape[a], n, factor, coordinate, rounding)) for a, n, factor in _sizes(operands, along)
-             if n != shape[a]]
+             if factor != 1]
         ]  # fmt: skip
 
     def _sizes(operands: Operands, along: list[int]) -> list[tuple[int, int, float]]:
@@ -162,7 +162,8 @@ def resize(node: Site, mode: str = "nearest", scales: Sequence[float] | None = N
             return [(a, n, n / shape[a]) for a, n in zip(along, ints(operands, 3))]
         given = scales if scales is not None else operands.constant(1 if old else 2)
         factors = [float(f) for f in np.asarray(given).reshape(-1)]
-        return [(a, int(np.floor(shape[a] * f)), f) for a, f in zip(along, factors)]
+        # in float32, as runtimes do: 10 * 0.7 is 7
+        return [(a, int(np.float32(shape[a]) * np.float32(f)), f) for a, f in zip(along, factors)]
 
     return Route(SelectMap(picks))
 

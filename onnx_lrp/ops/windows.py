@@ -95,11 +95,14 @@ def transposed_window(
     """The window of a ConvTranspose and the spatial shape of its output, for an input of shape ``spatial``."""
     window = padding.window(kernel)
     extra = extra or (0,) * len(kernel)
-    full = tuple((n - 1) * s + e + r for n, s, e, r in zip(spatial, window.strides, extra, window.reach()))
+    reached = tuple((n - 1) * s + r for n, s, r in zip(spatial, window.strides, window.reach()))
     if output is None and padding.auto_pad.startswith("SAME"):
         output = tuple(n * s for n, s in zip(spatial, window.strides))
     if output is None:
-        return window, tuple(f - b - a for f, b, a in zip(full, window.before, window.after))
-    output = output[-len(kernel) :]  # some exporters put batch and channels in front
-    before, after = padding.split([f - o for f, o in zip(full, output)])
-    return replace(window, before=before, after=after), output
+        output = tuple(f + e - b - a for f, e, b, a in zip(reached, extra, window.before, window.after))
+        before = window.before
+    else:
+        output = output[-len(kernel) :]  # some exporters put batch and channels in front
+        before, _ = padding.split([f + e - o for f, e, o in zip(reached, extra, output)])
+    # as a convolution's window it must stand at exactly as many places as the input has
+    return replace(window, before=before, after=tuple(f - b - o for f, b, o in zip(reached, before, output))), output
