@@ -206,7 +206,7 @@ def epsilon_gamma_box(
     if low is None or high is None:
         raise CompositeError(
             "epsilon_gamma_box needs the bounds of the input: epsilon_gamma_box:low=NUMBER,high=NUMBER "
-            "(one per channel as 1/2/3), or on the command line --preprocess"
+            "(one per channel as 1/2/3); `onnx-lrp explain` takes them from the preprocessing of a picture"
         )
     box = (Selector(CONVOLUTION, first=True), ZBox(low, high, epsilon=stabilizer))
     return _two(Gamma(gamma, epsilon=stabilizer), epsilon, stabilizer).with_entries(box)
@@ -223,6 +223,8 @@ def layered(
     """Four zones by depth (Montavon et al. 2019): z^B (w² without bounds), γ, above ``boundary`` ε, LRP-0 on top."""
     if not 0 <= boundary <= 1:
         raise CompositeError(f"layered: boundary must be between 0 and 1, not {boundary}")
+    if (low is None) != (high is None):
+        raise CompositeError("layered needs both bounds of the input, low and high, or none of them")
     bounded = low is not None and high is not None
     bottom: Rule = ZBox(low, high, epsilon=stabilizer) if bounded else WSquare(epsilon=stabilizer)  # type: ignore[arg-type]
     return Composite(

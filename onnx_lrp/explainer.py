@@ -13,7 +13,7 @@ from .errors import CompositeError, NumericalError, TargetError, VerificationErr
 from .explanation import Explanation
 from .inputs import check_inputs
 from .ledger import Conservation, Ledger
-from .model.graph import is_half
+from .model.graph import dims, is_half
 from .model.loading import Source
 from .model.preparation import Prepared, prepare
 from .planning import Plan, make_plan
@@ -120,7 +120,7 @@ class Explainer:
         tape = self._recorder.record(feeds, set())
         logits = self.backend.to_numpy(tape.values[self.plan.target])
         self._verify(feeds, logits)
-        samples = _per_sample(logits, feeds)
+        samples = _per_sample(logits, self.prepared)
         index = resolve(target, samples)
         start = seed_relevance(_reshaped(seed, logits, samples), index, samples).reshape(logits.shape)
         book = Ledger(self.backend) if ledger else None
@@ -204,10 +204,13 @@ def explain(model: Source, x: Any, target: Target = None, **options: Any) -> Exp
     return Explainer(model, **options)(x, target, **call)
 
 
-def _per_sample(logits: np.ndarray, feeds: Feeds) -> np.ndarray:
+def _per_sample(logits: np.ndarray, prepared: Prepared) -> np.ndarray:
     """The explained tensor with samples first: as it is, or as one sample if its first axis is not the batch."""
-    batches = {a.shape[0] for a in feeds.values() if a.ndim}
-    return logits if logits.ndim and logits.shape[0] in batches else logits[None]
+    declared = [dims(value) or [None] for value in prepared.inputs]
+    fixed = {shape[0] for shape in declared if isinstance(shape[0], int)}
+    flexible = any(not isinstance(shape[0], int) for shape in declared)
+    batched = logits.ndim > 0 and (flexible or (logits.ndim > 1 and logits.shape[0] in fixed))
+    return logits if batched else logits[None]
 
 
 def _reshaped(seed: Seed, logits: np.ndarray, samples: np.ndarray) -> Seed:

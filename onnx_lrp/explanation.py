@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from .errors import OutputError
 from .ledger import Conservation, Entry
+from .writing import write_file
 
 if TYPE_CHECKING:
     from PIL.Image import Image
@@ -41,8 +41,10 @@ class Explanation:
         """Relevance of the input; a dict by name if there are several."""
         return next(iter(self.inputs.values())) if len(self.inputs) == 1 else self.inputs
 
-    def heatmap(self, sample: int = 0, input: str | None = None) -> Image:
+    def heatmap(self, sample: int = 0, input: str | None = None, percentile: float = 100.0) -> Image:
         """A picture of one sample's relevance, channels summed: red for, blue against, white neutral.
+
+        Colours are full where |R| reaches the given percentile of the picture.
 
         Raises:
             InputError: the input has no spatial shape.
@@ -52,7 +54,8 @@ class Explanation:
 
         name = input if input is not None else next(iter(self.inputs))
         relevance = self.inputs[name]
-        return heatmap(spatial(relevance[sample], relevance.shape))
+        layout = (None, *relevance.shape[1:])  # the first axis counts samples
+        return heatmap(spatial(relevance[sample], layout), percentile=percentile)
 
     def save(self, path: str | os.PathLike[str], force: bool = False) -> None:
         """Write everything as a compressed .npz, at once or not at all.
@@ -62,21 +65,16 @@ class Explanation:
         Raises:
             OutputError: the file exists and ``force`` is not set, or it cannot be written.
         """
-        path = Path(path)
-        if path.exists() and not force:
-            raise OutputError(f"{path}: exists already; choose another name or force it")
         arrays = {f"relevance::{_key(n)}": r for n, r in self.inputs.items()}
         arrays |= {f"layer::{_key(n)}": r for n, r in self.layers.items()}
         arrays |= {"output": self.output, "target": self.target}
         arrays |= {"sum::target": self.conservation.target, "sum::inputs": self.conservation.inputs}
-        partial = path.with_name(f".{path.name}.partial")
-        try:
-            with partial.open("wb") as file:
+
+        def writer(temporary: Path) -> None:
+            with temporary.open("wb") as file:
                 np.savez_compressed(file, **arrays)  # type: ignore[arg-type]
-            partial.replace(path)
-        except OSError as error:
-            partial.unlink(missing_ok=True)
-            raise OutputError(f"{path}: cannot be written: {error.strerror}") from None
+
+        write_file(Path(path), writer, force)
 
 
 def _key(name: str) -> str:

@@ -52,6 +52,7 @@ class Plan:
     inputs: tuple[str, ...]
     target: str
     composite: Composite
+    facts: bool = True
 
     def needs(self) -> tuple[set[str], set[str]]:
         """Tensors whose values, and tensors whose shapes, the walk reads."""
@@ -76,7 +77,7 @@ def make_plan(
     known = derive(verdict.roles, rules, target) if facts else Facts()
     steps = _fuse_biases([_step(node, role, rules.get(node), known) for node, role in verdict.roles.items()], target)
     names = tuple(value.name or "" for value in model.graph.inputs if value.const_value is None)
-    return Plan(tuple(steps), verdict.derived, names, target.name or "", composite)
+    return Plan(tuple(steps), verdict.derived, names, target.name or "", composite, facts)
 
 
 def layers(verdict: Verdict) -> dict[ir.Node, Layer]:

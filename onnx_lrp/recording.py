@@ -200,6 +200,7 @@ def _observed(model: ir.Model, fetch: Sequence[str], measure: Sequence[str]) -> 
 def to_float32(model: ir.Model) -> ir.Model:
     """A copy in which every float tensor is float32: what onnxruntime has kernels for, and no less than float32."""
     copy = model.clone()
+    copy.ir_version = max(copy.ir_version, 4)  # before, initializers had to be listed as inputs
     for value in copy.graph.initializers.values():
         tensor = value.const_value
         if tensor is not None and tensor.dtype in FLOATS:

@@ -75,17 +75,24 @@ def constant(bound: Bound) -> Modifier:
         shape = xp.shape(a)
         if value.ndim == 1 and value.size > 1:
             value = value.reshape(-1, *(1,) * (len(shape) - 2))
-        return xp.expand(xp.asarray(value), shape)
+        aligned = (1,) * (len(shape) - value.ndim) + value.shape
+        if len(aligned) != len(shape) or any(v not in (1, n) for n, v in zip(shape[1:], aligned[1:])):
+            raise CompositeError(f"bounds of shape {value.shape} do not fit an input of shape {tuple(shape)}")
+        return xp.expand(xp.asarray(value), tuple(n if v == 1 else v for n, v in zip(shape, aligned)))
 
     return modifier
 
 
+SIGNS: dict[Modifier, int] = {pos: 1, neg: -1, square: 1, ones: 1}
+
+
 @dataclass(frozen=True)
 class Term:
-    """One summand of a part: input and weight modifier."""
+    """One summand of a part: input and weight modifier; ``fixed``: the former does not depend on the input."""
 
     input: Modifier
     weight: Modifier
+    fixed: bool = False
 
 
 @dataclass(frozen=True)
@@ -101,6 +108,15 @@ class Part:
     def is_model(self) -> bool:
         """Whether the denominator is the model's own output, so that no forward pass is needed."""
         return self.terms == (Term(identity, identity),) and self.bias is identity
+
+    @property
+    def sign(self) -> int:
+        """1 or -1 if the denominator cannot have the other sign where the part's relevance is not 0; else 0."""
+        if self.gate != "all":
+            return 1 if self.gate == "positive" else -1
+        signs = {SIGNS.get(term.input, 0) * SIGNS.get(term.weight, 0) for term in self.terms}
+        signs |= {SIGNS.get(self.bias, 0)} if self.bias is not None else set()
+        return signs.pop() if len(signs) == 1 else 0
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -222,7 +238,7 @@ class ZBox(Rule):
 
     def parts(self) -> tuple[Part, ...]:  # noqa: D102
         below, above = constant(self.low), constant(self.high)
-        terms = (Term(identity, identity), Term(below, negated(pos)), Term(above, negated(neg)))
+        terms = (Term(identity, identity), Term(below, negated(pos), fixed=True), Term(above, negated(neg), fixed=True))
         return (Part(terms),)
 
 
@@ -233,7 +249,7 @@ class WSquare(Rule):
     square_bias: bool = False
 
     def parts(self) -> tuple[Part, ...]:  # noqa: D102
-        return (Part((Term(ones, square),), bias=square if self.square_bias else None),)
+        return (Part((Term(ones, square, fixed=True),), bias=square if self.square_bias else None),)
 
 
 @dataclass(frozen=True)
@@ -241,7 +257,7 @@ class Flat(Rule):
     """In equal shares to every input that an output sees (Lapuschkin et al. 2019)."""
 
     def parts(self) -> tuple[Part, ...]:  # noqa: D102
-        return (Part((Term(ones, ones),)),)
+        return (Part((Term(ones, ones, fixed=True),)),)
 
 
 @dataclass(frozen=True)

@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-import unicodedata
-
 
 def clean(text: str, limit: int = 120) -> str:
-    """One printable line: control, format and surrogate characters escaped, long text shortened in the middle."""
-    safe = "".join(_escaped(c) if unicodedata.category(c)[0] == "C" else c for c in text[: 4 * limit])
+    """One printable line: what does not print is escaped, and long text shortened in the middle."""
+    safe = "".join(c if c.isprintable() else _escaped(c) for c in text[: 4 * limit])
     if len(text) > 4 * limit or len(safe) > limit:
         safe = safe[: limit // 2] + "…" + clean(text[-limit // 2 :], limit)[-(limit // 2) :]
     return safe

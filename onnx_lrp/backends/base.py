@@ -64,6 +64,9 @@ class Backend(Protocol):
     def minimum(self, a: Array, b: float) -> Array:
         """Elementwise minimum with a number."""
 
+    def abs(self, a: Array) -> Array:
+        """|a|."""
+
     def zeros_like(self, a: Array) -> Array:
         """Zeros of the same shape."""
 
@@ -103,8 +106,11 @@ class Backend(Protocol):
     def conv_transpose(self, s: Array, w: Array, window: Window, spatial: Sequence[int]) -> Array:
         """Adjoint of :meth:`conv` for an input of shape (N, C, *spatial): s (N, O, *out) -> (N, C, *spatial)."""
 
-    def argmax_pool(self, x: Array, window: Window) -> Array:
-        """Winner of each window, (N, C, *out), as a flat position in x's spatial axes; the first one on ties."""
+    def max_pool(self, x: Array, window: Window) -> tuple[Array, Array]:
+        """Maximum of each window, (N, C, *out), and its winner, the first one on ties, for :meth:`max_unpool`."""
+
+    def max_unpool(self, s: Array, winner: Array, window: Window, shape: Shape) -> Array:
+        """Add values into zeros of this shape, where the winners of :meth:`max_pool` stood."""
 
     def argmax(self, a: Array) -> Array:
         """Winner along the last axis; the first one on ties."""

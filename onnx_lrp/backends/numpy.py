@@ -54,6 +54,9 @@ class NumpyBackend:
     def minimum(self, a: Array, b: float) -> Array:
         return np.minimum(a, b)
 
+    def abs(self, a: Array) -> Array:
+        return np.abs(a)
+
     def zeros_like(self, a: Array) -> Array:
         return np.zeros_like(a)
 
@@ -112,7 +115,7 @@ class NumpyBackend:
         crop = [(-b, -a) for b, a in zip((0, 0, *window.before), (0, 0, *window.after))]
         return self.pad(x.reshape(len(s), -1, *padded), *zip(*crop))
 
-    def argmax_pool(self, x: Array, window: Window) -> Array:
+    def max_pool(self, x: Array, window: Window) -> tuple[Array, Array]:
         out, spatial = window.output(_spatial(x)), _spatial(x)
         # a ceil_mode whose stride is beyond the kernel crops the end instead of padding it
         ends = [n + min(a, 0) for n, a in zip(spatial, window.after)]
@@ -127,7 +130,11 @@ class NumpyBackend:
             better = candidate > best  # strictly: the first one wins a tie
             winner = np.where(better, flat[met], winner)
             best = np.where(better, candidate, best)
-        return winner
+        return best, winner
+
+    def max_unpool(self, s: Array, winner: Array, window: Window, shape: Shape) -> Array:
+        rows = (*shape[:2], -1)
+        return self.scatter(s.reshape(rows), winner.reshape(rows), int(np.prod(shape[2:]))).reshape(shape)
 
     def argmax(self, a: Array) -> Array:
         return a.argmax(-1)[..., None]

@@ -54,6 +54,9 @@ class TorchBackend:
     def minimum(self, a: Tensor, b: float) -> Tensor:
         return a.clamp(max=b)
 
+    def abs(self, a: Tensor) -> Tensor:
+        return a.abs()
+
     def zeros_like(self, a: Tensor) -> Tensor:
         return torch.zeros_like(a)
 
@@ -117,13 +120,16 @@ class TorchBackend:
         fits = all(0 <= e < max(s, d) for e, s, d in zip(extra, window.strides, window.dilations))
         return extra if fits and min(window.before) >= 0 else None
 
-    def argmax_pool(self, x: Tensor, window: Window) -> Tensor:
+    def max_pool(self, x: Tensor, window: Window) -> tuple[Tensor, Tensor]:
         pool = {1: functional.max_pool1d, 2: functional.max_pool2d, 3: functional.max_pool3d}[len(window.kernel)]
-        spatial = tuple(x.shape[2:])
         widths = [n for pair in zip(reversed(window.before), reversed(window.after)) for n in pair]
         padded = functional.pad(x, widths, value=-math.inf) if any(widths) else x
-        _, winner = pool(padded, window.kernel, window.strides, 0, window.dilations, return_indices=True)
-        return self._unpadded(winner, tuple(padded.shape[2:]), spatial, window.before)
+        best, winner = pool(padded, window.kernel, window.strides, 0, window.dilations, return_indices=True)
+        return best, self._unpadded(winner, tuple(padded.shape[2:]), tuple(x.shape[2:]), window.before)
+
+    def max_unpool(self, s: Tensor, winner: Tensor, window: Window, shape: Shape) -> Tensor:
+        rows = (*shape[:2], -1)
+        return self.scatter(s.reshape(rows), winner.reshape(rows), math.prod(shape[2:])).reshape(shape)
 
     @staticmethod
     def _unpadded(flat: Tensor, padded: Shape, spatial: Shape, before: Shape) -> Tensor:

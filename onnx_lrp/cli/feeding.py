@@ -16,7 +16,7 @@ from ..model.graph import dims
 from ..pictures.layout import Layout
 from ..pictures.preprocessing import Preprocessing
 from ..pictures.reading import Picture, read_input
-from .writing import shown
+from ..writing import shown
 
 if TYPE_CHECKING:
     import onnx_ir as ir

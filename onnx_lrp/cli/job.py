@@ -19,12 +19,12 @@ from ..pictures.heatmap import save_png
 from ..pictures.preprocessing import Preprocessing
 from ..pictures.reading import Picture
 from ..text import clean
+from ..writing import Outputs, shown
 from . import results
 from .explain import PREPROCESSING
 from .feeding import Batch, Feeder, Sample, read_files
 from .labels import read_labels
 from .naming import Names
-from .writing import Outputs, shown
 
 
 def run_job(args: Namespace) -> list[str]:

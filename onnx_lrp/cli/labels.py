@@ -6,7 +6,7 @@ from pathlib import Path
 
 from ..errors import InputError
 from ..text import clean
-from .writing import shown
+from ..writing import shown
 
 MAX_BYTES = 16 << 20
 

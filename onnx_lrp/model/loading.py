@@ -77,9 +77,9 @@ def _read(source: Source) -> tuple[onnx.ModelProto, str, Path | None]:
 
 
 def _file(path: Path, name: str) -> bytes:
-    if not path.exists():
+    if not os.path.exists(path):  # unlike Path.exists, it takes any name
         raise LoadError(f"{name}: no such file")
-    if not path.is_file():
+    if not os.path.isfile(path):
         raise LoadError(f"{name}: is not a file; give the path of an .onnx file")
     if path.stat().st_size > MAX_SIZE:
         raise LoadError(f"{name}: larger than 2 GiB; store the weights as external data")

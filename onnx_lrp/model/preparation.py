@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import contextlib
+import logging
 from dataclasses import dataclass
 
 import onnx
@@ -53,9 +55,8 @@ def prepare(source: Source, output: str | None = None) -> Prepared:
     inline(model, loaded.source)
     sort(model.graph, loaded.source)
     check_shape_vectors(model, loaded.source)
-    _infer_shapes(model)
+    _infer_shapes(model, loaded.source)
     target, notes = cut(model, output, loaded.source)
-    check_sizes(model, loaded.source)
     reference = model.clone()
     FoldConstants(opset_of(model))(model)
     merge = MergeAffine()
@@ -84,9 +85,20 @@ def parse(proto: onnx.ModelProto, source: str) -> ir.Model:
         raise InvalidModelError(f"{source}: malformed model: {reason}") from None
 
 
-def _infer_shapes(model: ir.Model) -> None:
-    """Static shapes where they can be had; what is missing is measured during the run."""
+def _infer_shapes(model: ir.Model, source: str) -> None:
+    """Static shapes where they can be had; what is missing is measured during the run.
+
+    Sizes are checked before values are propagated, too, because that would compute what is absurdly large.
+
+    Raises:
+        InvalidModelError: a tensor that no machine could hold.
+    """
+    logger = logging.getLogger("onnx_ir.passes.common.shape_inference")
+    logger.disabled = True  # it logs tracebacks of failures that do not matter here
     try:
-        passes.ShapeInferencePass(check_type=False, strict_mode=False, data_prop=True)(model)
-    except Exception:
-        return
+        for data_prop in (False, True):
+            with contextlib.suppress(Exception):  # inference fails on custom ops, which the check lists
+                passes.ShapeInferencePass(check_type=False, strict_mode=False, data_prop=data_prop)(model)
+            check_sizes(model, source)
+    finally:
+        logger.disabled = False

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import ClassVar
 
 import numpy as np
 
@@ -18,6 +19,7 @@ class ConvMap:
     """Cross-correlation; w is (O, C/group, *kernel)."""
 
     padding: Padding
+    batchwise: ClassVar[bool] = True
 
     def forward(self, xp: Backend, x: Array, w: Array) -> Array:
         """A x."""
@@ -35,6 +37,7 @@ class ConvTransposeMap:
     padding: Padding
     output_padding: Shape | None
     output_shape: Shape | None
+    batchwise: ClassVar[bool] = True
 
     def forward(self, xp: Backend, x: Array, w: Array) -> Array:
         """A x."""
@@ -54,6 +57,7 @@ class MatMulMap:
     """x @ w, or w @ x when ``left``; leading axes broadcast."""
 
     left: bool = False
+    batchwise: ClassVar[bool] = False
 
     def forward(self, xp: Backend, x: Array, w: Array) -> Array:
         """A x."""
@@ -72,6 +76,7 @@ class PromotedMatMul:
     inner: MatMulMap
     vector_x: bool
     vector_w: bool
+    batchwise: ClassVar[bool] = False
 
     def forward(self, xp: Backend, x: Array, w: Array) -> Array:
         """A x."""
@@ -100,6 +105,8 @@ class PromotedMatMul:
 @dataclass(frozen=True)
 class ScaleMap:
     """Diagonal: x ⊙ w, either one broadcast to the other."""
+
+    batchwise: ClassVar[bool] = False
 
     def forward(self, xp: Backend, x: Array, w: Array) -> Array:
         """A x."""

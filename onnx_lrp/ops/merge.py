@@ -20,5 +20,6 @@ def sum_or_mean(node: Site) -> Merge:
 
 
 def _merge(node: Site, signs: tuple[float, ...], scale: float) -> Merge:
-    constants = tuple(i for i in range(len(signs)) if i not in node.variable)
-    return Merge(node.variable, constants, signs, scale)
+    variable = node.variable
+    constants = tuple(sorted(set(range(len(signs))) - set(variable)))
+    return Merge(variable, constants, signs, scale)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import ClassVar
 
 import numpy as np
 
@@ -21,6 +22,7 @@ class SumPoolMap:
     padding: Padding
     kernel: Shape
     ceil_mode: bool
+    batchwise: ClassVar[bool] = True
 
     def forward(self, xp: Backend, x: Array, w: Array) -> Array:
         """A x."""
@@ -49,6 +51,7 @@ class SumMap:
 
     axes: tuple[int, ...] | None
     keepdims: bool
+    batchwise: ClassVar[bool] = False
 
     def forward(self, xp: Backend, x: Array, w: Array) -> Array:
         """A x."""
@@ -75,20 +78,16 @@ class MaxPoolMap:
 
     def forward(self, xp: Backend, operands: Operands) -> list[Array]:
         """The pooled values."""
-        x = operands.value(0)
-        n, c, *spatial = xp.shape(x)
-        winner = self._winner(xp, x)
-        flat = xp.gather(xp.reshape(x, (n, c, math.prod(spatial))), _flat(xp, winner))
-        return [xp.reshape(flat, xp.shape(winner))]
+        return [xp.max_pool(operands.value(0), self._window(operands.shape(0)))[0]]
 
     def adjoint(self, xp: Backend, relevance: Sequence[Array | None], operands: Operands) -> list[Array]:
         """Relevance to the winners."""
-        x = operands.value(0)
-        winner, size = _flat(xp, self._winner(xp, x)), math.prod(xp.shape(x)[2:])
-        return [xp.reshape(xp.scatter(_flat(xp, relevance[0]), winner, size), xp.shape(x))]
+        window = self._window(operands.shape(0))
+        _, winner = xp.max_pool(operands.value(0), window)
+        return [xp.max_unpool(relevance[0], winner, window, operands.shape(0))]
 
-    def _winner(self, xp: Backend, x: Array) -> Array:
-        return xp.argmax_pool(x, pool_window(self.padding, self.kernel, xp.shape(x)[2:], self.ceil_mode))
+    def _window(self, shape: Shape) -> Window:
+        return pool_window(self.padding, self.kernel, shape[2:], self.ceil_mode)
 
 
 @dataclass(frozen=True)
@@ -128,11 +127,6 @@ class MaxMap:
     @staticmethod
     def _order(rank: int, axes: list[int]) -> list[int]:
         return [i for i in range(rank) if i not in axes] + axes
-
-
-def _flat(xp: Backend, a: Array) -> Array:
-    n, c, *spatial = xp.shape(a)
-    return xp.reshape(a, (n, c, math.prod(spatial)))
 
 
 @register("AveragePool")

@@ -29,7 +29,14 @@ class Operands(Protocol):
 
 
 class LinearMap(Protocol):
-    """z = A(w) x, linear in x and in w, without bias."""
+    """z = A(w) x, linear in x and in w, without bias.
+
+    ``batchwise``: the first axis of x counts samples, each of which is mapped on its own.
+    """
+
+    @property
+    def batchwise(self) -> bool:
+        """Whether samples are mapped independently."""
 
     def forward(self, xp: Backend, x: Array, w: Array) -> Array:
         """A(w) x."""

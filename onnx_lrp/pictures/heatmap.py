@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import io
 import math
 import os
-import secrets
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -13,6 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..errors import InputError, OutputError
+from ..writing import shown, write_file
 from .preprocessing import LUMINANCE
 
 if TYPE_CHECKING:
@@ -78,38 +77,9 @@ def save_png(image: Image, path: str | os.PathLike[str], force: bool = False) ->
 
     """
     path = Path(path)
-    name = repr(str(path))
     if path.suffix.lower() != ".png":
-        raise OutputError(f"{name}: pictures are written as PNG; give a name that ends in .png")
-    try:
-        _check_free(path, name, force)
-        data = io.BytesIO()
-        image.save(data, "PNG")
-        _write(path, data.getvalue())
-    except OutputError:
-        raise
-    except (OSError, ValueError) as error:
-        reason = (error.strerror if isinstance(error, OSError) else None) or error
-        raise OutputError(f"{name}: cannot be written ({reason}); choose another place") from error
-
-
-def _check_free(path: Path, name: str, force: bool) -> None:
-    if not path.parent.is_dir():
-        raise OutputError(f"{name}: the folder {str(path.parent)!r} does not exist; create it first")
-    if path.is_dir():
-        raise OutputError(f"{name}: is a folder; give the name of a file")
-    if os.path.lexists(path) and not force:
-        raise OutputError(f"{name}: exists already; choose another name or force its replacement")
-
-
-def _write(path: Path, data: bytes) -> None:
-    temporary = path.with_name(f".{secrets.token_hex(8)}.tmp")  # same folder: a rename across disks is not atomic
-    try:
-        with temporary.open("xb") as file:
-            file.write(data)
-        os.replace(temporary, path)
-    finally:
-        temporary.unlink(missing_ok=True)
+        raise OutputError(f"{shown(path)}: pictures are written as PNG; give a name that ends in .png")
+    write_file(path, lambda temporary: image.save(temporary, "PNG"), force)
 
 
 def _normalised(relevance: NDArray[Any], percentile: float) -> NDArray[np.float64]:

@@ -115,22 +115,8 @@ def reproduced(name: str, backend: str) -> bool:
     return True
 
 
-KNOWN_BUGS = {
-    (
-        "maxpool_2d_ceil_output_size_reduce_by_one",
-        "numpy",
-    ): "argmax_pool: np.pad refuses a negative end (stride > kernel)",
-    ("slice_neg_steps", "torch"): "take and put: torch.as_tensor refuses a reversed np.arange",
-}
-
-
-def case_of(name: str, backend: str) -> object:
-    bug = KNOWN_BUGS.get((name, backend))
-    marks = [pytest.mark.xfail(strict=True, raises=ValueError, reason=bug)] if bug else []
-    return pytest.param(name, backend, marks=marks, id=f"{name}-{backend}")
-
-
-@pytest.mark.parametrize(("name", "backend"), [case_of(n, b) for n in sorted(CASES) for b in ("numpy", "torch")])
+@pytest.mark.parametrize("backend", ["numpy", "torch"])
+@pytest.mark.parametrize("name", sorted(CASES))
 def test_the_standard_s_case(name: str, backend: str) -> None:
     reason = refusal(name)
     if name in SKIPPED:
@@ -147,7 +133,7 @@ def test_the_standard_s_case(name: str, backend: str) -> None:
 
 def test_how_many_reproduce() -> None:
     accepted = [name for name in CASES if name not in SKIPPED and refusal(name) is None]
-    done = {b: sum(reproduced(n, b) for n in accepted if (n, b) not in KNOWN_BUGS) for b in ("numpy", "torch")}
+    done = {b: sum(reproduced(name, b) for name in accepted) for b in ("numpy", "torch")}
     print(f"\nof {len(CASES)} node tests {done} reproduce, {len(CASES) - len(accepted)} are refused or skipped")
     assert min(done.values()) >= FEWEST
 

@@ -33,8 +33,8 @@ BEYOND_THE_SCHEMA = {
     "Identity": {"ratio", "seed"},
     "Resize": {"scales"},
     "Upsample": {
-        "axes", "antialias", "coordinate_transformation_mode", "cubic_coeff_a", "exclude_outside", "extrapolation_value",
-        "keep_aspect_ratio_policy", "nearest_mode",
+        "axes", "antialias", "coordinate_transformation_mode", "cubic_coeff_a", "exclude_outside",
+        "extrapolation_value", "keep_aspect_ratio_policy", "nearest_mode",
     },
 }  # fmt: skip
 
@@ -77,7 +77,7 @@ ATTRIBUTES = [
 @pytest.mark.parametrize("op", sorted(OPS))
 def test_the_op_is_a_standard_one(op: str) -> None:
     assert schemas(op)
-    assert list(inspect.signature(OPS[op]).parameters)[0] == "node"
+    assert next(iter(inspect.signature(OPS[op]).parameters)) == "node"
 
 
 @pytest.mark.parametrize(("op", "schema", "attribute"), ATTRIBUTES)
@@ -105,7 +105,7 @@ def test_an_optional_attribute_may_be_left_out(op: str, schema: OpSchema, attrib
 @pytest.mark.parametrize("op", sorted(OPS))
 def test_no_parameter_is_unknown_to_the_standard(op: str) -> None:
     known = {name for schema in schemas(op) for name in schema.attributes}
-    assert set(parameters(op)) - known == BEYOND_THE_SCHEMA.get(op, set())
+    assert set(parameters(op)) - known <= BEYOND_THE_SCHEMA.get(op, set())
 
 
 class Nowhere(Site):

@@ -8,8 +8,8 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from ..errors import OutputError
-from ..text import clean
+from .errors import OutputError
+from .text import clean
 
 Writer = Callable[[Path], None]
 
@@ -43,10 +43,10 @@ class Outputs:
             OutputError: no such folder, the file exists and must not be replaced, or it is promised already.
         """
         _check_folder(path)
-        if path.is_dir():
+        if os.path.isdir(path):  # unlike Path.is_dir, it takes any name
             raise OutputError(f"{shown(path)}: is a folder; give the name of a file")
         if os.path.lexists(path) and not self.force:
-            raise OutputError(f"{shown(path)}: exists already; choose another name, or replace it with --force")
+            raise OutputError(f"{shown(path)}: exists already; choose another name, or force its replacement (--force)")
         if path in self._reserved:
             raise OutputError(f"{shown(path)}: two results would go to this one file; explain them one at a time")
         self._reserved.add(path)
@@ -74,16 +74,28 @@ class Outputs:
                 writer(staged[path])
             for path, temporary in staged.items():
                 os.replace(temporary, path)
-        except OSError as error:
-            raise OutputError(f"{shown(path)}: cannot be written: {error.strerror or error}") from None
+        except (OSError, ValueError) as error:  # a name with a NUL is a ValueError
+            reason = getattr(error, "strerror", None) or error
+            raise OutputError(f"{shown(path)}: cannot be written: {reason}") from None
         finally:
             for temporary in staged.values():
                 temporary.unlink(missing_ok=True)
 
 
+def write_file(path: Path, writer: Writer, force: bool = False) -> None:
+    """Write one file, whole or not at all.
+
+    Raises:
+        OutputError: as for :class:`Outputs`.
+    """
+    outputs = Outputs(force)
+    outputs.add(path, writer)
+    outputs.write()
+
+
 def _check_folder(path: Path) -> None:
     folder = path.parent
-    if not folder.is_dir():
+    if not os.path.isdir(folder):
         raise OutputError(f"{shown(path)}: the folder {shown(folder)} does not exist; create it first")
     if not os.access(folder, os.W_OK):
         raise OutputError(f"{shown(path)}: the folder {shown(folder)} is read-only; choose another one")
