@@ -148,6 +148,6 @@ def _per_channel(constant: np.ndarray | None, channel: Channel) -> np.ndarray | 
         return None
     aligned = constant.reshape((1,) * max(-channel.axis - constant.ndim, 0) + constant.shape)
     size = aligned.shape[channel.axis]
-    if aligned.size != size or size not in (1, channel.count) or (channel.rank is None and constant.ndim > 1):
+    if aligned.size != size or size not in (1, channel.count) or (channel.rank is None and constant.ndim > 2):
         return None
     return np.broadcast_to(aligned.reshape(-1), channel.count).astype(np.float64)

@@ -189,7 +189,7 @@ UNMERGED = {
     "a constant per channel and column": ("y = Mul(h, both)", "Mul"),
     "channels that moved away": ("a = Transpose<perm=[0,2,1,3]>(h) y = Mul(a, k)", "Mul"),
     "a norm of another axis": (f"a = Transpose<perm=[0,2,1,3]>(h) y = {NORM}(a, s, t, m, v)", "BatchNormalization"),
-    "channels that were mixed": ("a = Reshape(h, mixed) y = Mul(a, k3)", "Mul"),
+    "channels that were mixed": ("a = Reshape(h, mixed) y = Mul(a, column)", "Mul"),
     "an activation between": (f"a = Relu(h) y = {NORM}(a, s, t, m, v)", "BatchNormalization"),
     "a sum with itself": ("y = Add(h, h)", "Add"),
     "a variable": ("y = Sub(x, h)", "Sub"),
@@ -200,13 +200,12 @@ UNMERGED = {
 def test_what_must_not_be_merged(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
     text, op = UNMERGED[name]
     shapes = {"w": (4, 4, 3, 3), "s": (4,), "t": (4,), "m": (4,), "k": (4, 1, 1), "column": (4,), "plane": (4, 4)}
-    shapes |= {"sample": (2, 1, 1, 1), "both": (4, 1, 4), "k3": (4, 1)}
-    more = {"v": np.ones(4, np.float32), "mixed": np.array([2, 4, 4, 4])[[0, 2, 3, 1]]}
+    shapes |= {"sample": (2, 1, 1, 1), "both": (4, 1, 4)}
+    more = {"v": np.ones(4, np.float32), "mixed": np.array([0])}
     spread = {n: np.arange(1, np.prod(s) + 1, dtype=np.float32).reshape(s) / 4 for n, s in shapes.items() if n != "w"}
     body = "g (float[2,4,4,4] x) => (float y) { h = Conv<pads=[1,1,1,1]>(x, w) " + text + " }"
     if name == "channels that were mixed":
         body, more["mixed"] = body.replace("[2,4,4,4]", "[2,4,2,8]"), np.array([2, 16, 4])
-        spread["k3"] = np.arange(1, 17, dtype=np.float32)[:, None]
     prepared = compared(net(body, w=shapes["w"], **spread, **more), monkeypatch)
     assert op in ops(prepared)
     assert not prepared.notes
@@ -339,11 +338,29 @@ def test_functions_are_inlined() -> None:
     np.testing.assert_allclose(forward(prepared, {"x": x}), 2 * np.maximum(x @ w, 0), rtol=1e-12)
 
 
+def with_zip_map() -> onnx.ModelProto:
+    """A classifier whose probabilities end in a list of maps, as scikit-learn's converter writes it."""
+    model = net(f"g (float[N,3] x) => (float[N,2] y) {{ {LOGITS} y = Softmax(h) }}", w=(3, 2))
+    model.graph.node.append(
+        onnx.helper.make_node("ZipMap", ["y"], ["z"], "zip", "", "ai.onnx.ml", classlabels_int64s=[0, 1])
+    )
+    entry = onnx.helper.make_map_type_proto(onnx.TensorProto.INT64, onnx.helper.make_tensor_type_proto(1, []))
+    model.graph.output[0].CopyFrom(onnx.helper.make_value_info("z", onnx.helper.make_sequence_type_proto(entry)))
+    model.opset_import.append(onnx.helper.make_opsetid("ai.onnx.ml", 3))
+    return model
+
+
+def test_a_list_of_maps_is_cut_too() -> None:
+    prepared = prepare(with_zip_map())
+    assert ops(prepared) == ["MatMul"]
+    assert [note.split()[0] for note in prepared.notes] == ["ZipMap", "Softmax"]
+
+
 def test_the_user_s_model_is_not_changed() -> None:
     text = f"a = {NORM}(h, s, t, m, v) b = Identity(a) y = Softmax(b)"
     layer = "g (float[N,3] x) => (float y) { h = MatMul(x, w) "
     merged = net(layer + text + " }", w=(3, 6), s=(6,), t=(6,), m=(6,), v=np.ones(6, np.float32))
-    for model in (merged, with_functions()):
+    for model in (merged, with_functions(), with_zip_map()):
         before = model.SerializeToString(deterministic=True)
         Explainer(model, backend="numpy")(inputs(model)["x"])
         assert model.SerializeToString(deterministic=True) == before

@@ -204,9 +204,7 @@ def shaped(draw: Draw, low: int = 1, high: int = 4) -> np.ndarray:
 
 @st.composite
 def reshapes(draw: Draw) -> Node:
-    op = draw(
-        st.sampled_from(["Reshape", "Flatten", "Squeeze", "Unsqueeze", "Identity", "Dropout", "Cast", "Transpose"])
-    )
+    op = draw(st.sampled_from(["Reshape", "Flatten", "Squeeze", "Unsqueeze", "Identity", "Dropout", "Cast"]))
     x = shaped(draw)
     if op == "Reshape":
         shape = draw(st.permutations(x.shape)) + draw(st.sampled_from([[], [1]]))
@@ -221,9 +219,13 @@ def reshapes(draw: Draw) -> Node:
         rank = x.ndim + 2
         axes = draw(st.lists(st.integers(0, rank - 1), min_size=2, max_size=2, unique=True))
         return Node(op, [x, ints(*(a - rank * draw(st.integers(0, 1)) for a in axes))])
-    if op == "Transpose":
-        return Node(op, [x], {"perm": draw(st.permutations(range(x.ndim)))} if draw(st.booleans()) else {})
     return Node(op, [x], {"to": TensorProto.FLOAT} if op == "Cast" else {})
+
+
+@st.composite
+def transpositions(draw: Draw) -> Node:
+    x = shaped(draw, 2)
+    return Node("Transpose", [x], {"perm": draw(st.permutations(range(x.ndim)))} if draw(st.booleans()) else {})
 
 
 @st.composite
@@ -327,7 +329,7 @@ STRATEGIES = {
     "convolution": convolutions(), "transposed convolution": transposed_convolutions(), "pooling": poolings(),
     "product": products(), "gemm": gemms(), "diagonal": diagonals(), "norm": norms(), "reduction": reductions(),
     "reshape": reshapes(), "slice": slices(), "split": splits(), "gather": gathers(), "enlargement": enlargements(),
-    "pad": pads(), "resize": resizings(),
+    "pad": pads(), "resize": resizings(), "transposition": transpositions(),
 }  # fmt: skip
 
 

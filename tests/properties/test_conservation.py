@@ -142,12 +142,13 @@ def motley(net: Net) -> str:
     for name, value in (("zero", 0.0), ("six", 1.5), ("scales", [1, 1, 2, 2])):
         net.weights[name] = np.array(value, np.float32)
     a = net.act(net.conv("x", 4))
-    for step in net.rng.permutation(7):  # every one of them, in any order
+    for step in net.rng.permutation(8):  # every one of them, in any order
         c = net.conv(a, 4)
         statistics = [net.weight(4, fan_in=2) for _ in range(4)]
         net.weights[statistics[3]] **= 2
         steps = [
-            lambda c, s: net.op("Relu", net.op("BatchNormalization", net.op("Relu", c), *s)),
+            lambda c, s: net.op("Relu", net.conv(net.op("BatchNormalization", net.op("Relu", c), *s), 4)),
+            lambda c, s: net.op("Relu", net.conv(net.op("Sub", net.op("Relu", c), net.act(net.conv(c, 4))), 4)),
             lambda c, s: net.op("Add", net.conv(net.op("Relu", c), 4), net.op("Relu", c)),
             lambda c, s: net.op("Add", net.op("Relu", c), c),
             lambda c, s: net.op("ThresholdedRelu", net.op("Clip", c, "zero", "six"), alpha=0.2),
@@ -246,6 +247,22 @@ def test_every_way_to_compute_gives_the_same(name: str, composite: str) -> None:
         single = relevance(model, x, composite, facts=facts, backend="torch", dtype="float32", threads=1)
         assert single.dtype == np.float32
         assert np.linalg.norm(single - reference) <= 1e-4 * np.linalg.norm(reference)
+
+
+def sprinkled(rule: Rule, below: Rule) -> Composite:
+    """A rule on every third layer, where relevance of inputs that are 0 takes facts to their limits."""
+    every_third = Selector(WEIGHTED, where=lambda layer: layer.order % 3 == 1)
+    return Composite("", ((every_third, rule), (Selector(WEIGHTED), below)), Epsilon())
+
+
+@by_any_net
+@pytest.mark.parametrize("below", [Gamma(), AlphaBeta(), Epsilon()], ids=str)
+@pytest.mark.parametrize("rule", [Flat(), WSquare(), ZBox(-1.0, 2.0), ZPlus()], ids=str)
+def test_facts_hold_under_any_mixture_of_rules(name: str, rule: Rule, below: Rule) -> None:
+    model, x = model_of(name, bias=True), batch(2)
+    reference = relevance(model, x, sprinkled(rule, below), facts=False)
+    close(relevance(model, x, sprinkled(rule, below)), reference, 1e-9)
+    close(relevance(model, x, sprinkled(rule, below), backend="torch"), reference, 1e-9)
 
 
 @by_any_net
