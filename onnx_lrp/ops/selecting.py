@@ -26,12 +26,17 @@ def slice_(node: Site, starts: Sequence[int] | None = None, ends: Sequence[int] 
         along = ints(operands, 3) if node.has(3) else list(axes or range(len(first)))
         steps = ints(operands, 4) if node.has(4) else [1] * len(first)
         along = [a % len(shape) for a in along]
-        # Python's own slice has the clamping that the standard asks for; a negative end beyond 0 means "from the start"
-        ranges = [slice(s, None if st < 0 and e < -shape[a] else e, st)
-                  for s, e, a, st in zip(first, last, along, steps)]  # fmt: skip
-        return [[(a, np.arange(shape[a])[r]) for a, r in zip(along, ranges)]]
+        return [[(a, sliced(shape[a], s, e, st)) for s, e, a, st in zip(first, last, along, steps)]]
 
     return Route(SelectMap(picks))
+
+
+def sliced(n: int, start: int, end: int, step: int) -> np.ndarray:
+    """Positions of a Slice along an axis of length n, clamped as the standard says (not quite as Python does)."""
+    low, high = (0, n) if step > 0 else (-1, n - 1)
+    first = min(max(start + n * (start < 0), 0), high)
+    last = min(max(end + n * (end < 0), low), high)
+    return np.arange(first, last, step)
 
 
 @register("Split")

@@ -414,7 +414,6 @@ def test_resize_rounds_sizes_as_onnxruntime_does() -> None:
     one_node("Resize", np.arange(10.0).reshape(1, 1, 10), None, np.array([1, 1, 0.7], np.float32), **NEAREST)
 
 
-@pytest.mark.xfail(strict=True, reason="a start below -n is -n for a negative step, too; Python's slice differs")
 def test_a_backward_slice_from_before_the_beginning() -> None:
     one_node("Slice", np.arange(5.0), ints(-100), ints(-100), ints(0), ints(-1))
 
