@@ -107,7 +107,7 @@ class Explainer:
                 the flattened output of a sample.
             seed: initial relevance of the target: ``"logit"`` (its value), ``"one"``, or an array of the output's
                 shape.
-            layers: names of tensors inside the network whose relevance is wanted, too.
+            layers: names of nodes or tensors inside the network whose relevance is wanted, too.
             ledger: also account for every node.
 
         Raises:
@@ -124,7 +124,7 @@ class Explainer:
         index = resolve(target, samples)
         start = seed_relevance(_reshaped(seed, logits, samples), index, samples).reshape(logits.shape)
         book = Ledger(self.backend) if ledger else None
-        found = walk(self.plan, tape, self._weights, self.backend.asarray(start), wanted, book)
+        found = walk(self.plan, tape, self._weights, self.backend.asarray(start), set(wanted.values()), book)
         return self._explanation(feeds, samples, index, start, found, wanted, book)
 
     def _explanation(
@@ -134,11 +134,11 @@ class Explainer:
         index: np.ndarray,
         start: np.ndarray,
         found: dict[str, Any],
-        wanted: set[str],
+        wanted: dict[str, str],
         book: Ledger | None,
     ) -> Explanation:
         relevance = {name: self._result(found, name, x.shape) for name, x in feeds.items()}
-        inside = {name: self.backend.to_numpy(found[name]) for name in wanted if name in found}
+        inside = {name: self.backend.to_numpy(found[t]) for name, t in wanted.items() if t in found}
         n = len(logits)
         sums = [r.reshape(n, -1).sum(1, dtype=np.float64) for r in relevance.values() if r.shape[:1] == (n,)]
         total = (
@@ -159,12 +159,16 @@ class Explainer:
             )
         return result
 
-    def _known_layers(self, layers: Iterable[str]) -> set[str]:
-        wanted = {layers} if isinstance(layers, str) else set(layers)
-        known = {name for step in self.plan.steps for name in step.outputs}
-        if strange := sorted(wanted - known):
-            raise TargetError(f"{self.prepared.source}: no tensor {clean(strange[0])!r} on the way; see onnx-lrp check")
-        return wanted
+    def _known_layers(self, layers: Iterable[str]) -> dict[str, str]:
+        """The tensor that each name stands for: a tensor's own, or the node's that makes it."""
+        named = [layers] if isinstance(layers, str) else list(layers)
+        known = {step.name: step.outputs[0] for step in self.plan.steps}
+        known |= {name: name for step in self.plan.steps for name in step.outputs}
+        if strange := [name for name in named if name not in known]:
+            raise TargetError(
+                f"{self.prepared.source}: no node or tensor {clean(strange[0])!r} on the way; see onnx-lrp check"
+            )
+        return {name: known[name] for name in named}
 
     def _verify(self, feeds: Feeds, logits: np.ndarray) -> None:
         """The canonized model must answer like the original: a difference is an error, never a shrug.

@@ -5,6 +5,9 @@ from __future__ import annotations
 import re
 from pathlib import Path
 
+import numpy as np
+import pytest
+
 import onnx_lrp as lrp
 from onnx_lrp.composites import PRESETS
 from onnx_lrp.ops import OPS
@@ -31,3 +34,15 @@ def test_links_and_pictures_exist() -> None:
 def test_public_names_can_be_imported() -> None:
     assert [name for name in lrp.__all__ if getattr(lrp, name, None) is None] == []
     assert set(lrp.__all__) == set(lrp._HOME)
+
+
+def test_the_readme_s_python_runs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    readme = (ROOT / "README.md").read_text()
+    (tmp_path / "models").symlink_to(ROOT / "models")
+    monkeypatch.chdir(tmp_path)
+    names: dict[str, object] = {"x": np.random.default_rng(0).uniform(size=(2, 1, 28, 28)).astype(np.float32)}
+    blocks = re.findall(r"```python\n(.*?)```", readme, flags=re.DOTALL)
+    assert len(blocks) >= 2
+    for block in blocks:
+        exec(block, names)
+    assert (tmp_path / "why.png").exists()
