@@ -141,6 +141,7 @@ def motley(net: Net) -> str:
     """Steps that are not all linear through zero: norms, clips, thresholds, one tensor behind two ReLUs."""
     for name, value in (("zero", 0.0), ("six", 1.5), ("scales", [1, 1, 2, 2])):
         net.weights[name] = np.array(value, np.float32)
+    halves = {"kernel_shape": [2, 2], "strides": [2, 2]}
     a = net.act(net.conv("x", 4))
     for step in net.rng.permutation(8):  # every one of them, in any order
         c = net.conv(a, 4)
@@ -149,11 +150,11 @@ def motley(net: Net) -> str:
         steps = [
             lambda c, s: net.op("Relu", net.conv(net.op("BatchNormalization", net.op("Relu", c), *s), 4)),
             lambda c, s: net.op("Relu", net.conv(net.op("Sub", net.op("Relu", c), net.act(net.conv(c, 4))), 4)),
-            lambda c, s: net.op("Add", net.conv(net.op("Relu", c), 4), net.op("Relu", c)),
+            lambda c, s: net.op("Add", net.op("Relu", c), net.conv(net.op("Relu", c), 4)),
             lambda c, s: net.op("Add", net.op("Relu", c), c),
             lambda c, s: net.op("ThresholdedRelu", net.op("Clip", c, "zero", "six"), alpha=0.2),
             lambda c, s: net.op("PRelu", net.op("Mul", c, "six"), net.weight(4, 1, 1, fan_in=2)),
-            lambda c, s: net.op("MaxPool", net.op("Resize", c, "", "scales"), kernel_shape=[2, 2], strides=[2, 2]),
+            lambda c, s: net.op("Relu", net.op("MaxPool", net.op("Resize", c, "", "scales"), **halves)),
             lambda c, s: net.op("Relu", net.op("Add", net.op("MatMul", c, net.weight(6, 6, fan_in=6)), c)),
         ]
         a = steps[step](c, statistics)

@@ -14,13 +14,14 @@ from typing import Any
 import numpy as np
 import pytest
 
-from onnx_lrp import AlphaBeta, Epsilon, Flat, Gamma, Rule, WSquare, ZBox, Zero, ZPlus, backends
+from onnx_lrp import AlphaBeta, Epsilon, Flat, Gamma, Part, Rule, Term, WSquare, ZBox, Zero, ZPlus, backends
 from onnx_lrp.ops import Linear
 from onnx_lrp.ops.linear import ConvMap, ConvTransposeMap, MatMulMap, PromotedMatMul, ScaleMap
 from onnx_lrp.ops.pooling import SumMap, SumPoolMap
 from onnx_lrp.ops.roles import LinearMap
 from onnx_lrp.ops.windows import Padding
 from onnx_lrp.propagation import linear
+from onnx_lrp.rules import identity, neg, pos
 
 BACKENDS = [backends.create(name, "float64") for name in ("numpy", "torch")]
 
@@ -51,6 +52,7 @@ CASES = {
         SumPoolMap(Padding.of("NOTSET", (1, 0, 0, 1), (1, 2)), (2, 2), False), (2, 2, 3, 3), (1, 1, 3, 2)
     ),
     "mean": Case(SumMap((2, 3), False), (2, 3, 2, 3), ()),
+    "sum over samples": Case(SumMap((0, 2), True), (2, 3, 2), ()),
     "scale": Case(ScaleMap(), (2, 1, 3), (4, 1), (4, 3)),
 }  # fmt: skip
 
@@ -165,13 +167,38 @@ def textbook(p: Problem, formula: Formula, epsilon: float, ignore_bias: bool) ->
     return total.reshape(p.x.shape)
 
 
+@dataclass(frozen=True)
+class Quarter(Rule):
+    """A user's own rule: a quarter of the negative weights."""
+
+    def parts(self) -> tuple[Part, ...]:
+        return (Part((Term(identity, lambda xp, w: pos(xp, w) + 0.25 * neg(xp, w)),)),)
+
+
+@dataclass(frozen=True)
+class Helpful(Rule):
+    """A user's own rule: positive contributions, over a sum with the whole bias, of either sign."""
+
+    def parts(self) -> tuple[Part, ...]:
+        return (Part((Term(pos, pos), Term(neg, neg)), bias=identity),)
+
+
+def quarter(x: np.ndarray, w: np.ndarray, c: np.ndarray, b: float, z: float) -> list[Numerators]:
+    return [(x * (plus(w) + 0.25 * minus(w)), 0, 1)]
+
+
+def helpful(x: np.ndarray, w: np.ndarray, c: np.ndarray, b: float, z: float) -> list[Numerators]:
+    return [(plus(x * w), b, 1)]
+
+
 RULES: list[tuple[Rule, Formula]] = [
     (Epsilon(0.25), epsilon), (Epsilon(), epsilon), (Zero(), epsilon),
     (Gamma(), gamma(0.25)), (Gamma(gamma=1.5, epsilon=0.1), gamma(1.5)), (Gamma(gamma=0.0, epsilon=0.0), gamma(0.0)),
     (AlphaBeta(), alpha_beta(2, 1)), (AlphaBeta(3.0, 2.0, epsilon=0.0), alpha_beta(3, 2)),
     (AlphaBeta(1.0, 0.0, epsilon=0.1), alpha_beta(1, 0)), (ZPlus(epsilon=0.0), alpha_beta(1, 0)),
     (WSquare(), w_square), (WSquare(epsilon=0.1, square_bias=True), w_square_with_bias), (Flat(epsilon=0.0), flat),
-    (Flat(epsilon=0.5), flat),
+    (Flat(epsilon=0.5), flat), (Gamma(gamma=1.0, epsilon=1.0), gamma(1.0)), (Quarter(epsilon=0.1), quarter),
+    (Helpful(epsilon=0.1), helpful),
 ]  # fmt: skip
 
 

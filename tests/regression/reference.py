@@ -1,11 +1,13 @@
 """Relevances by other people's libraries, called live: zennit and captum. Nothing of theirs is copied.
 
-zennit imports torchvision at start, but only for two class names: where torchvision is missing, a stand-in serves.
+zennit imports torchvision at start, but only for two class names: where torchvision is missing or broken, a stand-in
+serves.
 """
 
 from __future__ import annotations
 
 import copy
+import importlib
 import importlib.util
 import sys
 import types
@@ -30,13 +32,26 @@ EXPORTER_WARNINGS = (
 )
 
 
+def torchvision_works() -> bool:
+    """Whether torchvision is there and fits the torch that is: a build for another one fails as it is imported."""
+    if importlib.util.find_spec("torchvision") is None:
+        return False
+    try:
+        importlib.import_module("torchvision")
+    except Exception:
+        for name in [name for name in sys.modules if name.partition(".")[0] == "torchvision"]:
+            del sys.modules[name]
+        return False
+    return True
+
+
 @contextmanager
 def torchvision_stand_in() -> Iterator[None]:
     """Where torchvision is missing, two empty classes in the place where zennit, as it is imported, looks for them.
 
     It goes again at the end: others ask whether torchvision is there, and should hear the truth.
     """
-    if importlib.util.find_spec("torchvision") is not None:
+    if torchvision_works():
         yield
         return
     names = ("torchvision", "torchvision.models", "torchvision.models.resnet")
