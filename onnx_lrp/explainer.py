@@ -18,18 +18,8 @@ from .model.loading import Source
 from .model.preparation import Prepared, prepare
 from .planning import Plan, make_plan
 from .propagation import walk
-from .recording import (
-    Feeds,
-    ForwardRecorder,
-    OnnxruntimeRecorder,
-    Recorder,
-    SessionOptions,
-    Tape,
-    Weights,
-    make_session,
-    run,
-    to_float32,
-)
+from .recording import ForwardRecorder, OnnxruntimeRecorder, Recorder, Weights
+from .session import Feeds, SessionOptions, make_session, run, to_float32
 from .targets import Seed, Target, resolve, seed_relevance
 from .text import clean
 
@@ -222,6 +212,3 @@ def _reshaped(seed: Seed, logits: np.ndarray, samples: np.ndarray) -> Seed:
     if isinstance(seed, str) or np.shape(seed) != logits.shape:
         return seed
     return np.asarray(seed).reshape(samples.shape)
-
-
-__all__ = ["Explainer", "Tape", "explain"]

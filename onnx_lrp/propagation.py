@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
+from typing import Any
 
 import numpy as np
 
@@ -143,23 +144,16 @@ def _linear_step(step: Step, role: Linear, r: Relevance, operands: StepOperands,
     pairs = list(factors(xp, role, rule, x, parameters, plain(r, tape), z, step.nonnegative, masked))
     if all(modifier is identity for modifier, _ in pairs):
         return Scaled(name, _total([c for _, c in pairs]))
-    return _total([modifier(xp, x) * c for modifier, c in pairs])
+    return _contributions(xp, x, pairs)
 
 
-def linear(
-    xp: Backend,
-    role: Linear,
-    rule: Rule,
-    x: Array,
-    parameters: Parameters,
-    r: Array,
-    z: Array | None = None,
-    nonnegative: bool = False,
-    masked: bool = False,
-) -> Array:
+def linear(xp: Backend, role: Linear, rule: Rule, x: Array, parameters: Parameters, r: Array, **known: Any) -> Array:
     """Any rule on any linear map: relevance of the input; the arguments are those of :func:`factors`."""
-    pairs = factors(xp, role, rule, x, parameters, r, z, nonnegative, masked)
-    return _total([modifier(xp, x) * c for modifier, c in pairs]) if rule.parts() else r
+    return _contributions(xp, x, list(factors(xp, role, rule, x, parameters, r, **known)))
+
+
+def _contributions(xp: Backend, x: Array, pairs: Sequence[tuple[Modifier, Array]]) -> Array:
+    return _total([modifier(xp, x) * c for modifier, c in pairs])
 
 
 def factors(

@@ -31,29 +31,38 @@ def resolve(target: Target, logits: np.ndarray) -> np.ndarray:
     size = math.prod(shape)
     if target is None:
         return np.asarray(logits.reshape(samples, size).argmax(1))
+    flat = _flat(target, samples, shape)
+    if flat.min(initial=0) < 0 or flat.max(initial=0) >= size:
+        raise TargetError(f"target {target!r} is out of range: the output has {size} elements, 0 to {size - 1}")
+    return flat.astype(np.int64)
+
+
+def _flat(target: Target, samples: int, shape: tuple[int, ...]) -> np.ndarray:
+    """One flat index per sample, range not checked yet."""
+    given = _integers(target)
+    position = isinstance(target, tuple) and given.ndim == 1 and (len(shape) > 1 or given.shape != (samples,))
+    if position and len(given) == len(shape):
+        return np.full(samples, _ravel(given[None], shape)[0])
+    if given.ndim == 0:
+        return np.full(samples, given)
+    if given.shape == (samples,) and not position:
+        return given
+    if given.shape == (samples, len(shape)):
+        return _ravel(given, shape)
+    raise TargetError(
+        f"target {target!r} fits neither one output of shape {shape} nor {samples} samples; "
+        "give one int, one tuple, or one per sample"
+    )
+
+
+def _integers(target: Target) -> np.ndarray:
     try:
         given = np.asarray(target)
     except ValueError:
         raise TargetError(f"targets must all have the same length, not {target!r}") from None
     if given.dtype.kind not in "iu":
         raise TargetError(f"target must be an integer, a tuple, or one per sample, not {target!r}")
-    position = isinstance(target, tuple) and given.ndim == 1 and (len(shape) > 1 or given.shape != (samples,))
-    if position and len(given) == len(shape):
-        flat = np.full(samples, _ravel(given[None], shape)[0])
-    elif given.ndim == 0:
-        flat = np.full(samples, given)
-    elif given.shape == (samples,) and not position:
-        flat = given
-    elif given.shape == (samples, len(shape)):
-        flat = _ravel(given, shape)
-    else:
-        raise TargetError(
-            f"target {target!r} fits neither one output of shape {shape} nor {samples} samples; "
-            "give one int, one tuple, or one per sample"
-        )
-    if flat.min(initial=0) < 0 or flat.max(initial=0) >= size:
-        raise TargetError(f"target {target!r} is out of range: the output has {size} elements, 0 to {size - 1}")
-    return flat.astype(np.int64)
+    return given
 
 
 def _ravel(index: np.ndarray, shape: tuple[int, ...]) -> np.ndarray:

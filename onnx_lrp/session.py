@@ -1,0 +1,91 @@
+"""onnxruntime: one float32 copy of a model, one session, one run, and its failures as our errors."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import onnx_ir as ir
+
+from .errors import InvalidModelError
+from .model.graph import FLOATS
+from .text import clean
+
+Feeds = Mapping[str, np.ndarray]
+
+
+@dataclass(frozen=True)
+class SessionOptions:
+    """How onnxruntime runs: number of threads (0: its default) and execution providers."""
+
+    threads: int = 0
+    providers: tuple[str, ...] = ("CPUExecutionProvider",)
+
+
+def to_float32(model: ir.Model) -> ir.Model:
+    """A copy in which every float tensor is float32: what onnxruntime has kernels for, and no less than float32."""
+    copy = model.clone()
+    copy.ir_version = max(copy.ir_version, 4)  # before, initializers had to be listed as inputs
+    for value in copy.graph.initializers.values():
+        tensor = value.const_value
+        if tensor is not None and tensor.dtype in FLOATS:
+            value.const_value = ir.tensor(tensor.numpy().astype(np.float32), name=value.name)
+            value.type = ir.TensorType(ir.DataType.FLOAT)
+    for node in copy.graph:
+        to = node.attributes.get("to")
+        if node.op_type == "Cast" and to is not None and ir.DataType(to.as_int()) in FLOATS:
+            node.attributes["to"] = ir.AttrInt64("to", int(ir.DataType.FLOAT))
+        fill = node.attributes.get("value")
+        if node.op_type == "ConstantOfShape" and fill is not None and fill.as_tensor().dtype in FLOATS:
+            node.attributes["value"] = ir.AttrTensor("value", ir.tensor(fill.as_tensor().numpy().astype(np.float32)))
+    for value in [*copy.graph.inputs, *(v for node in copy.graph for v in node.outputs)]:
+        if value.dtype in FLOATS:
+            value.type = ir.TensorType(ir.DataType.FLOAT)
+    return copy
+
+
+def make_session(data: bytes, options: SessionOptions, source: str) -> Any:
+    """An onnxruntime session.
+
+    Raises:
+        InvalidModelError: onnxruntime refuses the model.
+    """
+    import onnxruntime as ort
+
+    settings = ort.SessionOptions()
+    settings.log_severity_level = 4  # what matters is raised
+    settings.intra_op_num_threads = options.threads
+    settings.add_session_config_entry("session.set_denormal_as_zero", "1")
+    settings.add_session_config_entry("session.intra_op.allow_spinning", "0")  # idle threads would slow the backend
+    try:
+        return ort.InferenceSession(data, settings, providers=list(options.providers))
+    except Exception as error:  # onnxruntime's own classes share no base but Exception
+        raise InvalidModelError(f"{source}: onnxruntime refuses the model: {_reason(error)}") from None
+
+
+def run(session: Any, outputs: Sequence[str], feeds: Feeds, source: str) -> list[np.ndarray]:
+    """Run a session on inputs in whatever float type; each is cast to the type that the session declares.
+
+    Raises:
+        InvalidModelError: onnxruntime fails.
+    """
+    types = {i.name: TYPES.get(i.type) for i in session.get_inputs()}
+    cast = {name: a.astype(types[name], copy=False) for name, a in feeds.items() if name in types}
+    try:
+        return list(session.run(list(outputs), cast))
+    except Exception as error:
+        raise InvalidModelError(f"{source}: onnxruntime fails on this input: {_reason(error)}") from None
+
+
+TYPES = {
+    "tensor(float)": np.float32, "tensor(double)": np.float64, "tensor(float16)": np.float16,
+    "tensor(int64)": np.int64, "tensor(int32)": np.int32, "tensor(uint8)": np.uint8, "tensor(int8)": np.int8,
+    "tensor(int16)": np.int16, "tensor(bool)": np.bool_,
+}  # fmt: skip
+
+
+def _reason(error: Exception) -> str:
+    lines = [line for line in str(error).splitlines() if line.strip()]
+    return clean(lines[0] if lines else type(error).__name__, 300)
