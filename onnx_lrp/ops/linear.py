@@ -152,15 +152,19 @@ def conv_transpose(node: Site, auto_pad: str = "NOTSET", dilations: Sequence[int
                    output_shape: Sequence[int] | None = None, pads: Sequence[int] | None = None,
                    strides: Sequence[int] | None = None) -> Linear:  # fmt: skip
     """ConvTranspose."""
+    weight = node.constant(1)
+    wide = strides is not None and weight is not None and any(s > k for s, k in zip(strides, weight.shape[2:]))
+    if auto_pad.startswith("SAME") and wide:
+        raise Unsupported(
+            f"auto_pad={auto_pad} with a stride beyond the kernel", "runtimes disagree: use explicit pads"
+        )
     linear = conv(node, auto_pad, dilations, group, kernel_shape, pads, strides)
-    padding = Padding.of(auto_pad, pads, strides, dilations, group)
-    extra = tuple(output_padding) if output_padding else None
-    return Linear(ConvTransposeMap(padding, extra, tuple(output_shape) if output_shape else None), 0, linear.parameters)
+    given = tuple(output_padding) if output_padding else None
+    return Linear(ConvTransposeMap(padding, given, tuple(output_shape) if output_shape else None), 0, linear.parameters)
 
 
 @register("Gemm")
-def gemm(node: Site, alpha: float = 1.0, beta: float = 1.0, transA: int = 0, transB: int = 0,
-         broadcast: int = 1) -> Linear:  # fmt: skip
+def gemm(node: Site, alpha: float = 1.0, beta: float = 1.0, transA: int = 0, transB: int = 0) -> Linear:  # fmt: skip
     """alpha A' B' + beta C, with either A or B variable."""
     if node.variable not in ((0,), (1,)):
         raise Unsupported("two operands depend on the data", "LRP needs a product with a constant")
@@ -200,7 +204,7 @@ def matmul(node: Site) -> Linear:
 
 
 @register("Mul", "Div")
-def scale(node: Site, axis: int | None = None, broadcast: int = 0) -> Linear:
+def scale(node: Site) -> Linear:
     """Product with, or quotient by, a constant: a diagonal map."""
     if len(node.variable) != 1:
         raise Unsupported("product or quotient of two variables is not linear", "gates and attention have no role")

@@ -7,7 +7,7 @@ from .roles import Merge
 
 
 @register("Add", "Sub")
-def add(node: Site, axis: int | None = None, broadcast: int = 0) -> Merge:
+def add(node: Site) -> Merge:
     """Sum or difference; a constant operand is a bias."""
     return _merge(node, (1.0, -1.0 if node.op_type == "Sub" else 1.0), 1.0)
 

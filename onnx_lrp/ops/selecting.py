@@ -151,7 +151,10 @@ def resize(node: Site, mode: str = "nearest", scales: Sequence[float] | None = N
     rounding = nearest_mode or ("floor" if old else "round_prefer_floor")
     unknown = coordinate == "tf_crop_and_resize" or rounding not in ROUNDING
     if mode != "nearest" or unknown or keep_aspect_ratio_policy != "stretch":
-        raise Unsupported(f"Resize with mode={mode}, {coordinate}", "only nearest-neighbour resizing has a role so far")
+        raise Unsupported(
+            f"Resize with mode={mode}, {coordinate}, {rounding}, {keep_aspect_ratio_policy}",
+            "only nearest-neighbour resizing has a role so far",
+        )
 
     def picks(operands: Operands) -> list[list[Pick]]:
         shape = operands.shape(0)
@@ -182,16 +185,22 @@ ROUNDING: dict[str, Callable[[np.ndarray], np.ndarray]] = {
 
 
 def nearest(n: int, out: int, factor: float, coordinate: str, rounding: str) -> np.ndarray:
-    """Which of n positions each of ``out`` output positions shows (the standard's formulas for Resize)."""
-    i: np.ndarray = np.arange(out, dtype=np.float64)
+    """Which of n positions each of ``out`` output positions shows (the standard's formulas for Resize).
+
+    In float32, as runtimes do: at exact halves the two precisions round to different neighbours.
+    """
+    i: np.ndarray = np.arange(out, dtype=np.float32)
+    scale, half = np.float32(factor), np.float32(0.5)
+    x: np.ndarray
     if coordinate == "asymmetric":
-        x = i / factor
+        x = i / scale
     elif coordinate == "align_corners":
-        x = i * (n - 1) / max(out - 1, 1)
+        x = i * np.float32(n - 1) / np.float32(max(out - 1, 1))
     elif coordinate == "half_pixel_symmetric":
-        x = n / 2 * (1 - out / (factor * n)) + (i + 0.5) / factor - 0.5
+        offset = np.float32(n) / np.float32(2) * (np.float32(1) - np.float32(out) / (scale * np.float32(n)))
+        x = offset + (i + half) / scale - half
     elif coordinate == "pytorch_half_pixel" and out == 1:
         x = i
     else:
-        x = (i + 0.5) / factor - 0.5
+        x = (i + half) / scale - half
     return np.clip(ROUNDING[rounding](x).astype(np.int64), 0, n - 1)

@@ -414,6 +414,13 @@ def test_resize_rounds_sizes_as_onnxruntime_does() -> None:
     one_node("Resize", np.arange(10.0).reshape(1, 1, 10), None, np.array([1, 1, 0.7], np.float32), **NEAREST)
 
 
+def test_resize_takes_the_same_neighbours_as_onnxruntime() -> None:
+    """Else relevance goes to the pixel beside the one that was shown; torch exports this mode."""
+    for n in range(1, 20):
+        for out in range(1, 20):
+            one_node("Resize", np.arange(1.0 * n).reshape(1, 1, n), None, None, ints(1, 1, out), **NEAREST)
+
+
 def test_a_backward_slice_from_before_the_beginning() -> None:
     one_node("Slice", np.arange(5.0), ints(-100), ints(-100), ints(0), ints(-1))
 

@@ -67,6 +67,17 @@ def torchvision_stand_in() -> Iterator[None]:
             del sys.modules[name]
 
 
+@contextmanager
+def one_thread() -> Iterator[None]:
+    """Several threads on tensors as small as the tests' mostly wait for each other."""
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(threads)
+
+
 def export(net: nn.Module, recipe: Recipe, path: Path, *, dynamo: bool, opset: int, fold: bool = True) -> Path:
     """The net as an ONNX file with a dynamic batch, in the net's own precision.
 

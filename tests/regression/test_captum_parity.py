@@ -6,6 +6,7 @@ gradient hooks mix up relevances where a shortcut is the identity, so residual n
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from functools import cache
 from pathlib import Path
 
@@ -24,6 +25,12 @@ from nets import SMALL, build, samples  # noqa: E402
 TOLERANCE = 1e-12
 TARGETS = np.array([0, 3, 1])
 NETS = ("vgg", "vgg_bn", "bottlenecks", "squeezenet", "dense", "preactivation")
+
+
+@pytest.fixture(scope="module", autouse=True)
+def _one_thread() -> Iterator[None]:
+    with reference.one_thread():
+        yield
 
 
 @pytest.fixture(scope="module")

@@ -80,11 +80,8 @@ RULED_NETS = ("vgg", "vgg_bn", "resnet", "mobilenet", "conv1d", "conv3d", "conv_
 
 @pytest.fixture(scope="module", autouse=True)
 def _one_thread() -> Iterator[None]:
-    """Several threads on tensors this small mostly wait for each other."""
-    threads = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(threads)
+    with reference.one_thread():
+        yield
 
 
 @pytest.fixture(scope="module")
