@@ -152,12 +152,11 @@ def conv_transpose(node: Site, auto_pad: str = "NOTSET", dilations: Sequence[int
                    output_shape: Sequence[int] | None = None, pads: Sequence[int] | None = None,
                    strides: Sequence[int] | None = None) -> Linear:  # fmt: skip
     """ConvTranspose."""
-    weight = node.constant(1)
-    wide = strides is not None and weight is not None and any(s > k for s, k in zip(strides, weight.shape[2:]))
-    if auto_pad.startswith("SAME") and wide:
-        raise Unsupported(
-            f"auto_pad={auto_pad} with a stride beyond the kernel", "runtimes disagree: use explicit pads"
-        )
+    padding, weight = Padding.of(auto_pad, pads, strides, dilations, group), node.constant(1)
+    if auto_pad.startswith("SAME") and not output_shape and weight is not None:
+        window, extra = padding.window(weight.shape[2:]), output_padding or (0,) * (weight.ndim - 2)
+        if any(s > r + e for s, r, e in zip(window.strides, window.reach(), extra)):
+            raise Unsupported(f"auto_pad={auto_pad} with a stride beyond the kernel", "runtimes disagree: export pads")
     linear = conv(node, auto_pad, dilations, group, kernel_shape, pads, strides)
     given = tuple(output_padding) if output_padding else None
     return Linear(ConvTransposeMap(padding, given, tuple(output_shape) if output_shape else None), 0, linear.parameters)
