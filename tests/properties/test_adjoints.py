@@ -6,14 +6,13 @@ float32, so that the forward pass can be compared with onnxruntime, and so that 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
 import onnxruntime as ort
 import pytest
-import torch
 from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 from onnx import TensorProto, helper, numpy_helper
@@ -26,15 +25,6 @@ from onnx_lrp.ops import Linear, role_of
 BACKENDS = [backends.create(name, "float64") for name in ("numpy", "torch")]
 OPSET = 21
 Draw = Callable[..., Any]
-
-
-@pytest.fixture(autouse=True, scope="module")
-def one_thread() -> Iterator[None]:
-    """Threads cost more than they gain on arrays this small."""
-    threads = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(threads)
 
 
 @dataclass

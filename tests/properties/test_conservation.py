@@ -5,13 +5,11 @@ Networks are random but seeded; their weights are scaled so that activations sta
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from dataclasses import replace
 
 import numpy as np
 import onnx
 import pytest
-import torch
 from onnx import TensorProto, helper, numpy_helper
 
 from onnx_lrp import AlphaBeta, Composite, Epsilon, Explainer, Flat, Gamma, Rule, Selector, WSquare, ZBox, Zero, ZPlus
@@ -19,15 +17,6 @@ from onnx_lrp.composites import PRESETS, WEIGHTED
 
 BOX = "epsilon_gamma_box:low=-4,high=4"
 COMPOSITES = [BOX if name == "epsilon_gamma_box" else name for name in PRESETS] + ["layered:low=-4,high=4"]
-
-
-@pytest.fixture(autouse=True, scope="module")
-def one_thread() -> Iterator[None]:
-    """Threads cost more than they gain on networks this small."""
-    threads = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(threads)
 
 
 class Net:

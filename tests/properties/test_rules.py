@@ -7,13 +7,12 @@ rule parts. Inputs, weights and outputs are small integers: signed, and with zer
 from __future__ import annotations
 
 import functools
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
 import pytest
-import torch
 
 from onnx_lrp import AlphaBeta, Epsilon, Flat, Gamma, Part, Rule, Term, WSquare, ZBox, Zero, ZPlus, backends
 from onnx_lrp.ops import Linear
@@ -25,15 +24,6 @@ from onnx_lrp.propagation import linear
 from onnx_lrp.rules import identity, neg, pos
 
 BACKENDS = [backends.create(name, "float64") for name in ("numpy", "torch")]
-
-
-@pytest.fixture(autouse=True, scope="module")
-def one_thread() -> Iterator[None]:
-    """Threads cost more than they gain on arrays this small."""
-    threads = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(threads)
 
 
 @dataclass(frozen=True)
