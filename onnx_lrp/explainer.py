@@ -171,7 +171,7 @@ class Explainer:
         expected = self._original(feeds)
         scale = np.abs(expected).max(initial=0.0)
         error = np.abs(expected - logits).max(initial=0.0) if expected.shape == logits.shape else np.inf
-        tolerance = 2e-2 if is_half(self.prepared.reference) else 1e-3
+        tolerance = 2e-2 if is_half(self.prepared.model) else 1e-3
         if not error <= tolerance * scale + 1e-6:
             raise VerificationError(
                 f"{self.prepared.source}: the canonized model's answer differs from the original's by {error:.3g} "
@@ -182,7 +182,7 @@ class Explainer:
     def _original(self, feeds: Feeds) -> np.ndarray:
         import onnx_ir as ir
 
-        reference, source = self.prepared.reference, self.prepared.source
+        reference, source = self.prepared.reference(), self.prepared.source
         if any(v.dtype == ir.DataType.DOUBLE for v in reference.graph.inputs):
             reference = to_float32(reference)  # onnxruntime has no float64 convolution
         session = make_session(ir.to_proto(reference).SerializeToString(), self.options, source)

@@ -173,9 +173,15 @@ def _needs(step: Step) -> tuple[set[str], set[str]]:
     if isinstance(role, Linear):
         if isinstance(step.rule, PassRule):
             return set(), set()
-        gated = any(part.is_model or part.gate != "all" for part in (step.rule or Epsilon()).parts())
-        return data | ({step.denominator} if gated else set()), set()
+        return data | ({step.denominator} if _reads_output(step) else set()), set()
     if isinstance(role, Pass):
         return set(), set()
     assert isinstance(role, Route)
     return {name for i in role.reads if (name := inputs[i]) is not None}, data
+
+
+def _reads_output(step: Step) -> bool:
+    """Whether the rule reads the layer's output, or saves a pass by doing so where it is at hand anyway."""
+    parts = (step.rule or Epsilon()).parts()
+    gated = any(part.is_model or part.gate != "all" for part in parts)
+    return gated or step.masked is not None or (step.nonnegative and len(parts) > 1)

@@ -10,8 +10,10 @@ import numpy as np
 import onnx_ir as ir
 
 from .backends.base import Array, Backend, Shape
+from .interpreter import Parameters
 from .model.evaluation import evaluate, opset_of
 from .model.graph import array
+from .ops import Linear
 from .planning import Plan, Step
 from .session import Feeds, SessionOptions, make_session, run, to_float32
 
@@ -33,6 +35,7 @@ class Weights:
         self._values = model.graph.initializers
         self._arrays: dict[str, Array] = {}
         self._numpy: dict[str, np.ndarray | None] = {}
+        self.parameters: dict[Step, Parameters] = {}
 
     def numpy(self, name: str) -> np.ndarray | None:
         """A constant as NumPy; None if there is none of that name."""
@@ -83,6 +86,15 @@ class StepOperands:
             return None
         name = self._name(position)
         return self.tape.derived[name] if name in self.tape.derived else self.weights.numpy(name)
+
+    def parameters(self, role: Linear) -> Parameters:
+        """The layer's weight and bias, kept between runs if they do not depend on the input's shape."""
+        kept = self.weights.parameters
+        if not role.fixed or any(name in self.tape.derived for name in self.step.inputs):
+            return Parameters(*role.parameters(self.weights.xp, self))
+        if self.step not in kept:
+            kept[self.step] = Parameters(*role.parameters(self.weights.xp, self))
+        return kept[self.step]
 
     def _name(self, position: int) -> str:
         name = self.step.inputs[position]

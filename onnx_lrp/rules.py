@@ -12,7 +12,7 @@ Your own rule is a frozen dataclass with a ``parts`` method::
         \"\"\"LRP-0 on a quarter of the negative weights.\"\"\"
 
         def parts(self):
-            soften = lambda xp, w: pos(xp, w) + 0.25 * neg(xp, w)
+            soften = Signed(1, 0.25)  # a modifier: any function of (backend, array)
             return (Part((Term(identity, soften),), bias=soften),)
 """
 
@@ -32,19 +32,32 @@ Gate = Literal["all", "positive", "negative"]
 Bound = float | tuple[float, ...] | np.ndarray
 
 
-def identity(_: Backend, a: Array) -> Array:
-    """Unmodified."""
-    return a
+@dataclass(frozen=True)
+class Signed:
+    """a ↦ positive·a⁺ + negative·a⁻: what most rules do to a weight, as numbers that the interpreter can reckon with."""
+
+    positive: float
+    negative: float
+
+    def __call__(self, xp: Backend, a: Array) -> Array:
+        """The modified array."""
+        up, down = self.positive, self.negative
+        if up == down:
+            return a if up == 1 else up * a
+        if down == 0:
+            return _times(up, xp.maximum(a, 0.0))
+        if up == 0:
+            return _times(down, xp.minimum(a, 0.0))
+        return up * a + (down - up) * xp.minimum(a, 0.0) if up == 1 else down * a + (up - down) * xp.maximum(a, 0.0)
 
 
-def pos(xp: Backend, a: Array) -> Array:
-    """max(a, 0)."""
-    return xp.maximum(a, 0.0)
+def _times(factor: float, a: Array) -> Array:
+    return a if factor == 1 else factor * a
 
 
-def neg(xp: Backend, a: Array) -> Array:
-    """min(a, 0)."""
-    return xp.minimum(a, 0.0)
+identity = Signed(1, 1)  # unmodified
+pos = Signed(1, 0)  # max(a, 0)
+neg = Signed(0, 1)  # min(a, 0)
 
 
 def square(_: Backend, a: Array) -> Array:
@@ -55,16 +68,6 @@ def square(_: Backend, a: Array) -> Array:
 def ones(xp: Backend, a: Array) -> Array:
     """1 everywhere."""
     return xp.ones_like(a)
-
-
-def negated(modifier: Modifier) -> Modifier:
-    """The modifier with its sign flipped."""
-    return lambda xp, a: -modifier(xp, a)
-
-
-def enlarged(modifier: Modifier, gamma: float) -> Modifier:
-    """a + γ·modifier(a)."""
-    return lambda xp, a: a + gamma * modifier(xp, a)
 
 
 def constant(bound: Bound) -> Modifier:
@@ -187,7 +190,7 @@ class Gamma(Rule):
             raise CompositeError(f"Gamma: gamma must be a number >= 0, not {self.gamma!r}")
 
     def parts(self) -> tuple[Part, ...]:  # noqa: D102
-        up, down = enlarged(pos, self.gamma), enlarged(neg, self.gamma)
+        up, down = Signed(1 + self.gamma, 1), Signed(1, 1 + self.gamma)
         return (
             Part((Term(pos, up), Term(neg, down)), bias=up, gate="positive"),
             Part((Term(pos, down), Term(neg, up)), bias=down, gate="negative"),
@@ -238,7 +241,7 @@ class ZBox(Rule):
 
     def parts(self) -> tuple[Part, ...]:  # noqa: D102
         below, above = constant(self.low), constant(self.high)
-        terms = (Term(identity, identity), Term(below, negated(pos), fixed=True), Term(above, negated(neg), fixed=True))
+        terms = (Term(identity, identity), Term(below, Signed(-1, 0), fixed=True), Term(above, Signed(0, -1), fixed=True))
         return (Part(terms),)
 
 

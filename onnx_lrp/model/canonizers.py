@@ -6,6 +6,7 @@ Each pass notes what it did in the user's words; the names of the user's nodes s
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from dataclasses import dataclass
 
 import numpy as np
 import onnx_ir as ir
@@ -145,12 +146,13 @@ class MergeAffine(InPlacePass):
             if affine is not None and affine.merged:
                 MERGE[node.op_type](model, node, affine)
                 for gone in affine.merged:
-                    self._bypass(model, gone)
+                    last = self._bypass(model, gone)
                     self.notes.append(f"{gone.op_type} {label(gone)} merged into {node.op_type} {label(node)}")
+                self._rename_between(node, last)
         return PassResult(model, bool(self.notes))
 
     @staticmethod
-    def _bypass(model: ir.Model, node: ir.Node) -> None:
+    def _bypass(model: ir.Model, node: ir.Node) -> ir.Value:
         """Take an affine node out; the tensor that it made keeps its name (rules, layers and targets go by it)."""
         kept = next(v for v in node.inputs if v is not None and v.const_value is None)
         output = node.outputs[0]
@@ -158,6 +160,33 @@ class MergeAffine(InPlacePass):
         ir.convenience.replace_all_uses_with(output, kept, replace_graph_outputs=True)
         output.name, kept.name = f"{kept_name}/merged", name
         model.graph.remove(node, safe=True)
+        return kept
+
+    @staticmethod
+    def _rename_between(linear: ir.Node, last: ir.Value) -> None:
+        """What stands between the layer and the end of the merged chain holds other values than in the source."""
+        node = last.producer()
+        while node is not None and node is not linear:
+            value = next(v for v in node.inputs if v is not None and v.const_value is None)
+            value.name = f"{value.name}/scaled"
+            node = value.producer()
+
+
+@dataclass(frozen=True)
+class Scaled:
+    """How a merged weight is made: the tensor of this name in the source, times a gain that broadcasts to it."""
+
+    base: str
+    gain: np.ndarray
+
+
+def scaled_from(value: ir.Value) -> Scaled | None:
+    """Where a merged weight comes from."""
+    origin = value.meta.get(ORIGIN)
+    return origin if isinstance(origin, Scaled) else None
+
+
+ORIGIN = "onnx_lrp.origin"
 
 
 def _initializer(model: ir.Model, name: str, data: np.ndarray) -> ir.Value:
@@ -168,14 +197,21 @@ def _initializer(model: ir.Model, name: str, data: np.ndarray) -> ir.Value:
     return value
 
 
+def _scale_weight(model: ir.Model, node: ir.Node, w: np.ndarray, gain: np.ndarray) -> None:
+    """Multiply a layer's weight by a gain, and note where it came from."""
+    base = node.inputs[1]
+    assert base is not None
+    value = _initializer(model, f"{label(node)}/weight", w * gain)
+    value.meta[ORIGIN] = Scaled(base.name or "", gain)
+    node.replace_input_with(1, value)
+
+
 def _constant(node: ir.Node, position: int) -> np.ndarray | None:
     value = array(node.inputs[position]) if position < len(node.inputs) else None
     return None if value is None else value.astype(np.float64)
 
 
-def _set(model: ir.Model, node: ir.Node, w: np.ndarray | None, b: np.ndarray) -> None:
-    if w is not None:
-        node.replace_input_with(1, _initializer(model, f"{label(node)}/weight", w))
+def _set_bias(model: ir.Model, node: ir.Node, b: np.ndarray) -> None:
     node.resize_inputs(3)
     node.replace_input_with(2, _initializer(model, f"{label(node)}/bias", b))
 
@@ -187,16 +223,18 @@ def _merge_conv(model: ir.Model, node: ir.Node, affine: Affine) -> None:
     if node.op_type == "ConvTranspose":  # (C, O/group, ...): a group's outputs repeat over its inputs
         groups = attributes(node).get("group", 1)
         gain = gain.reshape(groups, 1, -1).repeat(w.shape[0] // groups, 1).reshape(w.shape[:2])
-    scaled = w * gain.reshape(*gain.shape, *(1,) * (w.ndim - gain.ndim)) if affine.scales else None
-    _set(model, node, scaled, affine.shift + (0 if b is None else b * affine.scale))
+    if affine.scales:
+        _scale_weight(model, node, w, gain.reshape(*gain.shape, *(1,) * (w.ndim - gain.ndim)))
+    _set_bias(model, node, affine.shift + (0 if b is None else b * affine.scale))
 
 
 def _merge_gemm(model: ir.Model, node: ir.Node, affine: Affine) -> None:
     w, b, given = _constant(node, 1), _constant(node, 2), attributes(node)
     assert w is not None
     beta = given.get("beta", 1.0)
-    scaled = w * (affine.scale[:, None] if given.get("transB", 0) else affine.scale) if affine.scales else None
-    _set(model, node, scaled, affine.shift + (0 if b is None else beta * b * affine.scale))
+    if affine.scales:
+        _scale_weight(model, node, w, affine.scale[:, None] if given.get("transB", 0) else affine.scale)
+    _set_bias(model, node, affine.shift + (0 if b is None else beta * b * affine.scale))
     node.attributes["beta"] = ir.AttrFloat32("beta", 1.0)
 
 
@@ -205,7 +243,7 @@ def _merge_matmul(model: ir.Model, node: ir.Node, affine: Affine) -> None:
     w = _constant(node, 1)
     assert w is not None
     if affine.scales:
-        node.replace_input_with(1, _initializer(model, f"{label(node)}/weight", w * affine.scale))
+        _scale_weight(model, node, w, affine.scale)
     if not affine.shift.any():
         return
     output = node.outputs[0]

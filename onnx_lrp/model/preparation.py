@@ -23,11 +23,13 @@ from .validation import Verdict, check_shape_vectors, check_sizes, input_values,
 class Prepared:
     """A canonized model with its verdict.
 
-    ``reference`` is the source cut to the same tensor but otherwise untouched; ``notes`` say what was rewritten.
+    ``whole`` is the source with its functions inlined and all its outputs, otherwise untouched; ``target`` is what the
+    explained tensor is called in there. ``notes`` say what was rewritten.
     """
 
     model: ir.Model
-    reference: ir.Model
+    whole: ir.Model
+    target: str
     verdict: Verdict
     output: str
     source: str
@@ -37,6 +39,14 @@ class Prepared:
     def inputs(self) -> list[ir.Value]:
         """What a user has to feed."""
         return input_values(self.model, self.source)
+
+    def reference(self) -> ir.Model:
+        """The source cut to the explained tensor."""
+        model = self.whole.clone()
+        values = [*model.graph.inputs, *(value for node in model.graph for value in node.outputs)]
+        model.graph.outputs[:] = [next(value for value in values if value.name == self.target)]
+        passes.RemoveUnusedNodesPass()(model)
+        return model
 
 
 def prepare(source: Source, output: str | None = None) -> Prepared:
@@ -56,15 +66,16 @@ def prepare(source: Source, output: str | None = None) -> Prepared:
     sort(model.graph, loaded.source)
     check_shape_vectors(model, loaded.source)
     _infer_shapes(model, loaded.source)
+    whole = model.clone()
     target, notes = cut(model, output, loaded.source)
-    reference = model.clone()
+    in_source = target.name or ""
     FoldConstants(opset_of(model))(model)
     merge = MergeAffine()
     merge(model)
     passes.RemoveUnusedNodesPass()(model)
     verdict = validate(model, loaded.source)
-    name = model.graph.outputs[0].name or target.name or ""
-    return Prepared(model, reference, verdict, name, loaded.source, (*notes, *merge.notes))
+    name = model.graph.outputs[0].name or in_source
+    return Prepared(model, whole, in_source, verdict, name, loaded.source, (*notes, *merge.notes))
 
 
 def parse(proto: onnx.ModelProto, source: str) -> ir.Model:

@@ -10,12 +10,12 @@ import numpy as np
 
 from ..backends.base import Array, Backend, Shape, Window, sum_to
 from .registry import Site, Unsupported, register
-from .roles import Linear, Operands
+from .roles import Linear, LinearMap, Operands
 from .windows import Padding, conv_window, transposed_window
 
 
 @dataclass(frozen=True)
-class ConvMap:
+class ConvMap(LinearMap):
     """Cross-correlation; w is (O, C/group, *kernel)."""
 
     padding: Padding
@@ -29,9 +29,53 @@ class ConvMap:
         """Aᵀ s."""
         return xp.conv_transpose(s, w, conv_window(self.padding, xp.shape(w)[2:], shape[2:]), shape[2:])
 
+    def forward_sum(self, xp: Backend, xs: Sequence[Array], ws: Sequence[Array]) -> Array:
+        """Σ A(w_i) x_i: stacked along the input channels where these are few, because one pass is cheaper then."""
+        if not self._stacks(xp.shape(xs[0])):
+            return super().forward_sum(xp, xs, ws)
+        return self.forward(xp, xp.concat(xs, 1), xp.concat(ws, 1))
+
+    def transpose_each(self, xp: Backend, s: Array, ws: Sequence[Array], shape: Shape) -> list[Array]:
+        """A(w_i)ᵀ s, likewise."""
+        if len(ws) < 2 or not self._stacks(shape):
+            return super().transpose_each(xp, s, ws, shape)
+        count, channels = len(ws), shape[1]
+        stacked = self.transpose(xp, s, xp.concat(ws, 1), (shape[0], count * channels, *shape[2:]))
+        return [channel_range(xp, stacked, i * channels, channels) for i in range(count)]
+
+    def _stacks(self, shape: Shape) -> bool:
+        return self.padding.group == 1 and shape[1] <= FEW
+
+    def collect(self, xp: Backend, x: Array, w: Array) -> Array:
+        """A box filter over the sum of the channels: every output channel is the same."""
+        if self.padding.group != 1:
+            return super().collect(xp, x, w)
+        return self.forward(xp, xp.sum(x, [1], keepdims=True), self._box(xp, w))
+
+    def spread(self, xp: Backend, s: Array, w: Array, shape: Shape) -> Array:
+        """A box filter, the same for every input channel."""
+        if self.padding.group != 1:
+            return super().spread(xp, s, w, shape)
+        one = self.transpose(xp, xp.sum(s, [1], keepdims=True), self._box(xp, w), (shape[0], 1, *shape[2:]))
+        return xp.expand(one, shape)
+
+    @staticmethod
+    def _box(xp: Backend, w: Array) -> Array:
+        return xp.asarray(np.ones((1, 1, *xp.shape(w)[2:])))
+
+
+FEW = 4  # channels: colours
+
+
+def channel_range(xp: Backend, a: Array, first: int, count: int) -> Array:
+    """Some of the channels."""
+    shape = xp.shape(a)
+    before, after = ([0, -n, *(0,) * (len(shape) - 2)] for n in (first, shape[1] - first - count))
+    return xp.pad(a, before, after)
+
 
 @dataclass(frozen=True)
-class ConvTransposeMap:
+class ConvTransposeMap(LinearMap):
     """The adjoint of a cross-correlation; w is (C, O/group, *kernel)."""
 
     padding: Padding
@@ -53,7 +97,7 @@ class ConvTransposeMap:
 
 
 @dataclass(frozen=True)
-class MatMulMap:
+class MatMulMap(LinearMap):
     """x @ w, or w @ x when ``left``; leading axes broadcast."""
 
     left: bool = False
@@ -70,7 +114,7 @@ class MatMulMap:
 
 
 @dataclass(frozen=True)
-class PromotedMatMul:
+class PromotedMatMul(LinearMap):
     """MatMul whose x or w is a vector: the axis that the standard adds and removes again."""
 
     inner: MatMulMap
@@ -103,7 +147,7 @@ class PromotedMatMul:
 
 
 @dataclass(frozen=True)
-class ScaleMap:
+class ScaleMap(LinearMap):
     """Diagonal: x ⊙ w, either one broadcast to the other."""
 
     batchwise: ClassVar[bool] = False

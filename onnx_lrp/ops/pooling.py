@@ -11,12 +11,12 @@ import numpy as np
 
 from ..backends.base import Array, Backend, Shape, Window
 from .registry import Site, Unsupported, register
-from .roles import Linear, Operands, Route
+from .roles import Linear, LinearMap, Operands, Route
 from .windows import Padding, pool_window, window_counts
 
 
 @dataclass(frozen=True)
-class SumPoolMap:
+class SumPoolMap(LinearMap):
     """w ⊙ (sum over each window); w broadcasts to the output."""
 
     padding: Padding
@@ -46,7 +46,7 @@ class SumPoolMap:
 
 
 @dataclass(frozen=True)
-class SumMap:
+class SumMap(LinearMap):
     """w · (sum over axes); no axes means all of them."""
 
     axes: tuple[int, ...] | None

@@ -44,6 +44,27 @@ class LinearMap(Protocol):
     def transpose(self, xp: Backend, s: Array, w: Array, shape: Shape) -> Array:
         """A(w)ᵀ s, of x's shape."""
 
+    # What follows from these two, and what a map may know a cheaper way to
+
+    def forward_sum(self, xp: Backend, xs: Sequence[Array], ws: Sequence[Array]) -> Array:
+        """Σ A(w_i) x_i."""
+        total = self.forward(xp, xs[0], ws[0])
+        for x, w in zip(xs[1:], ws[1:]):
+            total = total + self.forward(xp, x, w)
+        return total
+
+    def transpose_each(self, xp: Backend, s: Array, ws: Sequence[Array], shape: Shape) -> list[Array]:
+        """A(w_i)ᵀ s of each weight."""
+        return [self.transpose(xp, s, w, shape) for w in ws]
+
+    def collect(self, xp: Backend, x: Array, w: Array) -> Array:
+        """A(1) x, with ones in w's place, of a shape that broadcasts to the output."""
+        return self.forward(xp, x, xp.ones_like(w))
+
+    def spread(self, xp: Backend, s: Array, w: Array, shape: Shape) -> Array:
+        """A(1)ᵀ s, with ones in w's place."""
+        return self.transpose(xp, s, xp.ones_like(w), shape)
+
 
 Parameters = Callable[[Backend, Operands], tuple[Array, Array | None]]
 

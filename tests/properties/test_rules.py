@@ -20,7 +20,7 @@ from onnx_lrp.ops.linear import ConvMap, ConvTransposeMap, MatMulMap, PromotedMa
 from onnx_lrp.ops.pooling import SumMap, SumPoolMap
 from onnx_lrp.ops.roles import LinearMap
 from onnx_lrp.ops.windows import Padding
-from onnx_lrp.propagation import linear
+from onnx_lrp.interpreter import linear
 from onnx_lrp.rules import identity, neg, pos
 
 BACKENDS = [backends.create(name, "float64") for name in ("numpy", "torch")]
