@@ -16,7 +16,7 @@ from .ledger import Conservation, Ledger
 from .model.graph import dims, is_half
 from .model.loading import Source
 from .model.preparation import Prepared, prepare
-from .planning import Plan, make_plan
+from .planning import Plan, known_layers, make_plan
 from .propagation import walk
 from .recording import ForwardRecorder, OnnxruntimeRecorder, Recorder, Weights
 from .session import Feeds, SessionOptions, make_session, run, to_float32
@@ -106,7 +106,7 @@ class Explainer:
             VerificationError: the canonized model does not answer like the original.
         """
         feeds = check_inputs(x, self.prepared.inputs, self.prepared.source)
-        wanted = self._known_layers(layers)
+        wanted = known_layers(self.plan, layers, self.prepared.source)
         tape = self._recorder.record(feeds, set())
         logits = self.backend.to_numpy(tape.values[self.plan.target])
         self._verify(feeds, logits)
@@ -148,17 +148,6 @@ class Explainer:
                 "use dtype='float64', a larger epsilon, or smaller weights"
             )
         return result
-
-    def _known_layers(self, layers: Iterable[str]) -> dict[str, str]:
-        """The tensor that each name stands for: a tensor's own, or the node's that makes it."""
-        named = [layers] if isinstance(layers, str) else list(layers)
-        known = {step.name: step.outputs[0] for step in self.plan.steps}
-        known |= {name: name for step in self.plan.steps for name in step.outputs}
-        if strange := [name for name in named if name not in known]:
-            raise TargetError(
-                f"{self.prepared.source}: no node or tensor {clean(strange[0])!r} on the way; see onnx-lrp check"
-            )
-        return {name: known[name] for name in named}
 
     def _verify(self, feeds: Feeds, logits: np.ndarray) -> None:
         """The canonized model must answer like the original: a difference is an error, never a shrug.

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 
 import numpy as np
@@ -9,13 +10,14 @@ import onnx_ir as ir
 
 from .backends.base import Array, Backend
 from .composites import WEIGHTED, Composite, Layer
-from .errors import CompositeError
+from .errors import CompositeError, TargetError
 from .facts import Facts, derive
 from .model.graph import array, label
 from .model.validation import Verdict
 from .ops import Linear, Merge, Operands, Parameters, Pass, Role, Route
 from .rules import Epsilon, Rule
 from .rules import Pass as PassRule
+from .text import clean
 
 
 @dataclass(frozen=True, eq=False)
@@ -78,6 +80,20 @@ def make_plan(
     steps = _fuse_biases([_step(node, role, rules.get(node), known) for node, role in verdict.roles.items()], target)
     names = tuple(value.name or "" for value in model.graph.inputs if value.const_value is None)
     return Plan(tuple(steps), verdict.derived, names, target.name or "", composite, facts)
+
+
+def known_layers(plan: Plan, names: Iterable[str], source: str) -> dict[str, str]:
+    """The tensor that each name stands for: a tensor's own, or the node's that makes it.
+
+    Raises:
+        TargetError: no such node or tensor.
+    """
+    named = [names] if isinstance(names, str) else list(names)
+    known = {step.name: step.outputs[0] for step in plan.steps}
+    known |= {name: name for step in plan.steps for name in step.outputs}
+    if strange := [name for name in named if name not in known]:
+        raise TargetError(f"{source}: no node or tensor {clean(strange[0])!r} on the way; see onnx-lrp check")
+    return {name: known[name] for name in named}
 
 
 def layers(verdict: Verdict) -> dict[ir.Node, Layer]:

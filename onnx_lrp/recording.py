@@ -118,7 +118,10 @@ class ForwardRecorder:
 
     def record(self, feeds: Feeds, keep: set[str]) -> Tape:
         """One run; everything is kept."""
-        tape = Tape(values={name: self.xp.asarray(_floating(a)) for name, a in feeds.items()})
+        return self.run(Tape(values={name: self.xp.asarray(_floating(a)) for name, a in feeds.items()}))
+
+    def run(self, tape: Tape) -> Tape:
+        """The forward pass, from a tape that holds the inputs."""
         pending = list(self.plan.derived)
         for step in self.plan.steps:
             pending = self._derive(pending, tape)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import os
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -18,6 +19,7 @@ Source = str | os.PathLike[str] | bytes | onnx.ModelProto
 
 OLDEST_OPSET = 7
 MAX_SIZE = 2**31
+METADATA = "onnx_lrp"  # prefix of what a converted model says about itself
 
 # What people hand over by mistake, by its first bytes
 FOREIGN = (
@@ -40,6 +42,7 @@ class Loaded:
 
     proto: onnx.ModelProto
     source: str
+    sha256: str
 
 
 def load(source: Source) -> Loaded:
@@ -53,6 +56,7 @@ def load(source: Source) -> Loaded:
         InvalidModelError: ONNX, but malformed.
     """
     proto, name, folder = _read(source)
+    digest = hashlib.sha256(proto.SerializeToString(deterministic=True)).hexdigest()
     if not proto.graph.node and not proto.graph.output:
         raise LoadError(f"{name}: not an ONNX model: it has no graph; export it again")
     _check_opset(proto, name)
@@ -61,7 +65,7 @@ def load(source: Source) -> Loaded:
         _check_size(tensor, name)
     _check_structure(proto, name)
     _check_schema(proto, name)
-    return Loaded(proto, name)
+    return Loaded(proto, name, digest)
 
 
 def _read(source: Source) -> tuple[onnx.ModelProto, str, Path | None]:

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import contextlib
 import logging
+from copy import copy
 from dataclasses import dataclass
 
 import onnx
+import onnx.version_converter
 import onnx_ir as ir
 from onnx_ir.passes import common as passes
 
@@ -24,7 +26,8 @@ class Prepared:
     """A canonized model with its verdict.
 
     ``whole`` is the source with its functions inlined and all its outputs, otherwise untouched; ``target`` is what the
-    explained tensor is called in there. ``notes`` say what was rewritten.
+    explained tensor is called in there. ``notes`` say what was rewritten; ``sha256`` is the source's, ``untyped`` are
+    outputs of types that :mod:`onnx_ir` lacks.
     """
 
     model: ir.Model
@@ -34,6 +37,8 @@ class Prepared:
     output: str
     source: str
     notes: tuple[str, ...]
+    sha256: str
+    untyped: dict[str, onnx.ValueInfoProto]
 
     @property
     def inputs(self) -> list[ir.Value]:
@@ -49,19 +54,21 @@ class Prepared:
         return model
 
 
-def prepare(source: Source, output: str | None = None) -> Prepared:
+def prepare(source: Source, output: str | None = None, oldest: int = 0) -> Prepared:
     """Load, canonize and check a model.
 
     Args:
         source: path, bytes or ``ModelProto``.
         output: the output to explain, the first one by default.
+        oldest: the opset that an older model is raised to.
 
     Raises:
         ModelError: see :mod:`onnx_lrp.errors`.
         TargetError: no such output.
     """
     loaded = load(source)
-    model = parse(loaded.proto, loaded.source)
+    untyped = {value.name: copy(value) for value in loaded.proto.graph.output if not _is_tensor(value)}
+    model = parse(_raised(loaded.proto, oldest, loaded.source), loaded.source)
     inline(model, loaded.source)
     sort(model.graph, loaded.source)
     check_shape_vectors(model, loaded.source)
@@ -75,7 +82,27 @@ def prepare(source: Source, output: str | None = None) -> Prepared:
     passes.RemoveUnusedNodesPass()(model)
     verdict = validate(model, loaded.source)
     name = model.graph.outputs[0].name or in_source
-    return Prepared(model, whole, in_source, verdict, name, loaded.source, (*notes, *merge.notes))
+    notes += merge.notes
+    return Prepared(model, whole, in_source, verdict, name, loaded.source, tuple(notes), loaded.sha256, untyped)
+
+
+def _is_tensor(value: onnx.ValueInfoProto) -> bool:
+    return value.type.WhichOneof("value") in ("tensor_type", None)
+
+
+def _raised(proto: onnx.ModelProto, oldest: int, source: str) -> onnx.ModelProto:
+    """The model in a newer opset, if its own is too old.
+
+    Raises:
+        InvalidModelError: onnx cannot convert it.
+    """
+    if opset_of(proto) >= oldest:
+        return proto
+    try:
+        return onnx.version_converter.convert_version(proto, oldest)
+    except Exception as error:  # the converter raises bare RuntimeErrors
+        reason = clean(str(error).splitlines()[0] if str(error) else type(error).__name__, 200)
+        raise InvalidModelError(f"{source}: cannot be raised to opset {oldest}: {reason}; export it again") from None
 
 
 def parse(proto: onnx.ModelProto, source: str) -> ir.Model:
@@ -85,10 +112,8 @@ def parse(proto: onnx.ModelProto, source: str) -> ir.Model:
         InvalidModelError: it makes no sense as a graph.
     """
     for value in (*proto.graph.output, *proto.graph.value_info):
-        if value.type.WhichOneof("value") not in ("tensor_type", None):
-            value.ClearField(
-                "type"
-            )  # a ZipMap's list of maps, which onnx_ir has no type for; such a head is cut anyway
+        if not _is_tensor(value):  # a ZipMap's list of maps, which onnx_ir has no type for; such a head is cut anyway
+            value.ClearField("type")
     try:
         return ir.from_proto(proto)
     except Exception as error:  # the parser raises whatever it stumbles over

@@ -1,0 +1,118 @@
+"""The shape of every tensor before anything runs: the forward pass on symbols, for one sample and for two."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+import onnx_ir as ir
+
+from ..backends.onnx import OnnxBackend
+from ..backends.symbols import Batch, Graph, Size, Sizes
+from ..errors import InputError, InvalidModelError
+from ..model.graph import dims
+from ..model.preparation import Prepared
+from ..planning import Plan
+from ..recording import ForwardRecorder, Tape, Weights
+from ..text import clean
+
+Shapes = Mapping[str, Sequence[int | None]]
+
+
+class Derived(dict[str, np.ndarray]):
+    """Values that depend on shapes only, and an error for those that depend on the number of samples."""
+
+    def __init__(self, known: dict[str, np.ndarray], open_: set[str], source: str) -> None:
+        super().__init__(known)
+        self._open, self._source = open_, source
+
+    def __contains__(self, name: object) -> bool:
+        return super().__contains__(name) or name in self._open
+
+    def __missing__(self, name: str) -> np.ndarray:
+        raise InvalidModelError(
+            f"{self._source}: {clean(name)!r} depends on the number of samples in a way that cannot be compiled; "
+            "fix that number (--shape NAME=1,...)"
+        )
+
+
+def measure(prepared: Prepared, plan: Plan, shapes: Shapes) -> Tape:
+    """Sizes of all tensors, and the values that depend on sizes only, as a tape without values.
+
+    Args:
+        prepared: the model.
+        plan: its plan.
+        shapes: sizes of open axes by input name; None leaves the first axis open.
+
+    Raises:
+        InputError: an axis other than the first is open, or the given shapes do not fit.
+        InvalidModelError: shapes do not fit each other.
+    """
+    declared = {value.name or "": _declared(value, shapes, prepared.source) for value in prepared.inputs}
+    one = _forward(prepared, plan, declared, 1)
+    if all(isinstance(n, int) for shape in declared.values() for n in shape):
+        return one
+    try:
+        two = _forward(prepared, plan, declared, 2)
+    except InvalidModelError:  # inside, the model has a fixed number of samples
+        return one
+    sizes = {name: _merged(shape, two.shapes[name], prepared.source) for name, shape in one.shapes.items()}
+    same = {name: a for name, a in one.derived.items() if np.array_equal(a, two.derived[name])}
+    return Tape(shapes=sizes, derived=Derived(same, set(one.derived) - set(same), prepared.source))
+
+
+def _declared(value: ir.Value, shapes: Shapes, source: str) -> list[int | None]:
+    """Sizes of an input; None for an open first axis."""
+    name = value.name or ""
+    given, own = shapes.get(name), dims(value)
+    if own is None and given is None:
+        raise InputError(f"{source}: input {clean(name)!r} declares no shape; give it (--shape NAME=1,3,224,224)")
+    sizes: list[Any] = list(given) if given is not None else list(own or ())
+    fits = own is None or (len(own) == len(sizes) and all(d == n or not isinstance(d, int) for d, n in zip(own, sizes)))
+    if not fits:
+        raise InputError(f"{source}: input {clean(name)!r} declares the shape {own}; {list(given or ())} does not fit")
+    sizes = [n if isinstance(n, int) else None for n in sizes]
+    if None in sizes[1:]:
+        shown = ", ".join("?" if n is None else str(n) for n in sizes)
+        raise InputError(
+            f"{source}: input {clean(name)!r} of shape ({shown}) has open axes beside the first; "
+            f"fix them (--shape {clean(name)}=N,3,224,224, with N for an open first axis)"
+        )
+    return sizes
+
+
+def _forward(prepared: Prepared, plan: Plan, declared: dict[str, list[int | None]], samples: int) -> Tape:
+    """One symbolic forward pass, whose nodes are thrown away."""
+    scratch = Graph(ir.Graph([], [], nodes=[], opset_imports={"": 18}), 18, ir.val("samples"))
+    xp = OnnxBackend(scratch)
+    feeds = {name: scratch.wrap(ir.val(name), [samples if n is None else n for n in shape]) for name, shape in declared.items()}
+    try:
+        tape = ForwardRecorder(prepared.model, plan, ShapesOnly(prepared.model, xp)).run(Tape(values=feeds))
+    except ValueError as error:
+        raise InvalidModelError(f"{prepared.source}: shapes do not fit: {clean(str(error), 200)}") from None
+    return Tape(shapes={name: value.shape for name, value in tape.values.items()}, derived=tape.derived)
+
+
+class ShapesOnly(Weights):
+    """Weights as symbols, of which only the shape is read."""
+
+    def on_backend(self, name: str) -> Any:
+        """A symbol of the weight's shape."""
+        value = self.numpy(name)
+        assert value is not None, name
+        return self.xp.graph.wrap(ir.val(name), value.shape)  # type: ignore[attr-defined]
+
+
+def _merged(one: Sizes, two: Sizes, source: str) -> Sizes:
+    """What grows with the samples is a multiple of them."""
+    return tuple(_size(a, b, source) for a, b in zip(one, two))
+
+
+def _size(a: Size, b: Size, source: str) -> Size:
+    assert isinstance(a, int) and isinstance(b, int)
+    if a != b and b != 2 * a:
+        raise InvalidModelError(
+            f"{source}: an axis has {a} elements for one sample and {b} for two; fix the number (--shape NAME=1,...)"
+        )
+    return a if a == b else Batch(a)
