@@ -81,14 +81,14 @@ class Layer:
         """Shape of the input."""
         return self.xp.shape(self.x)
 
-    def factors(self, r: Array) -> Iterator[Factor]:
+    def factors(self, r: Array, scaled: bool = False) -> Iterator[Factor]:
         """The relevance of the input as pairs (x̃, c): it is Σ x̃ ⊙ c.
 
         Args:
-            r: relevance of the output.
+            r: relevance of the output; or, if ``scaled``, the c of z ⊙ c, where z is the known output.
         """
         for part in self._parts:
-            s = self._over_denominator(part, r)
+            s = self._over_denominator(part, self._served(part, r, scaled))
             yield from self._transposed(part.terms, s if part.scale == 1 else part.scale * s)
 
     @cached_property
@@ -116,14 +116,13 @@ class Layer:
         return z if self.parameters.bias is None else z + self.parameters.bias
 
     def _over_denominator(self, part: Part, r: Array) -> Array:
-        """R / st(z̃), for those outputs that the part serves."""
+        """R / st(z̃)."""
         xp, epsilon, gated = self.xp, self.rule.epsilon, part.gate != "all"
-        r = self._gated(part, r)
         known = self._known(part)
         if known is not None:
-            sign = 1 if self.masked and part.is_model else part.sign
+            sign = 1 if self.masked and part.is_model else part.sign(self.nonnegative)
             return divide(xp, r, known, epsilon, sign, clamp=not (self.masked and part.is_model))
-        sign = part.sign if not gated or self._absorbs else 0  # without its bias a gated sum may have the other sign
+        sign = part.sign(self.nonnegative) if not gated or self._absorbs else 0  # without its bias a gated sum may have the other sign
         if sign == 0 or epsilon == 0:
             return divide(xp, r, self._forward(part), epsilon, sign)
         d = self._forward(part, sign * epsilon)  # the stabilizer rides on the bias
@@ -199,12 +198,13 @@ class Layer:
             return zip(inputs, mapping.transpose_each(xp, s, weights, self.shape))
         return zip(inputs, [mapping.transpose(xp, s, w, self.shape) for w in weights])
 
-    def _gated(self, part: Part, r: Array) -> Array:
+    def _served(self, part: Part, r: Array, scaled: bool) -> Array:
         """The relevance that the part serves."""
-        if part.gate == "all" or (self.masked and part.gate == "positive"):
-            return r
-        positive = part.gate == "positive"
-        return self.xp.where(self._output > 0 if positive else self._output < 0, r, 0.0)
+        whole = part.gate == "all" or (self.masked and part.gate == "positive")
+        bounded = self.xp.maximum if part.gate == "positive" else self.xp.minimum
+        if scaled:
+            return (self._output if whole else bounded(self._output, 0.0)) * r
+        return r if whole else self.xp.where(self._output > 0 if part.gate == "positive" else self._output < 0, r, 0.0)
 
 
 def _combined(modifier: Modifier, up: Array, down: Array) -> Array:

@@ -134,7 +134,8 @@ def _linear_step(step: Step, role: Linear, r: Relevance, operands: StepOperands,
         return Scaled(name, c)
     z = tape.values.get(step.denominator)
     layer = Layer(xp, role, rule, x, parameters, z, step.nonnegative, step.masked is not None, facts)
-    factors = list(layer.factors(plain(r, tape)))
+    scaled = isinstance(r, Scaled) and r.base == step.denominator and z is not None
+    factors = list(layer.factors(r.factor if scaled else plain(r, tape), scaled))
     if all(modifier == identity for modifier, _ in factors):
         return Scaled(name, total([c for _, c in factors]))
     return contributions(xp, x, factors)

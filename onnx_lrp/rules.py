@@ -112,12 +112,15 @@ class Part:
         """Whether the denominator is the model's own output, so that no forward pass is needed."""
         return self.terms == (Term(identity, identity),) and self.bias is identity
 
-    @property
-    def sign(self) -> int:
-        """1 or -1 if the denominator cannot have the other sign where the part's relevance is not 0; else 0."""
+    def sign(self, nonnegative: bool = False) -> int:
+        """1 or -1 if the denominator cannot have the other sign where the part's relevance is not 0; else 0.
+
+        ``nonnegative`` says that the input has no negative entry.
+        """
         if self.gate != "all":
             return 1 if self.gate == "positive" else -1
-        signs = {SIGNS.get(term.input, 0) * SIGNS.get(term.weight, 0) for term in self.terms}
+        inputs = SIGNS | {identity: int(nonnegative)}
+        signs = {inputs.get(term.input, 0) * SIGNS.get(term.weight, 0) for term in self.terms}
         signs |= {SIGNS.get(self.bias, 0)} if self.bias is not None else set()
         return signs.pop() if len(signs) == 1 else 0
 
