@@ -3,6 +3,8 @@
 * *nonnegative*: ReLU outputs, and whatever is pooled, routed or summed from them. Every term of x⁻ vanishes.
 * *masked*: a tensor that feeds only ReLUs, where relevance arrives in proportion to the activation. So relevance is 0
   wherever z ≤ 0, and the ReLU's output can stand in for z in every denominator.
+* *difference*: a summand of a masked sum of two, read nowhere else, is the sum less the other one. A runtime may then
+  keep convolution, addition and ReLU fused, and never store the summand.
 """
 
 from __future__ import annotations
@@ -18,15 +20,17 @@ from .rules import Rule
 
 @dataclass(frozen=True)
 class Facts:
-    """``masked`` maps a pre-activation to the ReLU output that stands in for it."""
+    """``masked`` maps a pre-activation to the ReLU output that stands in for it, ``differences`` a summand to (sum, other)."""
 
     nonnegative: frozenset[ir.Value] = frozenset()
     masked: dict[ir.Value, ir.Value] = field(default_factory=dict)
+    differences: dict[ir.Value, tuple[ir.Value, ir.Value]] = field(default_factory=dict)
 
 
 def derive(roles: dict[ir.Node, Role], rules: dict[ir.Node, Rule], target: ir.Value) -> Facts:
     """Facts for a graph whose nodes are in the order of execution."""
-    return Facts(_nonnegative(roles), _masked(roles, rules, target))
+    masked = _masked(roles, rules, target)
+    return Facts(_nonnegative(roles), masked, _differences(roles, masked))
 
 
 def _nonnegative(roles: dict[ir.Node, Role]) -> frozenset[ir.Value]:
@@ -85,3 +89,21 @@ def _rectified(value: ir.Value) -> list[ir.Value]:
     users = [use.node for use in value.uses()]
     only = all(user.op_type == "Relu" for user in users) and not value.is_graph_output()
     return [user.outputs[0] for user in users] if only else []
+
+
+def _differences(
+    roles: dict[ir.Node, Role], masked: dict[ir.Value, ir.Value]
+) -> dict[ir.Value, tuple[ir.Value, ir.Value]]:
+    found: dict[ir.Value, tuple[ir.Value, ir.Value]] = {}
+    for node, role in roles.items():
+        total = masked.get(node.outputs[0])
+        if total is None or node.op_type != "Add" or not isinstance(role, Merge) or role.bias:
+            continue
+        for position in (0, 1):
+            value, other = node.inputs[position], node.inputs[1 - position]
+            maker = value.producer() if value is not None else None
+            layer = maker is not None and isinstance(roles.get(maker), Linear)
+            if value is not None and other is not None and layer and len(value.uses()) == 1 and value.shape == other.shape:
+                found[value] = (total, other)
+                break
+    return found

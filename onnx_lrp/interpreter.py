@@ -87,9 +87,12 @@ class Layer:
         Args:
             r: relevance of the output; or, if ``scaled``, the c of z ⊙ c, where z is the known output.
         """
+        if self._gain:
+            yield from self._by_positive_sum(r, scaled)
+            return
         for part in self._parts:
             s = self._over_denominator(part, self._served(part, r, scaled))
-            yield from self._transposed(part.terms, s if part.scale == 1 else part.scale * s)
+            yield from self._transposed(part.terms, s, part.scale)
 
     @cached_property
     def _parts(self) -> list[Part]:
@@ -141,19 +144,58 @@ class Layer:
         if part.terms[0] == Term(identity, identity) and part.bias is None and all(t.fixed for t in part.terms[1:]):
             plain = self.z if self.parameters.bias is None else self.z - self.parameters.bias
             return plain + self._forward(replace(part, terms=part.terms[1:])) if part.terms[1:] else plain
-        signed = self._signed(part) if self._reckonable else None
-        return None if signed is None else _combined(Signed(signed.positive - signed.negative, signed.negative),
-                                                     self._positive, self.z)  # fmt: skip
+        return None
 
     @cached_property
-    def _reckonable(self) -> bool:
-        """Whether all denominators are combinations of z and z⁺: cheaper as soon as there are two of them."""
-        return self._absorbs and len(self._parts) > 1 and all(self._signed(part) is not None for part in self._parts)
+    def _gain(self) -> float:
+        """g > 0 if every part's |denominator| is g·z⁺ + ε and a multiple of z: then one pass serves all parts.
 
-    @cached_property
-    def _positive(self) -> Array:
-        """z⁺ = W⁺x + b⁺ for x >= 0."""
-        return self._forward(Part((Term(identity, pos),), bias=pos))
+        For an input >= 0, z⁻ = z - z⁺. So a sum u·z⁺ + d·z⁻ of the sign σ has the size σ·d·z + σ(u - d)·z⁺.
+        """
+        if not (self.shared and self._absorbs and self.z is not None and self.rule.epsilon and len(self._parts) > 1):
+            return 0.0
+        signed = [(self._signed(part), part.sign(self.nonnegative)) for part in self._parts]
+        gains = {sign * (w.positive - w.negative) if w is not None else 0.0 for w, sign in signed}
+        return max(gains.pop(), 0.0) if len(gains) == 1 else 0.0
+
+    def _by_positive_sum(self, r: Array, scaled: bool) -> Iterator[Factor]:
+        """All parts over denominators that follow from z and one pass."""
+        gated = scaled and [part.gate for part in self._parts] == ["positive", "negative"]
+        return self._halves(r) if gated else self._all(r, scaled)
+
+    def _all(self, r: Array, scaled: bool) -> Iterator[Factor]:
+        """Each part over g·z⁺ + ε + σ·d·z."""
+        base = self._pass(Signed(self._gain, 0), self.rule.epsilon)
+        for part in self._parts:
+            sign = part.sign(self.nonnegative)
+            slope = sign * self._slope(part)
+            size = self.xp.maximum(_sum(base, slope, self._output), self.rule.epsilon) if slope else base
+            yield from self._transposed(part.terms, self._served(part, r, scaled) / size, part.scale * sign)
+
+    def _halves(self, c: Array) -> Iterator[Factor]:
+        """Outputs above 0 and those below: none is both, so they share one quotient.
+
+        With max(z, 0) and min(z, 0) = z - max(z, 0) the size is k·max(z, 0) + (g·z⁺ - d'·z + ε), k = d + d', where d and
+        d' are the two parts'. What is in brackets is one pass; and all is divided by k, which goes into the weights.
+        """
+        up, down = (self._slope(part) for part in self._parts)
+        k = up + down
+        above = self.xp.maximum(self._output, 0.0)
+        below = self._output - above
+        quotient = c / (self._pass(Signed((self._gain - down) / k, -down / k), self.rule.epsilon / k) + above)
+        for part, half in zip(self._parts, (above, below)):
+            scale = part.scale * part.sign(self.nonnegative) / k
+            yield from self._transposed(part.terms, half * quotient, scale)
+
+    def _pass(self, modifier: Signed, plus: float) -> Array:
+        """u·z⁺ + d·z⁻ for x >= 0, plus a number."""
+        return self._forward(Part((Term(identity, modifier),), bias=modifier), plus)
+
+    def _slope(self, part: Part) -> float:
+        """d of u·z⁺ + d·z⁻."""
+        signed = self._signed(part)
+        assert signed is not None
+        return signed.negative
 
     def _signed(self, part: Part) -> Signed | None:
         """(u, d) if the denominator is u·z⁺ + d·z⁻."""
@@ -184,10 +226,13 @@ class Layer:
         """One sample is enough for what does not depend on the input."""
         return self.xp.take(self.x, np.zeros(1, np.int64), 0) if self.role.map.batchwise else self.x
 
-    def _transposed(self, terms: Sequence[Term], s: Array) -> Iterator[Factor]:
-        """(x̃, W̃ᵀs) of each term."""
+    def _transposed(self, terms: Sequence[Term], s: Array, scale: float = 1.0) -> Iterator[Factor]:
+        """(x̃, scale · W̃ᵀs) of each term; the scale goes into the weights, which are made once, where it can."""
         xp, mapping, given = self.xp, self.role.map, self.parameters
-        inputs, modifiers = [term.input for term in terms], [term.weight for term in terms]
+        inputs, modifiers = [term.input for term in terms], [_scaled(term.weight, scale) for term in terms]
+        if modifiers != [term.weight for term in terms]:
+            scale = 1.0
+        s = _times(scale, s)
         if self.shared and modifiers == [ones]:
             return zip(inputs, [mapping.spread(xp, s, given.weight, self.shape)])
         if self.shared and len(terms) > 2 and all(isinstance(modifier, Signed) for modifier in modifiers):
@@ -205,6 +250,22 @@ class Layer:
         if scaled:
             return (self._output if whole else bounded(self._output, 0.0)) * r
         return r if whole else self.xp.where(self._output > 0 if part.gate == "positive" else self._output < 0, r, 0.0)
+
+
+def _scaled(modifier: Modifier, scale: float) -> Modifier:
+    """The modifier times a number, if it is one of numbers."""
+    return Signed(scale * modifier.positive, scale * modifier.negative) if isinstance(modifier, Signed) else modifier
+
+
+def _times(factor: float, a: Array) -> Array:
+    return a if factor == 1 else factor * a
+
+
+def _sum(a: Array, factor: float, b: Array) -> Array:
+    """a + factor · b, in as few passes as there can be."""
+    if factor == 0:
+        return a
+    return a + _times(factor, b) if factor > 0 else a - _times(-factor, b)
 
 
 def _combined(modifier: Modifier, up: Array, down: Array) -> Array:
@@ -229,7 +290,7 @@ def divide(xp: Backend, r: Array, z: Array, epsilon: float, sign: int = 0, clamp
     if epsilon == 0:
         return xp.where(z == 0, 0.0, r / xp.where(z == 0, 1.0, z))
     if sign == 0:
-        return r / xp.where(z < 0, z - epsilon, z + epsilon)
+        return r / xp.stabilize(z, epsilon)
     if clamp:
         z = xp.maximum(z, 0.0) if sign > 0 else xp.minimum(z, 0.0)
     return r / (z + sign * epsilon)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import numpy as np
 import onnx_ir as ir
@@ -47,7 +47,10 @@ class Step:
 
 @dataclass(frozen=True)
 class Plan:
-    """Steps in the order of execution, from ``inputs`` to ``target``; ``derived`` nodes depend on shapes only."""
+    """Steps in the order of execution, from ``inputs`` to ``target``; ``derived`` nodes depend on shapes only.
+
+    ``differences`` maps a tensor to two others, whose difference it is wherever relevance meets it.
+    """
 
     steps: tuple[Step, ...]
     derived: tuple[ir.Node, ...]
@@ -55,6 +58,7 @@ class Plan:
     target: str
     composite: Composite
     facts: bool = True
+    differences: dict[str, tuple[str, str]] = field(default_factory=dict)
 
     def needs(self) -> tuple[set[str], set[str]]:
         """Tensors whose values, and tensors whose shapes, the walk reads."""
@@ -79,7 +83,8 @@ def make_plan(
     known = derive(verdict.roles, rules, target) if facts else Facts()
     steps = _fuse_biases([_step(node, role, rules.get(node), known) for node, role in verdict.roles.items()], target)
     names = tuple(value.name or "" for value in model.graph.inputs if value.const_value is None)
-    return Plan(tuple(steps), verdict.derived, names, target.name or "", composite, facts)
+    differences = {v.name or "": (a.name or "", b.name or "") for v, (a, b) in known.differences.items()}
+    return Plan(tuple(steps), verdict.derived, names, target.name or "", composite, facts, differences)
 
 
 def known_layers(plan: Plan, names: Iterable[str], source: str) -> dict[str, str]:

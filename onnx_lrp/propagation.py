@@ -119,8 +119,7 @@ def over_output(xp: Backend, r: Relevance, step: Step, tape: Tape) -> Array:
     assert step.rule is not None
     z, epsilon, masked = tape.values[step.denominator], step.rule.epsilon, step.masked is not None
     if isinstance(r, Scaled) and r.base == step.denominator and epsilon:
-        size = z if masked else xp.abs(z)
-        return r.factor * (size / (size + epsilon))
+        return r.factor * xp.saturate(z, epsilon, masked)
     return divide(xp, plain(r, tape), z, epsilon, 1 if masked else 0)
 
 

@@ -58,7 +58,7 @@ def make_session(data: bytes, options: SessionOptions, source: str) -> Any:
     settings.log_severity_level = 4  # what matters is raised
     settings.intra_op_num_threads = options.threads
     settings.add_session_config_entry("session.set_denormal_as_zero", "1")
-    settings.add_session_config_entry("session.intra_op.allow_spinning", "0")  # idle threads would slow the backend
+    settings.add_session_config_entry("session.force_spinning_stop", "1")  # after a run, idle threads slow others
     try:
         return ort.InferenceSession(data, settings, providers=list(options.providers))
     except Exception as error:  # onnxruntime's own classes share no base but Exception

@@ -67,6 +67,12 @@ class Backend(Protocol):
     def abs(self, a: Array) -> Array:
         """|a|."""
 
+    def saturate(self, a: Array, epsilon: float, nonnegative: bool = False) -> Array:
+        """|a| / (|a| + ε), for ε > 0; ``nonnegative`` says that |a| is a."""
+
+    def stabilize(self, z: Array, epsilon: float) -> Array:
+        """z + ε sign(z) with sign(0) = +1, for ε > 0."""
+
     def zeros_like(self, a: Array) -> Array:
         """Zeros of the same shape."""
 

@@ -57,6 +57,13 @@ class NumpyBackend:
     def abs(self, a: Array) -> Array:
         return np.abs(a)
 
+    def saturate(self, a: Array, epsilon: float, nonnegative: bool = False) -> Array:
+        size = a if nonnegative else np.abs(a)
+        return size / (size + epsilon)
+
+    def stabilize(self, z: Array, epsilon: float) -> Array:
+        return self.where(z < 0, z - epsilon, z + epsilon)
+
     def zeros_like(self, a: Array) -> Array:
         return np.zeros_like(a)
 

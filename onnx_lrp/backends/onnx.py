@@ -20,6 +20,9 @@ from .symbols import Batch, Graph, Size, Sizes, Symbol
 from .unpooling import max_unpool
 
 
+TINY, STEEP = 1e-20, 1e38
+
+
 class OnnxBackend:
     """float32, recorded into one graph."""
 
@@ -58,6 +61,26 @@ class OnnxBackend:
     def abs(self, a: Symbol) -> Symbol:
         return self.graph.emit("Abs", [a], a.shape)
 
+    def saturate(self, a: Symbol, epsilon: float, nonnegative: bool = False) -> Symbol:
+        """As |softsign(a / ε)|, softsign(t) = t / (1 + |t|): fewer passes than the quotient itself."""
+        if epsilon < TINY:  # a / ε might overflow
+            size = a if nonnegative else self.abs(a)
+            return size / (size + epsilon)
+        share = self.graph.emit("Softsign", [self._multiple(a, 1 / epsilon)], a.shape)
+        return share if nonnegative else self.abs(share)
+
+    def _multiple(self, a: Symbol, factor: float) -> Symbol:
+        """a · factor; of a difference, the difference of multiples, which are often there already."""
+        if not self.graph.is_made(a, "Sub"):
+            return a * factor
+        left, right = self.graph.sources(a)
+        return left * factor - right * factor
+
+    def stabilize(self, z: Symbol, epsilon: float) -> Symbol:
+        """A steep HardSigmoid is 1 from 0 upwards and 0 below; Where would take several times as long."""
+        step = self.graph.emit("HardSigmoid", [z], z.shape, alpha=STEEP, beta=1.0)
+        return (z - epsilon) + step * (2 * epsilon)
+
     def zeros_like(self, a: Symbol) -> Symbol:
         return self.expand(self.graph.symbol(0.0), a.shape)
 
@@ -86,7 +109,7 @@ class OnnxBackend:
         if self.graph.is_made(a, "Transpose"):  # a transposition of a transposition
             assert a.node is not None
             inner = a.node.attributes["perm"].as_ints()
-            return self.permute(self.graph.source(a), [inner[i] for i in order])
+            return self.permute(self.graph.sources(a)[0], [inner[i] for i in order])
         if order == sorted(order):
             return a
         return self.graph.emit("Transpose", [a], [a.shape[i] for i in order], perm=order)

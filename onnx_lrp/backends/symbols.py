@@ -109,10 +109,10 @@ class Graph:
         """A tensor that the model has already."""
         return self._symbols.setdefault(value, Symbol(self, value, shape))
 
-    def source(self, symbol: Symbol) -> Symbol:
-        """The first input of the node that made this."""
-        assert symbol.node is not None and symbol.node.inputs[0] is not None
-        return self._symbols[symbol.node.inputs[0]]
+    def sources(self, symbol: Symbol) -> list[Symbol]:
+        """The inputs of the node, appended here, that made this."""
+        assert symbol.node is not None
+        return [self._symbols[value] for value in symbol.node.inputs if value is not None]
 
     def is_made(self, symbol: Symbol, op: str) -> bool:
         """Whether a node of this type, appended here, made the tensor."""
@@ -156,7 +156,7 @@ class Graph:
     def _unexpanded(self, a: Symbol, other: Symbol, shape: Sizes) -> Symbol:
         if not self.is_made(a, "Expand") or other.shape != shape or self.is_made(other, "Expand"):
             return a
-        return self.source(a)
+        return self.sources(a)[0]
 
     def emit(self, op: str, inputs: Sequence[Symbol | None], shape: Sequence[Size], **attributes: Any) -> Symbol:
         """A node with one output."""

@@ -57,6 +57,13 @@ class TorchBackend:
     def abs(self, a: Tensor) -> Tensor:
         return a.abs()
 
+    def saturate(self, a: Tensor, epsilon: float, nonnegative: bool = False) -> Tensor:
+        size = a if nonnegative else a.abs()
+        return size / (size + epsilon)
+
+    def stabilize(self, z: Tensor, epsilon: float) -> Tensor:
+        return self.where(z < 0, z - epsilon, z + epsilon)
+
     def zeros_like(self, a: Tensor) -> Tensor:
         return torch.zeros_like(a)
 

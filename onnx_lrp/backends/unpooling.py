@@ -12,7 +12,7 @@ from .symbols import Sizes, Symbol
 if TYPE_CHECKING:
     from .onnx import OnnxBackend
 
-MOST = 16  # subsets of windows, beyond which one scattering addition is cheaper
+MOST = 1  # subset of windows; beyond, one scattering addition is cheaper where the opset has it
 
 
 def max_unpool(xp: OnnxBackend, s: Symbol, winner: Symbol, window: Window, shape: Sizes) -> Symbol:

@@ -62,7 +62,7 @@ def as_float(xp: OnnxBackend, value: ir.Value, shape: Sizes) -> Symbol:
 class Activations(dict[str, Symbol]):
     """The values of a tape, made when they are asked for.
 
-    A tensor that the canonizers changed does not exist in the source. If a node that only moves values made one that
+    A summand whose value follows from the sum is not read, so that a runtime need not store it. A tensor that the canonizers changed does not exist in the source. If a node that only moves values made one that
     exists of it, it is moved back; else its own node is computed once more.
     """
 
@@ -71,6 +71,7 @@ class Activations(dict[str, Symbol]):
         self._values, self._sizes, self._xp = values, sizes, xp
         self._makers = {output: step for step in plan.steps for output in step.outputs}
         self._movers = {step.inputs[0]: step for step in plan.steps if _is_bijective(step)}
+        self._differences = plan.differences
         self.tape: Tape | None = None
         self.weights: Weights | None = None
 
@@ -82,7 +83,10 @@ class Activations(dict[str, Symbol]):
         return self[name] if name in self else default
 
     def __missing__(self, name: str) -> Symbol:
-        if name in self._values:
+        if name in self._differences:
+            total, other = self._differences[name]
+            made = self[total] - self[other]
+        elif name in self._values:
             made = as_float(self._xp, self._values[name], self._sizes[name])
         else:
             made = self._again(name)
