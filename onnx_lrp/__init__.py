@@ -18,9 +18,10 @@ _PUBLIC = {
     "checking": ("Report", "check"),
     "composites": ("Composite", "Selector"),
     "errors": (
-        "BackendError", "CompositeError", "InputError", "InvalidModelError", "LoadError", "ModelError",
+        "BackendError", "CompositeError", "ConversionError", "InputError", "InvalidModelError", "LoadError", "ModelError",
         "NumericalError", "OnnxLrpError", "OutputError", "TargetError", "UnsupportedModelError", "VerificationError",
     ),
+    "emission": ("convert",),
     "explainer": ("Explainer", "explain"),
     "explanation": ("Explanation",),
     "ledger": ("Conservation",),
@@ -33,9 +34,11 @@ _HOME = {name: module for module, names in _PUBLIC.items() for name in names}
 if TYPE_CHECKING:
     from .checking import Report, check
     from .composites import Composite, Selector
+    from .emission import convert
     from .errors import (
         BackendError,
         CompositeError,
+        ConversionError,
         InputError,
         InvalidModelError,
         LoadError,
@@ -58,6 +61,7 @@ __all__ = [
     "Composite",
     "CompositeError",
     "Conservation",
+    "ConversionError",
     "Epsilon",
     "Explainer",
     "Explanation",
@@ -84,6 +88,7 @@ __all__ = [
     "ZPlus",
     "Zero",
     "check",
+    "convert",
     "explain",
 ]
 

@@ -7,6 +7,7 @@
     │   ├── LoadError               not readable as ONNX: wrong path, empty, truncated, unsafe external data
     │   ├── InvalidModelError       ONNX, but malformed: cycle, dangling name, wrong weight size, NaN in a weight
     │   ├── UnsupportedModelError   well-formed, but a node has no role in LRP (``.problems`` lists all of them)
+    │   ├── ConversionError         it can be explained, but not compiled as it is: open axes, an opset too old to raise
     │   └── VerificationError       the canonized model does not answer like the original one
     ├── InputError                  the data to explain: name, rank, shape, dtype, NaN, unreadable file
     ├── TargetError                 the target, output or seed to explain
@@ -38,6 +39,10 @@ class LoadError(ModelError):
 
 class InvalidModelError(ModelError):
     """The model is ONNX, but malformed."""
+
+
+class ConversionError(ModelError):
+    """The model can be explained, but its explanation cannot be compiled as it is."""
 
 
 class VerificationError(ModelError):

@@ -8,19 +8,20 @@ from typing import Any, Literal
 import numpy as np
 
 from . import backends
+from .compiled import CompiledEngine
 from .composites import Composite
-from .errors import CompositeError, NumericalError, TargetError, VerificationError
+from .emission.conversion import OLDEST_OPSET
+from .engines import Engine, Request, Result, WalkEngine
+from .errors import CompositeError, ConversionError, NumericalError, TargetError, VerificationError
 from .explanation import Explanation
 from .inputs import check_inputs
-from .ledger import Conservation, Ledger
-from .model.graph import dims, is_half
+from .ledger import Conservation
+from .model.graph import is_half
 from .model.loading import Source
 from .model.preparation import Prepared, prepare
 from .planning import Plan, known_layers, make_plan
-from .propagation import walk
-from .recording import ForwardRecorder, OnnxruntimeRecorder, Recorder, Weights
-from .session import Feeds, SessionOptions, make_session, run, to_float32
-from .targets import Seed, Target, resolve, seed_relevance
+from .session import SessionOptions
+from .targets import Seed, Target
 from .text import clean
 
 
@@ -32,8 +33,9 @@ class Explainer:
         composite: a :class:`Composite`, or a string ``NAME[:key=value,...]``.
         output: name of the output to explain, the first one by default. A head at the end (Softmax, Sigmoid,
             ArgMax ...) is cut off: what is explained is the logit before it.
-        backend: ``"auto"``, ``"numpy"`` or ``"torch"``.
-        dtype: ``"float32"`` or ``"float64"``; float64 on NumPy and float32 on Torch by default.
+        backend: ``"onnx"`` (compiled, float32, CPU: the fastest), ``"torch"``, ``"numpy"``, or ``"auto"``: the first of
+            these that has the dtype and the device and can take the model.
+        dtype: ``"float32"`` or ``"float64"``; by default float64 on NumPy and float32 on the others.
         device: Torch's device, for example ``"cuda"``.
         batchnorm: what a BatchNormalization does that cannot be merged: ``"affine"`` (Epsilon on the diagonal map) or
             ``"pass"`` (relevance unchanged).
@@ -65,20 +67,30 @@ class Explainer:
         if batchnorm not in ("affine", "pass"):
             raise CompositeError(f"batchnorm must be 'affine' or 'pass', not {batchnorm!r}")
         self.composite = Composite.parse(composite)
-        self.backend = backends.create(backend, dtype, device)
-        self.prepared: Prepared = prepare(model, output)
-        self.plan: Plan = make_plan(self.prepared.verdict, self.prepared.model, self.composite, batchnorm, facts)
         self.options = SessionOptions(threads, tuple(providers))
-        self._weights = Weights(self.prepared.model, self.backend)
-        self._recorder = self._make_recorder(device)
-        self._verified = not verify
+        self._model, self._output = model, output
+        self._rewriting: tuple[Literal["affine", "pass"], bool] = (batchnorm, facts)
+        self._choices = backends.choices(backend, dtype, device)
+        self._unverified = verify
+        self._take_next()
 
-    def _make_recorder(self, device: str | None) -> Recorder:
-        """onnxruntime where it has the precision and the device, else our own forward pass."""
-        p = self.prepared
-        if self.backend.dtype == np.float64 or device not in (None, "cpu"):
-            return ForwardRecorder(p.model, self.plan, self._weights)
-        return OnnxruntimeRecorder(p.model, self.plan, self.backend, self.options, p.source)
+    def _take_next(self) -> None:
+        """Prepare for the first backend of the choices that can take this model."""
+        choice, *self._choices = self._choices
+        try:
+            self.prepared: Prepared = prepare(self._model, self._output, OLDEST_OPSET if choice.name == "onnx" else 0)
+        except ConversionError:
+            if not self._choices:
+                raise
+            return self._take_next()
+        self.plan: Plan = make_plan(self.prepared.verdict, self.prepared.model, self.composite, *self._rewriting)
+        self.engine: Engine = self._make_engine(choice)
+        return None
+
+    def _make_engine(self, choice: backends.Choice) -> Engine:
+        if choice.name == "onnx":
+            return CompiledEngine(self.prepared, self.plan, self.options)
+        return WalkEngine(self.prepared, self.plan, backends.create(choice), self.options, choice.device)
 
     def __call__(
         self,
@@ -105,43 +117,68 @@ class Explainer:
             NumericalError: relevance is not finite.
             VerificationError: the canonized model does not answer like the original.
         """
+        return self._explanations(x, [target], seed, layers, ledger)[0]
+
+    def several(
+        self,
+        x: Any,
+        targets: int | Iterable[Target],
+        *,
+        seed: Seed = "logit",
+        layers: Iterable[str] = (),
+        ledger: bool = False,
+    ) -> list[Explanation]:
+        """Explain several targets of a batch over one forward pass.
+
+        Args:
+            x: as for a call.
+            targets: how many of the largest outputs, or a list whose entries are each a target as for a call.
+            seed: as for a call.
+            layers: as for a call.
+            ledger: as for a call.
+
+        Returns:
+            One explanation per target; for a number, the largest output's comes first.
+
+        Raises:
+            InputError, TargetError, NumericalError, VerificationError: as for a call.
+        """
+        wanted = targets if isinstance(targets, int) else list(targets)
+        if not wanted:
+            raise TargetError("no target given")
+        return self._explanations(x, wanted, seed, layers, ledger)
+
+    def _explanations(
+        self, x: Any, targets: int | list[Target], seed: Seed, layers: Iterable[str], ledger: bool
+    ) -> list[Explanation]:
         feeds = check_inputs(x, self.prepared.inputs, self.prepared.source)
         wanted = known_layers(self.plan, layers, self.prepared.source)
-        tape = self._recorder.record(feeds, set())
-        logits = self.backend.to_numpy(tape.values[self.plan.target])
-        self._verify(feeds, logits)
-        samples = _per_sample(logits, self.prepared)
-        index = resolve(target, samples)
-        start = seed_relevance(_reshaped(seed, logits, samples), index, samples).reshape(logits.shape)
-        book = Ledger(self.backend) if ledger else None
-        found = walk(self.plan, tape, self._weights, self.backend.asarray(start), set(wanted.values()), book)
-        return self._explanation(feeds, samples, index, start, found, wanted, book)
+        request = Request(targets, seed, wanted, ledger)
+        try:
+            results = self.engine.run(feeds, request)
+        except ConversionError:
+            if not self._choices:
+                raise
+            self._take_next()
+            results = self.engine.run(feeds, request)
+        self._verify(feeds)
+        return [self._explanation(feeds, result, wanted) for result in results]
 
-    def _explanation(
-        self,
-        feeds: Feeds,
-        logits: np.ndarray,
-        index: np.ndarray,
-        start: np.ndarray,
-        found: dict[str, Any],
-        wanted: dict[str, str],
-        book: Ledger | None,
-    ) -> Explanation:
+    def _explanation(self, feeds: dict[str, np.ndarray], result: Result, wanted: dict[str, str]) -> Explanation:
+        found, n = result.relevance, len(result.logits)
         relevance = {name: self._result(found, name, x.shape) for name, x in feeds.items()}
-        inside = {name: self.backend.to_numpy(found[t]) for name, t in wanted.items() if t in found}
-        n = len(logits)
-        sums = [r.reshape(n, -1).sum(1, dtype=np.float64) for r in relevance.values() if r.shape[:1] == (n,)]
-        total = (
-            sum(sums) if len(sums) == len(relevance) else np.array([sum(float(r.sum()) for r in relevance.values())])
-        )
-        account = Conservation(start.reshape(n, -1).sum(1, dtype=np.float64), np.asarray(total))
-        return Explanation(relevance, logits, index, inside, account, tuple(book.entries) if book else ())
+        inside = {name: found[tensor] for name, tensor in wanted.items() if tensor in found}
+        parts = [r.reshape(n, -1).sum(1, dtype=np.float64) for r in relevance.values() if r.shape[:1] == (n,)]
+        if len(parts) < len(relevance):
+            parts = [np.array([float(r.sum())]) for r in relevance.values()]
+        account = Conservation(result.start, np.asarray(sum(parts)))
+        return Explanation(relevance, result.logits, result.index, inside, account, result.entries)
 
-    def _result(self, found: dict[str, Any], name: str, shape: tuple[int, ...]) -> np.ndarray:
+    def _result(self, found: dict[str, np.ndarray], name: str, shape: tuple[int, ...]) -> np.ndarray:
         """Relevance of one input; zeros if none of it got there."""
         if name not in found:
-            return np.zeros(shape, self.backend.dtype)
-        result = np.array(self.backend.to_numpy(found[name])).reshape(shape)
+            return np.zeros(shape, self.engine.dtype)
+        result = found[name].reshape(shape)
         if not np.isfinite(result).all():
             raise NumericalError(
                 f"{self.prepared.source}: relevance of input {clean(name)!r} is not finite; "
@@ -149,15 +186,15 @@ class Explainer:
             )
         return result
 
-    def _verify(self, feeds: Feeds, logits: np.ndarray) -> None:
+    def _verify(self, feeds: dict[str, np.ndarray]) -> None:
         """The canonized model must answer like the original: a difference is an error, never a shrug.
 
         Raises:
             VerificationError: it does not.
         """
-        if self._verified:
+        if not self._unverified:
             return
-        expected = self._original(feeds)
+        expected, logits = (np.asarray(a, np.float64) for a in self.engine.answers(feeds))
         scale = np.abs(expected).max(initial=0.0)
         error = np.abs(expected - logits).max(initial=0.0) if expected.shape == logits.shape else np.inf
         tolerance = 2e-2 if is_half(self.prepared.model) else 1e-3
@@ -166,16 +203,7 @@ class Explainer:
                 f"{self.prepared.source}: the canonized model's answer differs from the original's by {error:.3g} "
                 f"(largest logit {scale:.3g}); please report this model, or pass verify=False to go on regardless"
             )
-        self._verified = True
-
-    def _original(self, feeds: Feeds) -> np.ndarray:
-        import onnx_ir as ir
-
-        reference, source = self.prepared.reference(), self.prepared.source
-        if any(v.dtype == ir.DataType.DOUBLE for v in reference.graph.inputs):
-            reference = to_float32(reference)  # onnxruntime has no float64 convolution
-        session = make_session(ir.to_proto(reference).SerializeToString(), self.options, source)
-        return np.asarray(run(session, [reference.graph.outputs[0].name or ""], feeds, source)[0], np.float64)
+        self._unverified = False
 
 
 def explain(model: Source, x: Any, target: Target = None, **options: Any) -> Explanation:
@@ -185,19 +213,3 @@ def explain(model: Source, x: Any, target: Target = None, **options: Any) -> Exp
     """
     call = {key: options.pop(key) for key in ("seed", "layers", "ledger") if key in options}
     return Explainer(model, **options)(x, target, **call)
-
-
-def _per_sample(logits: np.ndarray, prepared: Prepared) -> np.ndarray:
-    """The explained tensor with samples first: as it is, or as one sample if its first axis is not the batch."""
-    declared = [dims(value) or [None] for value in prepared.inputs]
-    fixed = {shape[0] for shape in declared if isinstance(shape[0], int)}
-    flexible = any(not isinstance(shape[0], int) for shape in declared)
-    batched = logits.ndim > 0 and (flexible or (logits.ndim > 1 and logits.shape[0] in fixed))
-    return logits if batched else logits[None]
-
-
-def _reshaped(seed: Seed, logits: np.ndarray, samples: np.ndarray) -> Seed:
-    """An array seed in the per-sample shape."""
-    if isinstance(seed, str) or np.shape(seed) != logits.shape:
-        return seed
-    return np.asarray(seed).reshape(samples.shape)

@@ -103,7 +103,13 @@ def _differences(
             value, other = node.inputs[position], node.inputs[1 - position]
             maker = value.producer() if value is not None else None
             layer = maker is not None and isinstance(roles.get(maker), Linear)
-            if value is not None and other is not None and layer and len(value.uses()) == 1 and value.shape == other.shape:
+            if (
+                value is not None
+                and other is not None
+                and layer
+                and len(value.uses()) == 1
+                and value.shape == other.shape
+            ):
                 found[value] = (total, other)
                 break
     return found

@@ -125,7 +125,9 @@ class Layer:
         if known is not None:
             sign = 1 if self.masked and part.is_model else part.sign(self.nonnegative)
             return divide(xp, r, known, epsilon, sign, clamp=not (self.masked and part.is_model))
-        sign = part.sign(self.nonnegative) if not gated or self._absorbs else 0  # without its bias a gated sum may have the other sign
+        sign = (
+            part.sign(self.nonnegative) if not gated or self._absorbs else 0
+        )  # without its bias a gated sum may have the other sign
         if sign == 0 or epsilon == 0:
             return divide(xp, r, self._forward(part), epsilon, sign)
         d = self._forward(part, sign * epsilon)  # the stabilizer rides on the bias

@@ -244,7 +244,11 @@ class ZBox(Rule):
 
     def parts(self) -> tuple[Part, ...]:  # noqa: D102
         below, above = constant(self.low), constant(self.high)
-        terms = (Term(identity, identity), Term(below, Signed(-1, 0), fixed=True), Term(above, Signed(0, -1), fixed=True))
+        terms = (
+            Term(identity, identity),
+            Term(below, Signed(-1, 0), fixed=True),
+            Term(above, Signed(0, -1), fixed=True),
+        )
         return (Part(terms),)
 
 

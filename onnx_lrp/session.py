@@ -46,8 +46,8 @@ def to_float32(model: ir.Model) -> ir.Model:
     return copy
 
 
-def make_session(data: bytes, options: SessionOptions, source: str) -> Any:
-    """An onnxruntime session.
+def make_session(data: bytes, options: SessionOptions, source: str, sizes: Mapping[str, int] | None = None) -> Any:
+    """An onnxruntime session; ``sizes`` are those of named open axes, as far as they are known.
 
     Raises:
         InvalidModelError: onnxruntime refuses the model.
@@ -59,6 +59,8 @@ def make_session(data: bytes, options: SessionOptions, source: str) -> Any:
     settings.intra_op_num_threads = options.threads
     settings.add_session_config_entry("session.set_denormal_as_zero", "1")
     settings.add_session_config_entry("session.force_spinning_stop", "1")  # after a run, idle threads slow others
+    for name, size in (sizes or {}).items():
+        settings.add_free_dimension_override_by_name(name, size)
     try:
         return ort.InferenceSession(data, settings, providers=list(options.providers))
     except Exception as error:  # onnxruntime's own classes share no base but Exception
@@ -71,7 +73,7 @@ def run(session: Any, outputs: Sequence[str], feeds: Feeds, source: str) -> list
     Raises:
         InvalidModelError: onnxruntime fails.
     """
-    types = {i.name: TYPES.get(i.type) for i in session.get_inputs()}
+    types = {i.name: TYPES.get(i.type) for i in (*session.get_inputs(), *session.get_overridable_initializers())}
     cast = {name: a.astype(types[name], copy=False) for name, a in feeds.items() if name in types}
     try:
         return list(session.run(list(outputs), cast))

@@ -37,6 +37,19 @@ def resolve(target: Target, logits: np.ndarray) -> np.ndarray:
     return flat.astype(np.int64)
 
 
+def largest(logits: np.ndarray, count: int) -> list[np.ndarray]:
+    """The ``count`` largest outputs of each sample, the largest first: flat indices of shape (samples,) each.
+
+    Raises:
+        TargetError: there are not as many.
+    """
+    flat = logits.reshape(len(logits), -1)
+    if not 1 <= count <= flat.shape[1]:
+        raise TargetError(f"cannot explain the {count} largest of {flat.shape[1]} outputs")
+    order = np.argsort(-flat, axis=1, kind="stable")
+    return [order[:, rank] for rank in range(count)]
+
+
 def _flat(target: Target, samples: int, shape: tuple[int, ...]) -> np.ndarray:
     """One flat index per sample, range not checked yet."""
     given = _integers(target)

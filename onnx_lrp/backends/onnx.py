@@ -19,7 +19,6 @@ from .base import Window
 from .symbols import Batch, Graph, Size, Sizes, Symbol
 from .unpooling import max_unpool
 
-
 TINY, STEEP = 1e-20, 1e38
 
 
@@ -122,8 +121,10 @@ class OnnxBackend:
         return self.graph.emit("Expand", [a, self.graph.sizes(sizes)], shape)
 
     def concat(self, arrays: Sequence[Symbol], axis: int) -> Symbol:
+        if len(arrays) == 1:
+            return arrays[0]
         shape = list(arrays[0].shape)
-        shape[axis] = sum(a.shape[axis] for a in arrays)  # type: ignore[misc]
+        shape[axis] = sum(a.shape[axis] for a in arrays)
         return self.graph.emit("Concat", list(arrays), shape, axis=axis)
 
     def pad(self, a: Symbol, before: Sequence[int], after: Sequence[int]) -> Symbol:
@@ -133,7 +134,7 @@ class OnnxBackend:
         if not any(widths):
             return cropped
         ends = zip(cropped.shape, before, after)
-        shape = [n + max(b, 0) + max(e, 0) if b > 0 or e > 0 else n for n, b, e in ends]  # type: ignore[operator]
+        shape = [n + max(b, 0) + max(e, 0) if b > 0 or e > 0 else n for n, b, e in ends]
         if self.graph.opset < 11:
             return self.graph.emit("Pad", [cropped], shape, pads=widths)
         return self.graph.emit("Pad", [cropped, self.graph.ints(widths)], shape)
@@ -146,7 +147,7 @@ class OnnxBackend:
             return a
         shape = list(a.shape)
         for i in axes:
-            shape[i] = -((starts[i] - stops[i]) // abs(steps[i]))  # type: ignore[operator]
+            shape[i] = -((starts[i] - stops[i]) // abs(steps[i]))
         if self.graph.opset < 10:
             return self._slice9(a, starts, stops, steps, axes)
         first = [starts[i] if steps[i] > 0 else -1 for i in axes]
@@ -159,7 +160,7 @@ class OnnxBackend:
     ) -> Symbol:
         """Steps came with opset 10."""
         for i in axes:
-            a = self.take(a, np.arange(starts[i], stops[i])[:: steps[i]], i)  # type: ignore[arg-type]
+            a = self.take(a, np.arange(starts[i], stops[i])[:: steps[i]], i)
         return a
 
     def take(self, a: Symbol, indices: np.ndarray, axis: int) -> Symbol:
@@ -184,7 +185,7 @@ class OnnxBackend:
             x = self.pad(x, (0, 0, *window.before), (0, 0, *window.after))
             zeros = (0,) * len(window.before)
             window = replace(window, before=zeros, after=zeros)
-        shape = (x.shape[0], w.shape[0], *window.output(x.shape[2:]))  # type: ignore[arg-type]
+        shape = (x.shape[0], w.shape[0], *window.output(x.shape[2:]))
         return self.graph.emit("Conv", [x, w], shape, **_attributes(window), group=window.groups)
 
     def conv_transpose(self, s: Symbol, w: Symbol, window: Window, spatial: Sequence[int]) -> Symbol:
@@ -197,7 +198,7 @@ class OnnxBackend:
         kept = replace(
             window, before=tuple(max(n, 0) for n in window.before), after=tuple(max(n, 0) for n in window.after)
         )
-        shape = (*x.shape[:2], *kept.output(x.shape[2:]))  # type: ignore[arg-type]
+        shape = (*x.shape[:2], *kept.output(x.shape[2:]))
         best, winner = self.graph.emit_all("MaxPool", [x], [shape, shape], **_attributes(kept, self.graph.opset))
         return best, winner
 

@@ -30,7 +30,7 @@ class Batch:
         return self
 
 
-Size = int | Batch
+Size = Any  # an int, or a Batch
 Sizes = tuple[Size, ...]
 
 
@@ -192,7 +192,7 @@ class Graph:
         for node in reversed(list(self.graph)):
             if node not in kept and not any(value.uses() or value.is_graph_output() for value in node.outputs):
                 self.graph.remove(node, safe=True)
-        for (symbol, *_) in self._made.values():
+        for symbol, *_ in self._made.values():
             if symbol.node is None and not symbol.value.uses():
                 del self.graph.initializers[symbol.value.name or ""]
 

@@ -21,7 +21,7 @@ def max_unpool(xp: OnnxBackend, s: Symbol, winner: Symbol, window: Window, shape
     MaxUnpool is exact where no element can win twice, so the windows are split into subsets that do not overlap.
     """
     ends = [(min(b, 0), min(a, 0)) for b, a in zip(window.before, window.after)]
-    pooled = (*shape[:2], *(n + b + a for n, (b, a) in zip(shape[2:], ends)))  # type: ignore[operator]
+    pooled = (*shape[:2], *(n + b + a for n, (b, a) in zip(shape[2:], ends)))
     every = [-(-r // t) for r, t in zip(window.reach(), window.strides)]
     count = 1
     for n in every:
@@ -39,7 +39,7 @@ def _subsets(xp: OnnxBackend, s: Symbol, winner: Symbol, shape: Sizes, every: Se
     sizes = xp.graph.sizes(shape)
     ones = [1] * len(every)
     for first in itertools.product(*map(range, every)):
-        if any(f >= n for f, n in zip(first, s.shape[2:])):  # type: ignore[operator]
+        if any(f >= n for f, n in zip(first, s.shape[2:])):
             continue
         some = [xp.slice(a, (0, 0, *first), a.shape, (1, 1, *every)) for a in (s, winner)]
         back = xp.graph.emit("MaxUnpool", [*some, sizes], shape, kernel_shape=ones, strides=ones)

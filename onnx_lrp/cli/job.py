@@ -90,7 +90,7 @@ class Job:
     def about(self) -> Iterator[str]:
         """What explained what, and with -v how the model was rewritten and which rule goes where."""
         e = self.explainer
-        how = f"{type(e.backend).__name__.removesuffix('Backend').lower()}, {np.dtype(e.backend.dtype).name}"
+        how = f"{e.engine.name}, {e.engine.dtype.name}"
         yield f"{e.prepared.source}: explains {clean(e.prepared.output)!r} by {e.composite.name} ({how})"
         if self.args.verbose:
             yield from (f"note: {note}" for note in e.prepared.notes)

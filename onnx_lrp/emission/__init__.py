@@ -3,3 +3,7 @@
 ``sizes`` find out every shape, ``activations`` stand for the source's tensors and weights, ``seeds`` start the walk,
 ``conversion`` puts it all together.
 """
+
+from .conversion import convert
+
+__all__ = ["convert"]

@@ -29,7 +29,7 @@ class SymbolicWeights(Weights):
 
     def __init__(self, model: ir.Model, xp: OnnxBackend, values: Values) -> None:
         super().__init__(model, xp)
-        self._xp, self._source = xp, values
+        self.recorder, self._source = xp, values
 
     def on_backend(self, name: str) -> Symbol:
         """The weight; a merged one is the stored one times the gain of what was merged into it."""
@@ -40,15 +40,13 @@ class SymbolicWeights(Weights):
 
     def _symbol(self, name: str) -> Symbol:
         value = self._values[name]
-        origin, data = scaled_from(value), self.numpy(name)
-        assert data is not None
-        if origin is not None:
-            return self._stored(origin.base, data) * self._xp.asarray(np.asarray(origin.gain))
-        return self._stored(name, data)
-
-    def _stored(self, name: str, data: np.ndarray) -> Symbol:
-        value = self._source.get(name)
-        return self._xp.asarray(data) if value is None else as_float(self._xp, value, data.shape)
+        assert value.const_value is not None
+        origin, shape = scaled_from(value), tuple(value.const_value.shape.numpy())
+        stored = self._source.get(name if origin is None else origin.base)
+        if stored is None:
+            return self.recorder.asarray(np.asarray(self.numpy(name)))
+        symbol = as_float(self.recorder, stored, shape)
+        return symbol if origin is None else symbol * self.recorder.asarray(np.asarray(origin.gain))
 
 
 def as_float(xp: OnnxBackend, value: ir.Value, shape: Sizes) -> Symbol:

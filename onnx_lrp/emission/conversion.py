@@ -4,21 +4,21 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Literal
+from typing import Literal, get_args
 
 import onnx
 import onnx_ir as ir
 
 from .. import __version__
 from ..backends.onnx import OnnxBackend
-from ..backends.symbols import Batch, Graph, Symbol
+from ..backends.symbols import Batch, Graph, Sizes, Symbol
 from ..composites import Composite
 from ..errors import TargetError
 from ..model.evaluation import opset_of
 from ..model.graph import dims
 from ..model.loading import METADATA, Source
 from ..model.preparation import Prepared, prepare
-from ..planning import Plan, known_layers, make_plan
+from ..planning import Plan, Step, known_layers, make_plan
 from ..propagation import walk
 from ..recording import Tape
 from .activations import SymbolicWeights, make_tape, named_values
@@ -36,15 +36,30 @@ Seed = Literal["logit", "one", "input"]
 class Answer:
     """What a converted model answers with, beside its own outputs.
 
-    ``layers`` maps names to tensors inside the network. ``logits`` and ``ledger`` name outputs for the explained tensor
-    and for the account of every node.
+    ``layers`` maps names to tensors inside the network; ``logits`` and ``ledger`` ask for outputs with the explained
+    tensor and with the account of every node (for one target).
     """
 
     seed: Seed = "logit"
     targets: int = 1
     layers: Mapping[str, str] = field(default_factory=dict)
-    logits: str | None = None
-    ledger: str | None = None
+    logits: bool = False
+    ledger: bool = False
+
+
+@dataclass
+class Compiled:
+    """A converted model, and what its inputs and outputs are called.
+
+    ``relevance`` gives the output for each tensor, ``steps`` are the rows of the ledger.
+    """
+
+    proto: onnx.ModelProto
+    control: str = ""
+    relevance: dict[str, str] = field(default_factory=dict)
+    logits: str = ""
+    ledger: str = ""
+    steps: tuple[Step, ...] = ()
 
 
 def convert(
@@ -85,32 +100,34 @@ def convert(
         ModelError: the model cannot be read, is malformed, unsupported, or converted already.
         CompositeError, TargetError, InputError: an argument makes no sense.
     """
+    if seed not in get_args(Seed):
+        raise TargetError(f"unknown seed {seed!r}; choose one of {', '.join(get_args(Seed))}")
     prepared = prepare(model, output, OLDEST_OPSET)
     plan = make_plan(prepared.verdict, prepared.model, Composite.parse(composite), batchnorm, facts)
     wanted = known_layers(plan, layers, prepared.source)
-    return emit(prepared, plan, Answer(seed, targets, wanted), shapes or {})
+    return emit(prepared, plan, Answer(seed, targets, wanted), measure(prepared, plan, shapes or {})).proto
 
 
-def emit(prepared: Prepared, plan: Plan, answer: Answer, shapes: Shapes) -> onnx.ModelProto:
-    """A prepared and planned model that explains itself.
+def emit(prepared: Prepared, plan: Plan, answer: Answer, measured: Tape) -> Compiled:
+    """A prepared, planned and measured model that explains itself.
 
     Raises:
         TargetError: more targets than outputs.
-        InputError, InvalidModelError: shapes are open or do not fit.
+        ConversionError: something depends on the number of samples.
     """
-    measured = measure(prepared, plan, shapes)
     model = single_precision(prepared.whole)
     own, values = set(model.graph), named_values(model.graph)
     graph = Graph(model.graph, opset_of(model), values[plan.inputs[0]])
     tape, weights = make_tape(plan, prepared.model, values, measured, OnnxBackend(graph))
-    emission = Emission(plan, answer, model, graph, tape, weights, prepared.source)
+    emission = Emission(plan, answer, model.graph, graph, tape, weights, prepared.source)
     found = [emission.walk(seed) for seed in emission.seeds()]
     for name, tensor in {**dict(zip(plan.inputs, plan.inputs)), **answer.layers}.items():
         emission.add_relevance(name, tensor, found)
     if answer.logits:
-        emission.add_output(tape.values[plan.target], answer.logits)
+        emission.compiled.logits = emission.add_output(tape.values[plan.target], "logits")
     graph.prune(own)
-    return finished(model, prepared, plan, answer)
+    emission.compiled.proto = finished(model, prepared, plan, answer)
+    return emission.compiled
 
 
 @dataclass
@@ -119,50 +136,57 @@ class Emission:
 
     plan: Plan
     answer: Answer
-    model: ir.Model
+    model: ir.Graph
     graph: Graph
     tape: Tape
     weights: SymbolicWeights
     source: str
+    compiled: Compiled = field(default_factory=lambda: Compiled(onnx.ModelProto()))
 
     @property
     def xp(self) -> OnnxBackend:
         """The recording backend."""
-        return self.weights.xp
+        return self.weights.recorder
 
     def seeds(self) -> list[Symbol]:
         """The relevances to start with, one per target."""
         logits, answer = self.tape.values[self.plan.target], self.answer
-        samples = self.tape.shapes[self.plan.inputs[0]][:1]
-        seeds = Seeds(self.xp, self.model.graph, logits, logits.shape[:1] == samples)
-        if answer.seed == "input":
-            return [seeds.from_input(self._free("seed"))]
+        seeds = Seeds(self.xp, self.model, logits, logits.shape[:1] == self._batch)
         if not 1 <= answer.targets <= seeds.size:
             raise TargetError(f"{self.source}: cannot explain {answer.targets} of {seeds.size} outputs")
-        return list(seeds.from_target(self._free("target"), answer.targets, answer.seed == "one"))
+        self.compiled.control = self._free("seed" if answer.seed == "input" else "target")
+        if answer.seed == "input":
+            return [seeds.from_input(self.compiled.control)]
+        return list(seeds.from_target(self.compiled.control, answer.targets, answer.seed == "one"))
+
+    @property
+    def _batch(self) -> Sizes:
+        return self.tape.shapes[self.plan.inputs[0]][:1]
 
     def walk(self, seed: Symbol) -> dict[str, Symbol]:
         """Relevance by tensor."""
         book = SymbolicLedger(self.xp) if self.answer.ledger else None
         found = walk(self.plan, self.tape, self.weights, seed, set(self.answer.layers.values()), book)
-        if book is not None and self.answer.ledger:
-            self.add_output(book.page(), self.answer.ledger)
+        if book is not None:
+            self.compiled.ledger, self.compiled.steps = self.add_output(book.page(), "ledger"), tuple(book.steps)
         return found
 
     def add_relevance(self, name: str, tensor: str, found: Sequence[Mapping[str, Symbol]]) -> None:
         """An output for the relevance of one tensor; with several targets they are its second axis."""
-        alone = name == tensor and self.plan.inputs == (name,)
         zeros = self.xp.zeros_like(self.tape.values[tensor])
         relevances = [relevance.get(tensor, zeros) for relevance in found]
         if len(relevances) > 1:
             relevances = [self.xp.reshape(r, (r.shape[0], 1, *r.shape[1:])) for r in relevances]
-        self.add_output(self.xp.concat(relevances, 1), "relevance" if alone else f"relevance_{name}")
+        title = "relevance" if self.plan.inputs == (name,) else f"relevance_{name}"
+        self.compiled.relevance[name] = self.add_output(self.xp.concat(relevances, 1), title)
 
-    def add_output(self, symbol: Symbol, name: str) -> None:
-        """An output of this name."""
+    def add_output(self, symbol: Symbol, name: str) -> str:
+        """An output of this name, or a longer one."""
         batch = (dims(self.graph.samples) or ["N"])[0]
         shape = [n if isinstance(n, int) else batch if n == Batch() else None for n in symbol.shape]
-        self.graph.output(symbol, self._free(name), shape)
+        name = self._free(name)
+        self.graph.output(symbol, name, shape)
+        return name
 
     def _free(self, name: str) -> str:
         """The name, or a longer one if the source uses it."""
@@ -174,14 +198,11 @@ class Emission:
 def finished(model: ir.Model, prepared: Prepared, plan: Plan, answer: Answer) -> onnx.ModelProto:
     """The message, with what it was made from and how."""
     model.ir_version = max(model.ir_version, OLDEST_IR)
-    model.metadata_props.update({
-        f"{METADATA}.version": __version__,
-        f"{METADATA}.source_sha256": prepared.sha256,
-        f"{METADATA}.composite": str(plan.composite),
-        f"{METADATA}.explains": prepared.output,
-        f"{METADATA}.seed": answer.seed,
-        f"{METADATA}.targets": str(answer.targets),
-    })  # fmt: skip
+    about = {
+        "version": __version__, "source_sha256": prepared.sha256, "composite": str(plan.composite),
+        "explains": prepared.output, "seed": answer.seed, "targets": str(answer.targets),
+    }  # fmt: skip
+    model.metadata_props.update({f"{METADATA}.{key}": value for key, value in about.items()})
     proto = ir.to_proto(model)
     for value in proto.graph.output:
         if value.name in prepared.untyped:  # a ZipMap's, which onnx_ir has no type for

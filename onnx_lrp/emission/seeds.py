@@ -34,13 +34,13 @@ class Seeds:
     def from_target(self, name: str, count: int, one: bool) -> Iterator[Symbol]:
         """Logit × one-hot (or the one-hot itself, if ``one``) of each target.
 
-        The input, int64, has one entry for all samples or one per sample; with several targets, a row of ``count``
+        The input, int64, has one entry for all samples or one per sample; with several targets, one row of ``count``
         entries for all samples or one row per sample. Its default, -1, means the largest outputs.
         """
-        default = np.full((1, count) if count > 1 else (1,), BEST, np.int64)
-        value = ir.val(name, type=ir.TensorType(ir.DataType.INT64), const_value=ir.tensor(default, name=name))
-        if count > 1:
-            value.shape = ir.Shape([None, count])
+        rows = (1, count) if count > 1 else (1,)
+        default = ir.tensor(np.full(rows, BEST, np.int64), name=name)
+        value = ir.val(name, const_value=default)
+        value.shape = ir.Shape([None, *rows[1:]])  # a runtime would insist on the default's otherwise
         self.graph.inputs.append(value)
         self.graph.register_initializer(value)
         given = self._reshaped(self.xp.graph.wrap(value, (1, count)), count)

@@ -10,7 +10,7 @@ import onnx_ir as ir
 
 from ..backends.onnx import OnnxBackend
 from ..backends.symbols import Batch, Graph, Size, Sizes
-from ..errors import InputError, InvalidModelError
+from ..errors import ConversionError, InputError
 from ..model.graph import dims
 from ..model.preparation import Prepared
 from ..planning import Plan
@@ -31,7 +31,7 @@ class Derived(dict[str, np.ndarray]):
         return super().__contains__(name) or name in self._open
 
     def __missing__(self, name: str) -> np.ndarray:
-        raise InvalidModelError(
+        raise ConversionError(
             f"{self._source}: {clean(name)!r} depends on the number of samples in a way that cannot be compiled; "
             "fix that number (--shape NAME=1,...)"
         )
@@ -46,16 +46,19 @@ def measure(prepared: Prepared, plan: Plan, shapes: Shapes) -> Tape:
         shapes: sizes of open axes by input name; None leaves the first axis open.
 
     Raises:
-        InputError: an axis other than the first is open, or the given shapes do not fit.
-        InvalidModelError: shapes do not fit each other.
+        InputError: the given shapes do not fit the model's.
+        ConversionError: an axis other than the first is open, or shapes do not fit each other.
     """
+    names = [value.name or "" for value in prepared.inputs]
+    if strange := [name for name in shapes if name not in names]:
+        raise InputError(f"{prepared.source}: no input {clean(strange[0])!r}; it has {', '.join(map(clean, names))}")
     declared = {value.name or "": _declared(value, shapes, prepared.source) for value in prepared.inputs}
     one = _forward(prepared, plan, declared, 1)
     if all(isinstance(n, int) for shape in declared.values() for n in shape):
         return one
     try:
         two = _forward(prepared, plan, declared, 2)
-    except InvalidModelError:  # inside, the model has a fixed number of samples
+    except ConversionError:  # inside, the model has a fixed number of samples
         return one
     sizes = {name: _merged(shape, two.shapes[name], prepared.source) for name, shape in one.shapes.items()}
     same = {name: a for name, a in one.derived.items() if np.array_equal(a, two.derived[name])}
@@ -67,7 +70,7 @@ def _declared(value: ir.Value, shapes: Shapes, source: str) -> list[int | None]:
     name = value.name or ""
     given, own = shapes.get(name), dims(value)
     if own is None and given is None:
-        raise InputError(f"{source}: input {clean(name)!r} declares no shape; give it (--shape NAME=1,3,224,224)")
+        raise ConversionError(f"{source}: input {clean(name)!r} declares no shape; give it (--shape NAME=1,3,224,224)")
     sizes: list[Any] = list(given) if given is not None else list(own or ())
     fits = own is None or (len(own) == len(sizes) and all(d == n or not isinstance(d, int) for d, n in zip(own, sizes)))
     if not fits:
@@ -75,7 +78,7 @@ def _declared(value: ir.Value, shapes: Shapes, source: str) -> list[int | None]:
     sizes = [n if isinstance(n, int) else None for n in sizes]
     if None in sizes[1:]:
         shown = ", ".join("?" if n is None else str(n) for n in sizes)
-        raise InputError(
+        raise ConversionError(
             f"{source}: input {clean(name)!r} of shape ({shown}) has open axes beside the first; "
             f"fix them (--shape {clean(name)}=N,3,224,224, with N for an open first axis)"
         )
@@ -86,11 +89,14 @@ def _forward(prepared: Prepared, plan: Plan, declared: dict[str, list[int | None
     """One symbolic forward pass, whose nodes are thrown away."""
     scratch = Graph(ir.Graph([], [], nodes=[], opset_imports={"": 18}), 18, ir.val("samples"))
     xp = OnnxBackend(scratch)
-    feeds = {name: scratch.wrap(ir.val(name), [samples if n is None else n for n in shape]) for name, shape in declared.items()}
+    feeds = {
+        name: scratch.wrap(ir.val(name), [samples if n is None else n for n in shape])
+        for name, shape in declared.items()
+    }
     try:
         tape = ForwardRecorder(prepared.model, plan, ShapesOnly(prepared.model, xp)).run(Tape(values=feeds))
     except ValueError as error:
-        raise InvalidModelError(f"{prepared.source}: shapes do not fit: {clean(str(error), 200)}") from None
+        raise ConversionError(f"{prepared.source}: shapes do not fit: {clean(str(error), 200)}") from None
     return Tape(shapes={name: value.shape for name, value in tape.values.items()}, derived=tape.derived)
 
 
@@ -99,9 +105,9 @@ class ShapesOnly(Weights):
 
     def on_backend(self, name: str) -> Any:
         """A symbol of the weight's shape."""
-        value = self.numpy(name)
-        assert value is not None, name
-        return self.xp.graph.wrap(ir.val(name), value.shape)  # type: ignore[attr-defined]
+        value = self._values[name]
+        assert value.const_value is not None, name
+        return self.xp.graph.wrap(ir.val(name), value.const_value.shape.numpy())  # type: ignore[attr-defined]
 
 
 def _merged(one: Sizes, two: Sizes, source: str) -> Sizes:
@@ -112,7 +118,7 @@ def _merged(one: Sizes, two: Sizes, source: str) -> Sizes:
 def _size(a: Size, b: Size, source: str) -> Size:
     assert isinstance(a, int) and isinstance(b, int)
     if a != b and b != 2 * a:
-        raise InvalidModelError(
+        raise ConversionError(
             f"{source}: an axis has {a} elements for one sample and {b} for two; fix the number (--shape NAME=1,...)"
         )
     return a if a == b else Batch(a)

@@ -55,11 +55,11 @@ def load(source: Source) -> Loaded:
         LoadError: not readable as ONNX, or external data that is missing or outside the model's folder.
         InvalidModelError: ONNX, but malformed.
     """
-    proto, name, folder = _read(source)
-    digest = hashlib.sha256(proto.SerializeToString(deterministic=True)).hexdigest()
+    proto, name, folder, digest = _read(source)
     if not proto.graph.node and not proto.graph.output:
         raise LoadError(f"{name}: not an ONNX model: it has no graph; export it again")
     _check_opset(proto, name)
+    _check_origin(proto, name)
     attach(tensors(proto), folder, name)
     for tensor in tensors(proto):
         _check_size(tensor, name)
@@ -68,16 +68,21 @@ def load(source: Source) -> Loaded:
     return Loaded(proto, name, digest)
 
 
-def _read(source: Source) -> tuple[onnx.ModelProto, str, Path | None]:
+def _read(source: Source) -> tuple[onnx.ModelProto, str, Path | None, str]:
     if isinstance(source, onnx.ModelProto):
         proto = onnx.ModelProto()
         proto.CopyFrom(source)
-        return proto, "<ModelProto>", None
+        return proto, "<ModelProto>", None, _digest(proto.SerializeToString(deterministic=True))
     if isinstance(source, bytes):
-        return _parse(source, "<bytes>"), "<bytes>", None
+        return _parse(source, "<bytes>"), "<bytes>", None, _digest(source)
     path = Path(source)
     name = clean(str(path))
-    return _parse(_file(path, name), name), name, path.parent
+    data = _file(path, name)
+    return _parse(data, name), name, path.parent, _digest(data)
+
+
+def _digest(data: bytes) -> str:
+    return hashlib.sha256(data).hexdigest()
 
 
 def _file(path: Path, name: str) -> bytes:
@@ -127,6 +132,15 @@ def tensors(proto: onnx.ModelProto) -> Iterator[onnx.TensorProto]:
         for node in graph.node:
             for attribute in node.attribute:
                 yield from [attribute.t] if attribute.HasField("t") else attribute.tensors
+
+
+def _check_origin(proto: onnx.ModelProto, name: str) -> None:
+    made = {prop.key: prop.value for prop in proto.metadata_props}
+    if f"{METADATA}.composite" in made:
+        raise InvalidModelError(
+            f"{name}: explains itself already (converted by onnx_lrp {clean(made.get(f'{METADATA}.version', '?'))}, "
+            f"{clean(made[f'{METADATA}.composite'].split(chr(10))[0])}); run it, or give the model that it was made from"
+        )
 
 
 def _check_opset(proto: onnx.ModelProto, name: str) -> None:

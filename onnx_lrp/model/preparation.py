@@ -12,7 +12,7 @@ import onnx.version_converter
 import onnx_ir as ir
 from onnx_ir.passes import common as passes
 
-from ..errors import InvalidModelError
+from ..errors import ConversionError, InvalidModelError
 from ..text import clean
 from .canonizers import FoldConstants, MergeAffine, cut, inline
 from .evaluation import opset_of
@@ -94,7 +94,7 @@ def _raised(proto: onnx.ModelProto, oldest: int, source: str) -> onnx.ModelProto
     """The model in a newer opset, if its own is too old.
 
     Raises:
-        InvalidModelError: onnx cannot convert it.
+        ConversionError: onnx cannot convert it.
     """
     if opset_of(proto) >= oldest:
         return proto
@@ -102,7 +102,7 @@ def _raised(proto: onnx.ModelProto, oldest: int, source: str) -> onnx.ModelProto
         return onnx.version_converter.convert_version(proto, oldest)
     except Exception as error:  # the converter raises bare RuntimeErrors
         reason = clean(str(error).splitlines()[0] if str(error) else type(error).__name__, 200)
-        raise InvalidModelError(f"{source}: cannot be raised to opset {oldest}: {reason}; export it again") from None
+        raise ConversionError(f"{source}: cannot be raised to opset {oldest}: {reason}; export it again") from None
 
 
 def parse(proto: onnx.ModelProto, source: str) -> ir.Model:

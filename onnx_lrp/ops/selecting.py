@@ -160,18 +160,17 @@ def resize(node: Site, mode: str = "nearest", scales: Sequence[float] | None = N
         shape = operands.shape(0)
         along = [a % len(shape) for a in axes] if axes else list(range(len(shape)))
         return [
-            [(a, nearest(shape[a], n, factor, coordinate, rounding)) for a, n, factor in _sizes(operands, along)
-             if factor != 1]
-        ]  # fmt: skip
+            [(a, nearest(shape[a], n, factor, coordinate, rounding)) for a, n, factor in _sizes(operands, along)]
+        ]
 
     def _sizes(operands: Operands, along: list[int]) -> list[tuple[int, int, float]]:
         shape = operands.shape(0)
         if node.has(3) and not old:
-            return [(a, n, n / shape[a]) for a, n in zip(along, ints(operands, 3))]
+            return [(a, n, n / shape[a]) for a, n in zip(along, ints(operands, 3)) if n != shape[a]]
         given = scales if scales is not None else operands.constant(1 if old else 2)
         factors = [float(f) for f in np.asarray(given).reshape(-1)]
         # in float32, as runtimes do: 10 * 0.7 is 7
-        return [(a, int(np.float32(shape[a]) * np.float32(f)), f) for a, f in zip(along, factors)]
+        return [(a, int(np.float32(shape[a]) * np.float32(f)), f) for a, f in zip(along, factors) if f != 1]
 
     return Route(SelectMap(picks))
 

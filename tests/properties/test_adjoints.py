@@ -22,7 +22,7 @@ from onnx_lrp.backends import Backend
 from onnx_lrp.backends.base import Window, sum_to
 from onnx_lrp.ops import Linear, role_of
 
-BACKENDS = [backends.create(name, "float64") for name in ("numpy", "torch")]
+BACKENDS = [backends.create(backends.Choice(name, "float64")) for name in ("numpy", "torch")]
 OPSET = 21
 Draw = Callable[..., Any]
 

@@ -1,0 +1,226 @@
+"""Explanations by onnxruntime: the model is compiled once, and batches are streamed through its session."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from typing import Any
+
+import numpy as np
+import onnx
+import onnx_ir as ir
+
+from .backends.symbols import Batch, Sizes
+from .emission.conversion import Answer, Compiled, emit
+from .emission.sizes import measure
+from .engines import Request, Result, answer, per_sample, reshaped, sums
+from .errors import ConversionError
+from .ledger import Entry
+from .model.graph import dims
+from .model.preparation import Prepared
+from .planning import Plan, Step
+from .recording import Tape
+from .session import Feeds, SessionOptions, make_session, run, to_float32
+from .targets import largest, resolve, seed_relevance
+
+WORKING_SET = 2**24  # bytes of activations that a run should have at least, or calling costs more than computing
+BATCH = "onnx_lrp_batch"  # what the first axis is called where the model does not say
+LOGITS = ""  # stands for the explained tensor among the outputs: no tensor is called so
+Indices = list[np.ndarray | None] | None
+
+
+@dataclass(frozen=True)
+class Program:
+    """A session, and the names of what it takes and gives."""
+
+    session: Any
+    compiled: Compiled
+
+
+class CompiledEngine:
+    """The converted model on onnxruntime, in float32.
+
+    Batches are streamed in parts: large enough to pay for reading the weights, small enough for the caches. The size of
+    the first part is compiled in, because runtimes fuse more where they know all shapes.
+    """
+
+    name = "onnx"
+    dtype: np.dtype[Any] = np.dtype(np.float32)
+
+    def __init__(self, prepared: Prepared, plan: Plan, options: SessionOptions) -> None:
+        self.prepared, self.plan, self.options = prepared, plan, options
+        self._open = all(_is_open(value) for value in prepared.inputs)
+        self._tapes: dict[Any, Tape] = {}
+        self._programs: dict[Any, Program] = {}
+        self._fixed: int | None = None
+        self._last = np.zeros(0)
+
+    def answers(self, feeds: Feeds) -> tuple[np.ndarray, np.ndarray]:
+        """The original's is in the compiled model, the canonized one runs on its own."""
+        return self._last, answer(to_float32(self.prepared.model), feeds, self.options, self.prepared.source)
+
+    def run(self, feeds: Feeds, request: Request) -> list[Result]:
+        """All targets together; a ledger or an array as seed belongs to one target."""
+        tape = self._measured(feeds)
+        blank = self._blank(tape, feeds)
+        samples = per_sample(blank, self.prepared)
+        given: Indices
+        if isinstance(request.targets, int):
+            largest(samples, request.targets)  # there must be as many
+            given = None
+        else:
+            given = [t if t is None else resolve(t, samples) for t in request.targets]
+        count = _count(request)
+        if count > 1 and (request.ledger or not isinstance(request.seed, str) or _any_open(given)):
+            return self._one_by_one(feeds, request, given)
+        wanted, control = self._question(request, count, given, blank, samples)
+        outputs, entries = self._stream(feeds, tape, wanted, control)
+        return self._results(outputs, entries, wanted, given, control)
+
+    def _one_by_one(self, feeds: Feeds, request: Request, given: Indices) -> list[Result]:
+        if given is None:
+            logits = self.run(feeds, Request([None]))[0].logits
+            given = list(largest(logits, _count(request)))
+        return [self.run(feeds, replace(request, targets=[index]))[0] for index in given]
+
+    def _question(
+        self, request: Request, count: int, given: Indices, blank: np.ndarray, samples: np.ndarray
+    ) -> tuple[Answer, np.ndarray | None]:
+        """What to compile, and the value of its input ``target`` or ``seed``; None for its default."""
+        seed = seed_relevance(reshaped(request.seed, blank, samples), np.zeros(len(samples), np.int64), samples)
+        word = request.seed if isinstance(request.seed, str) else "input"
+        wanted = Answer(word, count, dict(request.layers), logits=True, ledger=request.ledger)
+        if word == "input":
+            return wanted, seed.reshape(blank.shape)
+        if given is None or given[0] is None:
+            return wanted, None
+        columns = [index for index in given if index is not None]
+        return wanted, columns[0] if count == 1 else np.stack(columns, axis=1)
+
+    def _measured(self, feeds: Feeds) -> Tape:
+        """Sizes for inputs of this shape."""
+        shapes = {
+            v.name or "": [None if i == 0 and _is_open(v) else n for i, n in enumerate(feeds[v.name or ""].shape)]
+            for v in self.prepared.inputs
+        }
+        key = str(shapes)
+        if key not in self._tapes:
+            self._tapes[key] = measure(self.prepared, self.plan, shapes)
+        return self._tapes[key]
+
+    def _blank(self, tape: Tape, feeds: Feeds) -> np.ndarray:
+        """An array of the explained tensor's shape."""
+        samples = len(next(iter(feeds.values()))) if self._open else 1
+        shape: Sizes = tape.shapes[self.plan.target]
+        if self._open and samples > 1 and not self._streams(tape):
+            raise ConversionError(f"{self.prepared.source}: takes one sample at a time")
+        return np.zeros([n.times * samples if isinstance(n, Batch) else n for n in shape], np.float32)
+
+    def _streams(self, tape: Tape) -> bool:
+        """Whether samples are independent: every input and the explained tensor have one row for each."""
+        return all(tape.shapes[name][:1] == (Batch(),) for name in (*self.plan.inputs, self.plan.target))
+
+    def _stream(
+        self, feeds: Feeds, tape: Tape, wanted: Answer, control: np.ndarray | None
+    ) -> tuple[dict[str, np.ndarray], tuple[Entry, ...]]:
+        """Outputs by name of a tensor, of all parts together, and the ledger."""
+        found: list[dict[str, np.ndarray]] = []
+        pages = []
+        for part in self._parts(feeds, tape, wanted):
+            some = {name: a[part] for name, a in feeds.items()} if part is not None else dict(feeds)
+            program = self._program(tape, wanted, None if part is None else part.stop - part.start)
+            compiled = program.compiled
+            if control is not None:
+                some[compiled.control] = control if part is None else control[part]
+            names = {**compiled.relevance, LOGITS: compiled.logits}
+            fetched = [*names.values(), *([compiled.ledger] if compiled.ledger else [])]
+            results = run(program.session, fetched, some, self.prepared.source)
+            found.append(dict(zip(names, results)))
+            pages += results[len(names) :]
+        outputs = {
+            name: np.concatenate([f[name] for f in found]) if len(found) > 1 else found[0][name] for name in found[0]
+        }
+        steps = program.compiled.steps
+        return outputs, _entries(steps, np.sum(pages, axis=0)) if pages else ()
+
+    def _parts(self, feeds: Feeds, tape: Tape, wanted: Answer) -> list[slice | None]:
+        """Stretches of the batch, as equal as can be; None is all of it at once."""
+        inside = [tape.shapes[tensor][:1] == (Batch(),) for tensor in wanted.layers.values()]
+        if not self._streams(tape) or not all(inside):
+            return [None]
+        samples = len(next(iter(feeds.values())))
+        size = -(-samples // -(-samples // self._preferred(tape)))
+        return [slice(first, min(first + size, samples)) for first in range(0, samples, size)]
+
+    def _preferred(self, tape: Tape) -> int:
+        """As many samples as make activations outweigh the weights, and a call worth its while."""
+        each = sum(
+            4 * math.prod(n.times if isinstance(n, Batch) else n for n in shape) for shape in tape.shapes.values()
+        )
+        weights = sum(v.const_value.nbytes for v in self.prepared.model.graph.initializers.values() if v.const_value)
+        return max(-(-weights // each), WORKING_SET // each, 1)
+
+    def _program(self, tape: Tape, wanted: Answer, samples: int | None) -> Program:
+        """The compiled model; the first number of samples that is met is compiled in."""
+        if self._fixed is None:
+            self._fixed = samples
+        size = samples if samples == self._fixed else None
+        key = (id(tape), str(wanted), size)
+        if key not in self._programs:
+            compiled = emit(self.prepared, self.plan, wanted, tape)
+            self._programs[key] = Program(self._session(compiled.proto, size), compiled)
+            compiled.proto.Clear()
+        return self._programs[key]
+
+    def _session(self, proto: onnx.ModelProto, samples: int | None) -> Any:
+        sizes: dict[str, int] = {}
+        for value in proto.graph.input[: len(self.plan.inputs)]:
+            if samples is None:
+                break
+            first = value.type.tensor_type.shape.dim[0]
+            first.dim_param = first.dim_param or BATCH
+            sizes[first.dim_param] = samples
+        return make_session(proto.SerializeToString(), self.options, self.prepared.source, sizes)
+
+    def _results(
+        self,
+        outputs: dict[str, np.ndarray],
+        entries: tuple[Entry, ...],
+        wanted: Answer,
+        given: Indices,
+        control: np.ndarray | None,
+    ) -> list[Result]:
+        """One for each target."""
+        self._last = outputs[LOGITS]
+        logits = per_sample(self._last, self.prepared)
+        chosen = (
+            largest(logits, wanted.targets)
+            if given is None
+            else [resolve(None, logits) if t is None else t for t in given]
+        )
+        results = []
+        for rank, index in enumerate(chosen):
+            relevance = {wanted.layers.get(n, n): r if wanted.targets == 1 else r[:, rank] for n, r in outputs.items()}
+            seed = control.reshape(logits.shape) if control is not None and wanted.seed == "input" else wanted.seed
+            results.append(Result(logits, index, sums(seed_relevance(seed, index, logits)), relevance, entries))
+        return results
+
+
+def _is_open(value: ir.Value) -> bool:
+    shape = dims(value)
+    return bool(shape) and not isinstance(shape[0], int)  # type: ignore[index]
+
+
+def _count(request: Request) -> int:
+    return request.targets if isinstance(request.targets, int) else len(request.targets)
+
+
+def _any_open(given: Indices) -> bool:
+    return given is not None and any(index is None for index in given)
+
+
+def _entries(steps: Sequence[Step], page: np.ndarray) -> tuple[Entry, ...]:
+    """The rows of a ledger."""
+    pairs = np.asarray(page, np.float64).reshape(-1, 2).tolist()
+    return tuple(Entry(s.name, s.op, str(s.rule or ""), arrived, handed) for s, (arrived, handed) in zip(steps, pairs))
