@@ -18,8 +18,9 @@ _PUBLIC = {
     "checking": ("Report", "check"),
     "composites": ("Composite", "Selector"),
     "errors": (
-        "BackendError", "CompositeError", "ConversionError", "InputError", "InvalidModelError", "LoadError", "ModelError",
-        "NumericalError", "OnnxLrpError", "OutputError", "TargetError", "UnsupportedModelError", "VerificationError",
+        "BackendError", "CompositeError", "ConversionError", "InputError", "InvalidModelError", "LoadError",
+        "ModelError", "NumericalError", "OnnxLrpError", "OutputError", "TargetError", "UnsupportedModelError",
+        "VerificationError",
     ),
     "emission": ("convert",),
     "explainer": ("Explainer", "explain"),

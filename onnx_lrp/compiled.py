@@ -2,47 +2,34 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
-import onnx
-import onnx_ir as ir
 
 from .backends.symbols import Batch, Sizes
-from .emission.conversion import Answer, Compiled, emit
+from .emission.conversion import Answer
 from .emission.sizes import measure
 from .engines import Request, Result, answer, per_sample, reshaped, sums
 from .errors import ConversionError
 from .ledger import Entry
-from .model.graph import dims
 from .model.preparation import Prepared
 from .planning import Plan, Step
+from .programs import Programs, is_open
 from .recording import Tape
-from .session import Feeds, SessionOptions, make_session, run, to_float32
+from .session import Feeds, SessionOptions, run, to_float32
 from .targets import largest, resolve, seed_relevance
 
-WORKING_SET = 2**24  # bytes of activations that a run should have at least, or calling costs more than computing
-BATCH = "onnx_lrp_batch"  # what the first axis is called where the model does not say
+MOST_TARGETS = 8  # at once: the compiled model grows with each
 LOGITS = ""  # stands for the explained tensor among the outputs: no tensor is called so
 Indices = list[np.ndarray | None] | None
-
-
-@dataclass(frozen=True)
-class Program:
-    """A session, and the names of what it takes and gives."""
-
-    session: Any
-    compiled: Compiled
 
 
 class CompiledEngine:
     """The converted model on onnxruntime, in float32.
 
-    Batches are streamed in parts: large enough to pay for reading the weights, small enough for the caches. The size of
-    the first part is compiled in, because runtimes fuse more where they know all shapes.
+    Batches are streamed in parts: large enough to pay for reading the weights, small enough for the caches.
     """
 
     name = "onnx"
@@ -50,10 +37,9 @@ class CompiledEngine:
 
     def __init__(self, prepared: Prepared, plan: Plan, options: SessionOptions) -> None:
         self.prepared, self.plan, self.options = prepared, plan, options
-        self._open = all(_is_open(value) for value in prepared.inputs)
-        self._tapes: dict[Any, Tape] = {}
-        self._programs: dict[Any, Program] = {}
-        self._fixed: int | None = None
+        self._open = all(is_open(value) for value in prepared.inputs)
+        self._tapes: dict[str, Tape] = {}
+        self._programs = Programs(prepared, plan, options)
         self._last = np.zeros(0)
 
     def answers(self, feeds: Feeds) -> tuple[np.ndarray, np.ndarray]:
@@ -67,12 +53,12 @@ class CompiledEngine:
         samples = per_sample(blank, self.prepared)
         given: Indices
         if isinstance(request.targets, int):
-            largest(samples, request.targets)  # there must be as many
-            given = None
+            request, given = replace(request, targets=len(largest(samples, request.targets))), None
         else:
             given = [t if t is None else resolve(t, samples) for t in request.targets]
         count = _count(request)
-        if count > 1 and (request.ledger or not isinstance(request.seed, str) or _any_open(given)):
+        alone = request.ledger or not isinstance(request.seed, str) or _any_open(given) or count > MOST_TARGETS
+        if count > 1 and alone:
             return self._one_by_one(feeds, request, given)
         wanted, control = self._question(request, count, given, blank, samples)
         outputs, entries = self._stream(feeds, tape, wanted, control)
@@ -89,7 +75,7 @@ class CompiledEngine:
     ) -> tuple[Answer, np.ndarray | None]:
         """What to compile, and the value of its input ``target`` or ``seed``; None for its default."""
         seed = seed_relevance(reshaped(request.seed, blank, samples), np.zeros(len(samples), np.int64), samples)
-        word = request.seed if isinstance(request.seed, str) else "input"
+        word: Any = request.seed if isinstance(request.seed, str) else "input"
         wanted = Answer(word, count, dict(request.layers), logits=True, ledger=request.ledger)
         if word == "input":
             return wanted, seed.reshape(blank.shape)
@@ -101,7 +87,7 @@ class CompiledEngine:
     def _measured(self, feeds: Feeds) -> Tape:
         """Sizes for inputs of this shape."""
         shapes = {
-            v.name or "": [None if i == 0 and _is_open(v) else n for i, n in enumerate(feeds[v.name or ""].shape)]
+            v.name or "": [None if i == 0 and is_open(v) else n for i, n in enumerate(feeds[v.name or ""].shape)]
             for v in self.prepared.inputs
         }
         key = str(shapes)
@@ -129,7 +115,7 @@ class CompiledEngine:
         pages = []
         for part in self._parts(feeds, tape, wanted):
             some = {name: a[part] for name, a in feeds.items()} if part is not None else dict(feeds)
-            program = self._program(tape, wanted, None if part is None else part.stop - part.start)
+            program = self._programs.get(tape, wanted, None if part is None else part.stop - part.start)
             compiled = program.compiled
             if control is not None:
                 some[compiled.control] = control if part is None else control[part]
@@ -150,38 +136,8 @@ class CompiledEngine:
         if not self._streams(tape) or not all(inside):
             return [None]
         samples = len(next(iter(feeds.values())))
-        size = -(-samples // -(-samples // self._preferred(tape)))
+        size = -(-samples // -(-samples // self._programs.preferred(tape)))
         return [slice(first, min(first + size, samples)) for first in range(0, samples, size)]
-
-    def _preferred(self, tape: Tape) -> int:
-        """As many samples as make activations outweigh the weights, and a call worth its while."""
-        each = sum(
-            4 * math.prod(n.times if isinstance(n, Batch) else n for n in shape) for shape in tape.shapes.values()
-        )
-        weights = sum(v.const_value.nbytes for v in self.prepared.model.graph.initializers.values() if v.const_value)
-        return max(-(-weights // each), WORKING_SET // each, 1)
-
-    def _program(self, tape: Tape, wanted: Answer, samples: int | None) -> Program:
-        """The compiled model; the first number of samples that is met is compiled in."""
-        if self._fixed is None:
-            self._fixed = samples
-        size = samples if samples == self._fixed else None
-        key = (id(tape), str(wanted), size)
-        if key not in self._programs:
-            compiled = emit(self.prepared, self.plan, wanted, tape)
-            self._programs[key] = Program(self._session(compiled.proto, size), compiled)
-            compiled.proto.Clear()
-        return self._programs[key]
-
-    def _session(self, proto: onnx.ModelProto, samples: int | None) -> Any:
-        sizes: dict[str, int] = {}
-        for value in proto.graph.input[: len(self.plan.inputs)]:
-            if samples is None:
-                break
-            first = value.type.tensor_type.shape.dim[0]
-            first.dim_param = first.dim_param or BATCH
-            sizes[first.dim_param] = samples
-        return make_session(proto.SerializeToString(), self.options, self.prepared.source, sizes)
 
     def _results(
         self,
@@ -205,11 +161,6 @@ class CompiledEngine:
             seed = control.reshape(logits.shape) if control is not None and wanted.seed == "input" else wanted.seed
             results.append(Result(logits, index, sums(seed_relevance(seed, index, logits)), relevance, entries))
         return results
-
-
-def _is_open(value: ir.Value) -> bool:
-    shape = dims(value)
-    return bool(shape) and not isinstance(shape[0], int)  # type: ignore[index]
 
 
 def _count(request: Request) -> int:

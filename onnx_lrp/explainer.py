@@ -132,7 +132,8 @@ class Explainer:
 
         Args:
             x: as for a call.
-            targets: how many of the largest outputs, or a list whose entries are each a target as for a call.
+            targets: how many of the largest outputs (at most as many as there are), or a list whose entries are each a
+                target as for a call.
             seed: as for a call.
             layers: as for a call.
             ledger: as for a call.

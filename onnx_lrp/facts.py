@@ -20,7 +20,10 @@ from .rules import Rule
 
 @dataclass(frozen=True)
 class Facts:
-    """``masked`` maps a pre-activation to the ReLU output that stands in for it, ``differences`` a summand to (sum, other)."""
+    """``masked`` maps a pre-activation to the ReLU output that stands in for it.
+
+    ``differences`` maps a summand to the rectified sum and the other summand.
+    """
 
     nonnegative: frozenset[ir.Value] = frozenset()
     masked: dict[ir.Value, ir.Value] = field(default_factory=dict)

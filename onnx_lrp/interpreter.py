@@ -177,8 +177,8 @@ class Layer:
     def _halves(self, c: Array) -> Iterator[Factor]:
         """Outputs above 0 and those below: none is both, so they share one quotient.
 
-        With max(z, 0) and min(z, 0) = z - max(z, 0) the size is k·max(z, 0) + (g·z⁺ - d'·z + ε), k = d + d', where d and
-        d' are the two parts'. What is in brackets is one pass; and all is divided by k, which goes into the weights.
+        With max(z, 0) and min(z, 0) = z - max(z, 0) the size is k·max(z, 0) + (g·z⁺ - d'·z + ε), k = d + d', where d
+        and d' are the two parts'. The brackets are one pass; and all is divided by k, which goes into the weights.
         """
         up, down = (self._slope(part) for part in self._parts)
         k = up + down

@@ -23,7 +23,7 @@ class Tape:
     """What one run left behind: values on the backend, shapes, and values that depend on shapes only."""
 
     values: dict[str, Array] = field(default_factory=dict)
-    shapes: dict[str, Shape] = field(default_factory=dict)
+    shapes: dict[str, Any] = field(default_factory=dict)  # tuples of ints, or of symbolic sizes while recording
     derived: dict[str, np.ndarray] = field(default_factory=dict)
 
 
@@ -73,7 +73,7 @@ class StepOperands:
         """The input's shape."""
         name = self._name(position)
         if name in self.tape.shapes:
-            return self.tape.shapes[name]
+            return tuple(self.tape.shapes[name])
         if name in self.tape.values:
             return self.weights.xp.shape(self.tape.values[name])
         constant = self.constant(position)

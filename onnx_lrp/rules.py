@@ -34,7 +34,7 @@ Bound = float | tuple[float, ...] | np.ndarray
 
 @dataclass(frozen=True)
 class Signed:
-    """a ↦ positive·a⁺ + negative·a⁻: what most rules do to a weight, as numbers that the interpreter can reckon with."""
+    """a ↦ positive·a⁺ + negative·a⁻: what most rules do to a weight, as numbers that can be reckoned with."""
 
     positive: float
     negative: float

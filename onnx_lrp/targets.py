@@ -29,6 +29,8 @@ def resolve(target: Target, logits: np.ndarray) -> np.ndarray:
     """
     samples, shape = len(logits), logits.shape[1:]
     size = math.prod(shape)
+    if size == 0:
+        raise TargetError(f"the output has no elements, its shape is {logits.shape}: there is nothing to explain")
     if target is None:
         return np.asarray(logits.reshape(samples, size).argmax(1))
     flat = _flat(target, samples, shape)
@@ -38,16 +40,16 @@ def resolve(target: Target, logits: np.ndarray) -> np.ndarray:
 
 
 def largest(logits: np.ndarray, count: int) -> list[np.ndarray]:
-    """The ``count`` largest outputs of each sample, the largest first: flat indices of shape (samples,) each.
+    """The ``count`` largest outputs of each sample, or all if there are fewer: flat indices of shape (samples,) each.
 
     Raises:
-        TargetError: there are not as many.
+        TargetError: the count is below 1, or there is no output at all.
     """
     flat = logits.reshape(len(logits), -1)
-    if not 1 <= count <= flat.shape[1]:
+    if count < 1 or not flat.shape[1]:
         raise TargetError(f"cannot explain the {count} largest of {flat.shape[1]} outputs")
     order = np.argsort(-flat, axis=1, kind="stable")
-    return [order[:, rank] for rank in range(count)]
+    return [order[:, rank] for rank in range(min(count, flat.shape[1]))]
 
 
 def _flat(target: Target, samples: int, shape: tuple[int, ...]) -> np.ndarray:

@@ -28,7 +28,7 @@ class Choice:
 def choices(name: str = "auto", dtype: str | None = None, device: str | None = None) -> list[Choice]:
     """What to try, in this order: one backend, or for ``auto`` what has the dtype and the device, the fastest first.
 
-    ``dtype`` is ``"float32"`` or ``"float64"`` (default: float64 on NumPy, float32 on the others); ``device`` is Torch's.
+    ``dtype`` is ``"float32"`` or ``"float64"`` (default: float64 on NumPy, else float32); ``device`` is Torch's.
 
     Raises:
         BackendError: unknown name or dtype, or one that the backend does not have.

@@ -140,7 +140,7 @@ class OnnxBackend:
         return self.graph.emit("Pad", [cropped, self.graph.ints(widths)], shape)
 
     def slice(self, a: Symbol, starts: Sequence[int], stops: Sequence[Size], steps: Sequence[int]) -> Symbol:
-        """a[start:stop:step] on every axis, with start <= stop and steps of any sign but 0 (negative: the whole axis)."""
+        """a[start:stop:step] on every axis, start <= stop; a negative step reverses the whole axis."""
         whole = zip(a.shape, starts, stops, steps)
         axes = [i for i, (n, b, e, t) in enumerate(whole) if b or e != n or t != 1]
         if not axes:

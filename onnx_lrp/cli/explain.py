@@ -112,11 +112,11 @@ def _add_computation(parser: ArgumentParser) -> None:
     group = parser.add_argument_group("how to compute")
     group.add_argument(
         "--backend",
-        choices=("auto", "numpy", "torch"),
+        choices=("auto", "onnx", "torch", "numpy"),
         default="auto",
-        help="auto is torch where it is installed (default: %(default)s)",
+        help="auto is the first that has the dtype and the device and can take the model (default: %(default)s)",
     )
-    group.add_argument("--dtype", choices=("float32", "float64"), help="default: float64 on numpy, float32 on torch")
+    group.add_argument("--dtype", choices=("float32", "float64"), help="default: float64 on numpy, else float32")
     group.add_argument("--device", metavar="NAME", help="torch's device, for example cuda")
     group.add_argument("--threads", metavar="N", type=threads, default=0, help="of onnxruntime, 0 for its default")
     group.add_argument(

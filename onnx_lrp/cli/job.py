@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import inspect
-import re
 from argparse import Namespace
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -12,7 +10,6 @@ from functools import partial
 import numpy as np
 import onnx_ir as ir
 
-from ..composites import PRESETS as COMPOSITES
 from ..explainer import Explainer
 from ..explanation import Explanation
 from ..pictures.heatmap import save_png
@@ -21,6 +18,7 @@ from ..pictures.reading import Picture
 from ..text import clean
 from ..writing import Outputs, shown
 from . import results
+from .bounds import from_preprocessing
 from .explain import PREPROCESSING
 from .feeding import Batch, Feeder, Sample, read_files
 from .labels import read_labels
@@ -42,8 +40,9 @@ def run_job(args: Namespace) -> list[str]:
     )  # fmt: skip
     files = read_files(args.inputs)
     pictures = any(isinstance(file.content, Picture) for file in files)
+    bounded = pictures or args.preprocess
     explainer = Explainer(
-        args.model, with_bounds(args.composite, preprocessing) if pictures or args.preprocess else args.composite,
+        args.model, from_preprocessing(args.composite, preprocessing) if bounded else args.composite,
         output=args.output, backend=args.backend, dtype=args.dtype, device=args.device,
         batchnorm=args.batchnorm, threads=args.threads,
     )  # fmt: skip
@@ -57,17 +56,6 @@ def run_job(args: Namespace) -> list[str]:
     job = Job(args, explainer, labels, brush, outputs, names)
     lines = job.run(batches)
     return [*job.about(), *_about_pictures(args, preprocessing) * pictures, *lines]
-
-
-def with_bounds(composite: str, preprocessing: Preprocessing) -> str:
-    """The composite with the bounds of z^B, per channel, where it takes some and has none: black and white pixels."""
-    name, _, settings = composite.partition(":")
-    known = inspect.signature(COMPOSITES[name.strip()]).parameters if name.strip() in COMPOSITES else {}
-    if "low" not in known or re.search(r"\b(low|high)\s*=", settings):
-        return composite
-    channels = max(len(preprocessing.mean), len(preprocessing.std))
-    low, high = ("/".join(map(str, b.reshape(-1))) for b in preprocessing.bounds((None, channels, None, None)))
-    return f"{name}:{','.join(filter(None, (settings, f'low={low}', f'high={high}')))}"
 
 
 def _about_pictures(args: Namespace, p: Preprocessing) -> list[str]:
@@ -127,15 +115,14 @@ class Job:
 
     def _explain(self, batch: Batch) -> list[Explanation]:
         """One explanation, or one for each rank of ``--top``."""
-        ask = partial(self.explainer, batch.feeds, seed=self.args.seed, ledger=self.args.ledger)
-        first = ask(self.args.target)
-        self.labels.check(first.output)
         if self.names.top == 1:
-            return [first]
-        scores = first.output.reshape(len(first.output), -1)
-        targets = np.argsort(-scores, axis=1, kind="stable")[:, : self.names.top]
-        self._reserve_pictures(batch, targets)
-        return [first, *(ask(targets[:, rank]) for rank in range(1, targets.shape[1]))]
+            found = [self.explainer(batch.feeds, self.args.target, seed=self.args.seed, ledger=self.args.ledger)]
+            self.labels.check(found[0].output)
+            return found
+        found = self.explainer.several(batch.feeds, self.names.top, seed=self.args.seed, ledger=self.args.ledger)
+        self.labels.check(found[0].output)
+        self._reserve_pictures(batch, np.stack([explanation.target for explanation in found], axis=1))
+        return found
 
     def _results(self, batch: Batch, ranks: list[Explanation]) -> Iterator[str]:
         for i, sample in enumerate(batch.counted(len(ranks[0].target))):

@@ -14,10 +14,10 @@ from collections.abc import Sequence
 
 from .. import __version__
 from ..errors import InvalidModelError, OnnxLrpError, UnsupportedModelError
-from . import check, explain
+from . import check, convert, explain
 from .arguments import Parser
 
-COMMANDS = (check, explain)
+COMMANDS = (check, explain, convert)
 REJECTED, FAILED, INTERRUPTED, PIPE_CLOSED = 1, 2, 130, 141
 
 

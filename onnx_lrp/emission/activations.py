@@ -60,8 +60,9 @@ def as_float(xp: OnnxBackend, value: ir.Value, shape: Sizes) -> Symbol:
 class Activations(dict[str, Symbol]):
     """The values of a tape, made when they are asked for.
 
-    A summand whose value follows from the sum is not read, so that a runtime need not store it. A tensor that the canonizers changed does not exist in the source. If a node that only moves values made one that
-    exists of it, it is moved back; else its own node is computed once more.
+    A summand that follows from the sum is not read, so that a runtime need not store it. A tensor that the canonizers
+    changed does not exist in the source: if a node that only moves values made one of it that does, that one is moved
+    back; else its own node is computed once more.
     """
 
     def __init__(self, plan: Plan, values: Values, sizes: Mapping[str, Sizes], xp: OnnxBackend) -> None:
@@ -78,9 +79,14 @@ class Activations(dict[str, Symbol]):
 
     def get(self, name: str, default: Symbol | None = None) -> Symbol | None:  # type: ignore[override]
         """The tensor, or the default if there is none of this name."""
-        return self[name] if name in self else default
+        try:
+            return self[name]
+        except KeyError:
+            return default
 
     def __missing__(self, name: str) -> Symbol:
+        if name not in self._sizes:
+            raise KeyError(name)
         if name in self._differences:
             total, other = self._differences[name]
             made = self[total] - self[other]
@@ -92,7 +98,8 @@ class Activations(dict[str, Symbol]):
         return made
 
     def _again(self, name: str) -> Symbol:
-        assert self.tape is not None and self.weights is not None
+        assert self.tape is not None
+        assert self.weights is not None
         mover = self._movers.get(name)
         if mover is not None and isinstance(mover.role, Route):
             moved = self[mover.outputs[0]]

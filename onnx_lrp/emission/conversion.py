@@ -161,7 +161,7 @@ class Emission:
 
     @property
     def _batch(self) -> Sizes:
-        return self.tape.shapes[self.plan.inputs[0]][:1]
+        return tuple(self.tape.shapes[self.plan.inputs[0]][:1])
 
     def walk(self, seed: Symbol) -> dict[str, Symbol]:
         """Relevance by tensor."""

@@ -116,7 +116,6 @@ def _merged(one: Sizes, two: Sizes, source: str) -> Sizes:
 
 
 def _size(a: Size, b: Size, source: str) -> Size:
-    assert isinstance(a, int) and isinstance(b, int)
     if a != b and b != 2 * a:
         raise ConversionError(
             f"{source}: an axis has {a} elements for one sample and {b} for two; fix the number (--shape NAME=1,...)"

@@ -137,9 +137,10 @@ def tensors(proto: onnx.ModelProto) -> Iterator[onnx.TensorProto]:
 def _check_origin(proto: onnx.ModelProto, name: str) -> None:
     made = {prop.key: prop.value for prop in proto.metadata_props}
     if f"{METADATA}.composite" in made:
+        version, composite = (made.get(f"{METADATA}.{key}", "?").partition("\n")[0] for key in ("version", "composite"))
         raise InvalidModelError(
-            f"{name}: explains itself already (converted by onnx_lrp {clean(made.get(f'{METADATA}.version', '?'))}, "
-            f"{clean(made[f'{METADATA}.composite'].split(chr(10))[0])}); run it, or give the model that it was made from"
+            f"{name}: explains itself already (converted by onnx_lrp {clean(version)}, {clean(composite)}); "
+            "run it, or give the model that it was made from"
         )
 
 

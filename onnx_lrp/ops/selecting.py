@@ -159,9 +159,7 @@ def resize(node: Site, mode: str = "nearest", scales: Sequence[float] | None = N
     def picks(operands: Operands) -> list[list[Pick]]:
         shape = operands.shape(0)
         along = [a % len(shape) for a in axes] if axes else list(range(len(shape)))
-        return [
-            [(a, nearest(shape[a], n, factor, coordinate, rounding)) for a, n, factor in _sizes(operands, along)]
-        ]
+        return [[(a, nearest(shape[a], n, factor, coordinate, rounding)) for a, n, factor in _sizes(operands, along)]]
 
     def _sizes(operands: Operands, along: list[int]) -> list[tuple[int, int, float]]:
         shape = operands.shape(0)

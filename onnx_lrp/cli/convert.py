@@ -1,0 +1,119 @@
+"""convert: compile the explanation into the model, so that any ONNX runtime answers with its reasons."""
+
+from __future__ import annotations
+
+from argparse import ArgumentParser, ArgumentTypeError, Namespace
+from collections.abc import Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from .arguments import COMPOSITES, add_model, count, numbers
+
+if TYPE_CHECKING:
+    import onnx
+
+NAME = "convert"
+EPILOG = f"""\
+The converted model has all inputs and outputs of the source, and the output 'relevance' ('relevance_NAME' for several
+inputs and for layers). Its input 'target' is optional: int64, one index for all samples or one for each; left out, or
+-1, it means the largest output.
+
+{COMPOSITES}
+Where z^B needs the bounds low and high, give them, or say with --preprocess how pictures become inputs.
+
+Exit code: 0 done, 1 the model is rejected, 2 files or options are wrong (then nothing is written)."""
+
+
+def add_arguments(parser: ArgumentParser) -> None:
+    """The options of ``onnx-lrp convert``."""
+    add_model(parser)
+    parser.add_argument("out", metavar="OUT", help="the file to write")
+    parser.add_argument("--layers", metavar="NAME,...", type=_names, default=(), help="nodes or tensors inside, too")
+    parser.add_argument(
+        "--seed",
+        choices=("logit", "one", "input"),
+        default="logit",
+        help="relevance to start with: the target's value, 1, or an input 'seed' (default: %(default)s)",
+    )
+    parser.add_argument("--targets", metavar="K", type=count, default=1, help="explain K targets at once (default: 1)")
+    parser.add_argument("--low", metavar="X,...", type=numbers, help="lower bound of the input, or one per channel")
+    parser.add_argument("--high", metavar="X,...", type=numbers, help="upper bound of the input, or one per channel")
+    parser.add_argument(
+        "--preprocess", metavar="NAME", help="zero-one, raw, signed, imagenet or caffe: sets the bounds"
+    )
+    parser.add_argument(
+        "--shape",
+        metavar="NAME=N,3,224,224",
+        type=_shape,
+        action="append",
+        default=[],
+        help="sizes of an input's open axes, with a letter for a first one that stays open",
+    )
+    parser.add_argument(
+        "--batchnorm",
+        choices=("affine", "pass"),
+        default="affine",
+        help="what an unmerged BatchNormalization does (default: %(default)s)",
+    )
+    parser.add_argument("--no-facts", action="store_true", help="skip nothing that is provably zero: slower, no less")
+    parser.add_argument("-f", "--force", action="store_true", help="replace a file that exists")
+
+
+def run(args: Namespace) -> int:
+    """Convert and write.
+
+    Raises:
+        OnnxLrpError: something is wrong; then no file was written.
+    """
+    from ..emission import convert
+    from ..writing import Outputs
+
+    outputs, path = Outputs(args.force), Path(args.out)
+    outputs.reserve(path)
+    model = convert(
+        args.model, _composite(args), output=args.output, layers=args.layers, seed=args.seed, targets=args.targets,
+        shapes=dict(args.shape), batchnorm=args.batchnorm, facts=not args.no_facts,
+    )  # fmt: skip
+    data = model.SerializeToString(deterministic=True)
+    outputs.add(path, lambda temporary: _write(temporary, data))
+    outputs.write()
+    for line in _about(args, model, len(data)):
+        print(line)
+    return 0
+
+
+def _composite(args: Namespace) -> str:
+    from ..pictures.preprocessing import Preprocessing
+    from .bounds import from_preprocessing, with_bounds
+
+    composite = with_bounds(args.composite, args.low, args.high) if args.low or args.high else args.composite
+    return from_preprocessing(composite, Preprocessing.create(args.preprocess)) if args.preprocess else composite
+
+
+def _write(path: Path, data: bytes) -> None:
+    path.write_bytes(data)
+
+
+def _about(args: Namespace, model: onnx.ModelProto, size: int) -> Iterator[str]:
+    """What was written, and how it is used."""
+    from ..text import clean
+    from ..writing import shown
+
+    about = {prop.key.partition(".")[2]: prop.value for prop in model.metadata_props}
+    yield f"{shown(args.model)}: explains {clean(about['explains'])!r} by {clean(about['composite'].splitlines()[0])}"
+    yield f"written: {shown(args.out)}, {size / 1e6:.1f} MB"
+    yield f"  inputs: {', '.join(clean(value.name) for value in model.graph.input)}"
+    yield f"  outputs: {', '.join(clean(value.name) for value in model.graph.output)}"
+
+
+def _names(text: str) -> tuple[str, ...]:
+    return tuple(filter(None, text.split(",")))
+
+
+def _shape(text: str) -> tuple[str, list[int | None]]:
+    """``NAME=N,3,224,224``: a number is a size, a letter stays open."""
+    name, found, sizes = text.rpartition("=")
+    parts = [part.strip() for part in sizes.split(",")]
+    if not found or not all(part.isdigit() or part.isalpha() for part in parts) or "0" in parts:
+        raise ArgumentTypeError(f"{text!r} is not of the form NAME=N,3,224,224")
+    return name, [int(part) if part.isdigit() else None for part in parts]
