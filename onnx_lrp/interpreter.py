@@ -170,34 +170,38 @@ class Layer:
         base = self._pass(Signed(self._gain, 0), self.rule.epsilon)
         for part in self._parts:
             sign = part.sign(self.nonnegative)
-            slope = sign * self._slope(part)
+            slope = sign * self._slopes(part).negative
             size = self.xp.maximum(_sum(base, slope, self._output), self.rule.epsilon) if slope else base
             yield from self._transposed(part.terms, self._served(part, r, scaled) / size, part.scale * sign)
 
     def _halves(self, c: Array) -> Iterator[Factor]:
-        """Outputs above 0 and those below: none is both, so they share one quotient.
+        """Outputs above 0 under V = vW̃ and those below under V' = -v'W̃', v the parts' scales: one quotient for both.
 
-        With max(z, 0) and min(z, 0) = z - max(z, 0) the size is k·max(z, 0) + (g·z⁺ - d'·z + ε), k = d + d', where d
-        and d' are the two parts'. The brackets are one pass; and all is divided by k, which goes into the weights.
+        The size is k·max(z, 0) + (g·z⁺ - d'·z) + ε with k = d + d', where the brackets are one pass. With q = c / size,
+        V is for max(z, 0)·q and V' for min(z, 0)·q = z·q - max(z, 0)·q. All is divided by k, which the weights absorb.
         """
-        up, down = (self._slope(part) for part in self._parts)
-        k = up + down
+        first, second = self._parts
+        up, down = self._slopes(first), self._slopes(second)
+        k = up.negative + down.negative
         above = self.xp.maximum(self._output, 0.0)
-        below = self._output - above
-        quotient = c / (self._pass(Signed((self._gain - down) / k, -down / k), self.rule.epsilon / k) + above)
-        for part, half in zip(self._parts, (above, below)):
-            scale = part.scale * part.sign(self.nonnegative) / k
-            yield from self._transposed(part.terms, half * quotient, scale)
+        brackets = self._pass(Signed((self._gain - down.negative) / k, -down.negative / k), self.rule.epsilon / k)
+        quotient = c / (brackets + above)
+        below = _scaled(down, -second.scale / k)
+        difference = Signed(
+            first.scale * up.positive / k - below.positive, first.scale * up.negative / k - below.negative
+        )
+        yield from self._transposed((Term(identity, difference),), above * quotient)
+        yield from self._transposed((Term(identity, below),), self._output * quotient)
 
     def _pass(self, modifier: Signed, plus: float) -> Array:
         """u·z⁺ + d·z⁻ for x >= 0, plus a number."""
         return self._forward(Part((Term(identity, modifier),), bias=modifier), plus)
 
-    def _slope(self, part: Part) -> float:
-        """d of u·z⁺ + d·z⁻."""
+    def _slopes(self, part: Part) -> Signed:
+        """(u, d) of u·z⁺ + d·z⁻."""
         signed = self._signed(part)
         assert signed is not None
-        return signed.negative
+        return signed
 
     def _signed(self, part: Part) -> Signed | None:
         """(u, d) if the denominator is u·z⁺ + d·z⁻."""
@@ -231,10 +235,11 @@ class Layer:
     def _transposed(self, terms: Sequence[Term], s: Array, scale: float = 1.0) -> Iterator[Factor]:
         """(x̃, scale · W̃ᵀs) of each term; the scale goes into the weights, which are made once, where it can."""
         xp, mapping, given = self.xp, self.role.map, self.parameters
-        inputs, modifiers = [term.input for term in terms], [_scaled(term.weight, scale) for term in terms]
-        if modifiers != [term.weight for term in terms]:
-            scale = 1.0
-        s = _times(scale, s)
+        inputs, modifiers = [term.input for term in terms], [term.weight for term in terms]
+        if all(isinstance(modifier, Signed) for modifier in modifiers):
+            modifiers = [_scaled(modifier, scale) for modifier in modifiers]  # type: ignore[arg-type]
+        else:
+            s = _times(scale, s)
         if self.shared and modifiers == [ones]:
             return zip(inputs, [mapping.spread(xp, s, given.weight, self.shape)])
         if self.shared and len(terms) > 2 and all(isinstance(modifier, Signed) for modifier in modifiers):
@@ -254,9 +259,8 @@ class Layer:
         return r if whole else self.xp.where(self._output > 0 if part.gate == "positive" else self._output < 0, r, 0.0)
 
 
-def _scaled(modifier: Modifier, scale: float) -> Modifier:
-    """The modifier times a number, if it is one of numbers."""
-    return Signed(scale * modifier.positive, scale * modifier.negative) if isinstance(modifier, Signed) else modifier
+def _scaled(modifier: Signed, scale: float) -> Signed:
+    return Signed(scale * modifier.positive, scale * modifier.negative)
 
 
 def _times(factor: float, a: Array) -> Array:

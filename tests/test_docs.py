@@ -7,12 +7,15 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import skimage.data
 
 import onnx_lrp as lrp
+from onnx_lrp.cli.main import main
 from onnx_lrp.composites import PRESETS
 from onnx_lrp.ops import OPS
 
 ROOT = Path(__file__).resolve().parents[1]
+SQUEEZENET = ROOT.parent / "shared" / "models" / "squeezenet1_1_imagenet.onnx"
 
 
 def test_every_op_is_in_the_table() -> None:
@@ -41,8 +44,30 @@ def test_the_readme_s_python_runs(tmp_path: Path, monkeypatch: pytest.MonkeyPatc
     (tmp_path / "models").symlink_to(ROOT / "models")
     monkeypatch.chdir(tmp_path)
     names: dict[str, object] = {"x": np.random.default_rng(0).uniform(size=(2, 1, 28, 28)).astype(np.float32)}
-    blocks = re.findall(r"```python\n(.*?)```", readme, flags=re.DOTALL)
+    blocks = [block for block in _blocks(readme) if "import onnxruntime" not in block]
     assert len(blocks) >= 2
     for block in blocks:
         exec(block, names)
     assert (tmp_path / "why.png").exists()
+
+
+def _blocks(readme: str) -> list[str]:
+    return re.findall(r"```python\n(.*?)```", readme, flags=re.DOTALL)
+
+
+@pytest.mark.skipif(not SQUEEZENET.exists(), reason="no ImageNet model beside the checkout")
+def test_onnxruntime_alone_draws_the_same_heatmap(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    coffee = Path(skimage.data.__file__).parent / "coffee.png"
+    (tmp_path / "coffee.png").symlink_to(coffee)
+    monkeypatch.chdir(tmp_path)
+    readme = (ROOT / "README.md").read_text()
+    command = re.findall(r"^onnx-lrp (convert squeezenet.*)$", readme, flags=re.MULTILINE)
+    assert main(command[0].replace("squeezenet.onnx", str(SQUEEZENET)).split()) == 0
+    (block,) = (block for block in _blocks(readme) if "import onnxruntime" in block)
+    names: dict[str, np.ndarray] = {}
+    exec(block, names)
+    options = "--preprocess caffe --composite epsilon_gamma_box --percentile 100 --backend numpy --save-relevance r.npz"
+    assert main(["explain", str(SQUEEZENET), "coffee.png", *options.split()]) == 0
+    expected = np.load("r.npz")["relevance::data_0"][0].sum(0)
+    assert np.linalg.norm(names["relevance"] - expected) < 1e-4 * np.linalg.norm(expected)
+    assert (tmp_path / "why_coffee.png").exists()
