@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import math
+import tempfile
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
-import onnx
 import onnx_ir as ir
 
 from .backends.symbols import Batch
@@ -15,7 +16,7 @@ from .model.graph import dims
 from .model.preparation import Prepared
 from .planning import Plan
 from .recording import Tape
-from .session import SessionOptions, make_session
+from .session import SessionOptions, give_back_memory, make_session
 
 WORKING_SET = 2**24  # bytes of activations that a run should have at least, or calling costs more than computing
 BATCH = "onnx_lrp_batch"  # what the first axis is called where the model does not say
@@ -49,23 +50,38 @@ class Programs:
         key = (id(tape), str(wanted), size)
         if key not in self._made:
             compiled = emit(self.prepared, self.plan, wanted, tape)
-            self._made[key] = Program(self._session(compiled.proto, size), compiled)
-            compiled.proto.Clear()  # the session has its own copy
+            self._made[key] = Program(self._session(compiled, size), compiled)
         return self._made[key]
 
-    def _session(self, proto: onnx.ModelProto, samples: int | None) -> Any:
+    def _session(self, compiled: Compiled, samples: int | None) -> Any:
+        # for one sample, packed copies of large weights cost more memory than they save time
+        config = {"session_disable_prepacking": "1"} if samples == 1 else {}
+        with tempfile.TemporaryDirectory(prefix="onnx_lrp-", ignore_cleanup_errors=True) as folder:
+            path = Path(folder) / "model.onnx"  # a session would keep bytes
+            sizes = self._write(compiled, path, samples)
+            give_back_memory()
+            session = make_session(path, self.options, self.prepared.source, sizes, **config)
+        give_back_memory()
+        return session
+
+    def _write(self, compiled: Compiled, path: Path, samples: int | None) -> dict[str, int]:
+        """Write the model, weights aside so that none is copied; returns the size of each open first axis, if known."""
+        graph = compiled.model.graph
+        graph.outputs[:] = [value for value in graph.outputs if value.name in compiled.outputs]
         sizes: dict[str, int] = {}
-        for value in proto.graph.input[: len(self.plan.inputs)] if samples is not None else ():
-            first = value.type.tensor_type.shape.dim[0]
-            first.dim_param = first.dim_param or BATCH
-            sizes[first.dim_param] = samples  # type: ignore[assignment]
-        return make_session(proto.SerializeToString(), self.options, self.prepared.source, sizes)
+        for value in graph.inputs:
+            if samples is not None and value.name in self.plan.inputs and value.shape is not None:
+                name = value.shape[0].value if isinstance(value.shape[0], ir.SymbolicDim) else None
+                value.shape = ir.Shape([name or BATCH, *list(value.shape)[1:]])
+                sizes[name or BATCH] = samples
+        ir.save(compiled.model, path, external_data="weights", size_threshold_bytes=2**16)
+        return sizes
 
     def preferred(self, tape: Tape) -> int:
         """As many samples as make activations outweigh the weights, and a call worth its while."""
         shapes = tape.shapes.values()
         each = sum(4 * math.prod(n.times if isinstance(n, Batch) else n for n in shape) for shape in shapes)
-        tensors = [value.const_value for value in self.prepared.model.graph.initializers.values()]
+        tensors = [value.const_value for value in self.prepared.whole.graph.initializers.values()]
         weights = sum(tensor.nbytes for tensor in tensors if tensor is not None)
         return max(-(-weights // each), WORKING_SET // each, 1)
 

@@ -44,11 +44,9 @@ class Signed:
         up, down = self.positive, self.negative
         if up == down:
             return a if up == 1 else up * a
-        if down == 0:
-            return _times(up, xp.maximum(a, 0.0))
         if up == 0:
             return _times(down, xp.minimum(a, 0.0))
-        return up * a + (down - up) * xp.minimum(a, 0.0) if up == 1 else down * a + (up - down) * xp.maximum(a, 0.0)
+        return _times(up, xp.leaky(a, down / up) if down else xp.maximum(a, 0.0))
 
 
 def _times(factor: float, a: Array) -> Array:

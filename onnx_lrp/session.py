@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import ctypes
+import sys
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -46,8 +49,17 @@ def to_float32(model: ir.Model) -> ir.Model:
     return copy
 
 
-def make_session(data: bytes, options: SessionOptions, source: str, sizes: Mapping[str, int] | None = None) -> Any:
-    """An onnxruntime session; ``sizes`` are those of named open axes, as far as they are known.
+def make_session(
+    model: bytes | Path, options: SessionOptions, source: str, sizes: Mapping[str, int] | None = None, **config: str
+) -> Any:
+    """An onnxruntime session.
+
+    Args:
+        model: the message or its path.
+        options: how to run.
+        source: what to call the model in messages.
+        sizes: those of named open axes, as far as they are known.
+        config: entries of onnxruntime's session configuration, with ``_`` for the dot.
 
     Raises:
         InvalidModelError: onnxruntime refuses the model.
@@ -59,12 +71,21 @@ def make_session(data: bytes, options: SessionOptions, source: str, sizes: Mappi
     settings.intra_op_num_threads = options.threads
     settings.add_session_config_entry("session.set_denormal_as_zero", "1")
     settings.add_session_config_entry("session.force_spinning_stop", "1")  # after a run, idle threads slow others
+    for key, value in config.items():
+        settings.add_session_config_entry(key.replace("_", ".", 1), value)
     for name, size in (sizes or {}).items():
         settings.add_free_dimension_override_by_name(name, size)
     try:
-        return ort.InferenceSession(data, settings, providers=list(options.providers))
+        return ort.InferenceSession(model, settings, providers=list(options.providers))
     except Exception as error:  # onnxruntime's own classes share no base but Exception
         raise InvalidModelError(f"{source}: onnxruntime refuses the model: {_reason(error)}") from None
+
+
+def give_back_memory() -> None:
+    """Have the C library return freed memory to the system: loading a model frees several times its size."""
+    trim = getattr(ctypes.CDLL(None), "malloc_trim", None) if sys.platform == "linux" else None
+    if trim is not None:
+        trim(0)
 
 
 def run(session: Any, outputs: Sequence[str], feeds: Feeds, source: str) -> list[np.ndarray]:

@@ -1,6 +1,6 @@
 """Adapter between a zoo of exported models with native references and onnx_lrp.
 
-Backend and precision come from the environment: ``LRP_BACKEND=numpy|torch``, ``LRP_DTYPE=float64|float32``.
+Backend and precision come from the environment: ``LRP_BACKEND=numpy|torch|onnx``, ``LRP_DTYPE=float64|float32``.
 """
 
 from __future__ import annotations

@@ -50,6 +50,8 @@ def _flipped(xp: OnnxBackend, s: Symbol, w: Symbol, window: Window, spatial: Sha
 def _grouped_swap(xp: OnnxBackend, w: Symbol, groups: int) -> Symbol:
     """(O, C/groups, *kernel) -> (C, O/groups, *kernel)."""
     o, c, *kernel = w.shape
+    if groups == 1:
+        return xp.permute(w, [1, 0, *range(2, 2 + len(kernel))])
     grouped = xp.reshape(w, (groups, o // groups, c, *kernel))
     moved = xp.permute(grouped, [0, 2, 1, *range(3, 3 + len(kernel))])
     return xp.reshape(moved, (groups * c, o // groups, *kernel))

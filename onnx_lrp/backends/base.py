@@ -64,6 +64,9 @@ class Backend(Protocol):
     def minimum(self, a: Array, b: float) -> Array:
         """Elementwise minimum with a number."""
 
+    def leaky(self, a: Array, slope: float) -> Array:
+        """a where it is positive, else slope · a."""
+
     def abs(self, a: Array) -> Array:
         """|a|."""
 

@@ -54,6 +54,9 @@ class NumpyBackend:
     def minimum(self, a: Array, b: float) -> Array:
         return np.minimum(a, b)
 
+    def leaky(self, a: Array, slope: float) -> Array:
+        return np.maximum(a, 0.0) + slope * np.minimum(a, 0.0)
+
     def abs(self, a: Array) -> Array:
         return np.abs(a)
 

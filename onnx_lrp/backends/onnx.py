@@ -57,6 +57,9 @@ class OnnxBackend:
         given = [self.graph.symbol(bounds[key]) if key in bounds else None for key in ("min", "max")]
         return self.graph.emit("Clip", [a, *given[: 1 + ("max" in bounds)]], a.shape)
 
+    def leaky(self, a: Symbol, slope: float) -> Symbol:
+        return self.graph.emit("LeakyRelu", [a], a.shape, alpha=slope)
+
     def abs(self, a: Symbol) -> Symbol:
         return self.graph.emit("Abs", [a], a.shape)
 

@@ -54,6 +54,9 @@ class TorchBackend:
     def minimum(self, a: Tensor, b: float) -> Tensor:
         return a.clamp(max=b)
 
+    def leaky(self, a: Tensor, slope: float) -> Tensor:
+        return functional.leaky_relu(a, slope)
+
     def abs(self, a: Tensor) -> Tensor:
         return a.abs()
 

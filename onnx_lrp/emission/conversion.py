@@ -54,12 +54,17 @@ class Compiled:
     ``relevance`` gives the output for each tensor, ``steps`` are the rows of the ledger.
     """
 
-    proto: onnx.ModelProto
+    model: ir.Model
     control: str = ""
     relevance: dict[str, str] = field(default_factory=dict)
     logits: str = ""
     ledger: str = ""
     steps: tuple[Step, ...] = ()
+
+    @property
+    def outputs(self) -> set[str]:
+        """The outputs that the source does not have."""
+        return {*self.relevance.values(), self.logits, self.ledger} - {""}
 
 
 def convert(
@@ -105,7 +110,8 @@ def convert(
     prepared = prepare(model, output, OLDEST_OPSET)
     plan = make_plan(prepared.verdict, prepared.model, Composite.parse(composite), batchnorm, facts)
     wanted = known_layers(plan, layers, prepared.source)
-    return emit(prepared, plan, Answer(seed, targets, wanted), measure(prepared, plan, shapes or {})).proto
+    tape = measure(prepared, plan, shapes or {})
+    return message(emit(prepared, plan, Answer(seed, targets, wanted), tape).model, prepared)
 
 
 def emit(prepared: Prepared, plan: Plan, answer: Answer, measured: Tape) -> Compiled:
@@ -119,14 +125,19 @@ def emit(prepared: Prepared, plan: Plan, answer: Answer, measured: Tape) -> Comp
     own, values = set(model.graph), named_values(model.graph)
     graph = Graph(model.graph, opset_of(model), values[plan.inputs[0]])
     tape, weights = make_tape(plan, prepared.model, values, measured, OnnxBackend(graph))
-    emission = Emission(plan, answer, model.graph, graph, tape, weights, prepared.source)
+    emission = Emission(plan, answer, graph, tape, weights, prepared.source, Compiled(model))
     found = [emission.walk(seed) for seed in emission.seeds()]
     for name, tensor in {**dict(zip(plan.inputs, plan.inputs)), **answer.layers}.items():
         emission.add_relevance(name, tensor, found)
     if answer.logits:
         emission.compiled.logits = emission.add_output(tape.values[plan.target], "logits")
     graph.prune(own)
-    emission.compiled.proto = finished(model, prepared, plan, answer)
+    model.ir_version = max(model.ir_version, OLDEST_IR)
+    about = {
+        "version": __version__, "source_sha256": prepared.sha256, "composite": str(plan.composite),
+        "explains": prepared.output, "seed": answer.seed, "targets": str(answer.targets),
+    }  # fmt: skip
+    model.metadata_props.update({f"{METADATA}.{key}": value for key, value in about.items()})
     return emission.compiled
 
 
@@ -136,12 +147,11 @@ class Emission:
 
     plan: Plan
     answer: Answer
-    model: ir.Graph
     graph: Graph
     tape: Tape
     weights: SymbolicWeights
     source: str
-    compiled: Compiled = field(default_factory=lambda: Compiled(onnx.ModelProto()))
+    compiled: Compiled
 
     @property
     def xp(self) -> OnnxBackend:
@@ -151,7 +161,7 @@ class Emission:
     def seeds(self) -> list[Symbol]:
         """The relevances to start with, one per target."""
         logits, answer = self.tape.values[self.plan.target], self.answer
-        seeds = Seeds(self.xp, self.model, logits, logits.shape[:1] == self._batch)
+        seeds = Seeds(self.xp, self.graph.graph, logits, logits.shape[:1] == self._batch)
         if not 1 <= answer.targets <= seeds.size:
             raise TargetError(f"{self.source}: cannot explain {answer.targets} of {seeds.size} outputs")
         self.compiled.control = self._free("seed" if answer.seed == "input" else "target")
@@ -195,15 +205,12 @@ class Emission:
         return name
 
 
-def finished(model: ir.Model, prepared: Prepared, plan: Plan, answer: Answer) -> onnx.ModelProto:
-    """The message, with what it was made from and how."""
-    model.ir_version = max(model.ir_version, OLDEST_IR)
-    about = {
-        "version": __version__, "source_sha256": prepared.sha256, "composite": str(plan.composite),
-        "explains": prepared.output, "seed": answer.seed, "targets": str(answer.targets),
-    }  # fmt: skip
-    model.metadata_props.update({f"{METADATA}.{key}": value for key, value in about.items()})
+def message(model: ir.Model, prepared: Prepared) -> onnx.ModelProto:
+    """The converted model as a message."""
     proto = ir.to_proto(model)
+    del proto.graph.value_info[
+        :
+    ]  # what exporters say of tensors inside is sometimes wrong, and every runtime infers it
     for value in proto.graph.output:
         if value.name in prepared.untyped:  # a ZipMap's, which onnx_ir has no type for
             value.CopyFrom(prepared.untyped[value.name])

@@ -189,19 +189,27 @@ def scaled_from(value: ir.Value) -> Scaled | None:
 ORIGIN = "onnx_lrp.origin"
 
 
-def _initializer(model: ir.Model, name: str, data: np.ndarray) -> ir.Value:
+def _initializer(model: ir.Model, name: str, data: np.ndarray | ir.LazyTensor) -> ir.Value:
     while name in model.graph.initializers:
         name += "'"
-    value = ir.val(name, const_value=ir.tensor(data, name=name))
+    tensor = ir.tensor(data) if isinstance(data, np.ndarray) else data
+    tensor.name = name
+    value = ir.val(name, const_value=tensor)
     model.graph.register_initializer(value)
     return value
 
 
-def _scale_weight(model: ir.Model, node: ir.Node, w: np.ndarray, gain: np.ndarray) -> None:
-    """Multiply a layer's weight by a gain, and note where it came from."""
+def _scale_weight(model: ir.Model, node: ir.Node, gain: np.ndarray) -> None:
+    """Multiply a layer's weight by a gain, in float64 when it is read, and note where it came from."""
     base = node.inputs[1]
     assert base is not None
-    value = _initializer(model, f"{label(node)}/weight", w * gain)
+    assert base.const_value is not None
+
+    def product() -> ir.TensorProtocol:
+        return ir.tensor(np.asarray(array(base)).astype(np.float64) * gain)
+
+    lazy = ir.LazyTensor(product, ir.DataType.DOUBLE, ir.Shape(base.const_value.shape.numpy()))
+    value = _initializer(model, f"{label(node)}/weight", lazy)
     value.meta[ORIGIN] = Scaled(base.name or "", gain)
     node.replace_input_with(1, value)
 
@@ -224,7 +232,7 @@ def _merge_conv(model: ir.Model, node: ir.Node, affine: Affine) -> None:
         groups = attributes(node).get("group", 1)
         gain = gain.reshape(groups, 1, -1).repeat(w.shape[0] // groups, 1).reshape(w.shape[:2])
     if affine.scales:
-        _scale_weight(model, node, w, gain.reshape(*gain.shape, *(1,) * (w.ndim - gain.ndim)))
+        _scale_weight(model, node, gain.reshape(*gain.shape, *(1,) * (w.ndim - gain.ndim)))
     _set_bias(model, node, affine.shift + (0 if b is None else b * affine.scale))
 
 
@@ -233,7 +241,7 @@ def _merge_gemm(model: ir.Model, node: ir.Node, affine: Affine) -> None:
     assert w is not None
     beta = given.get("beta", 1.0)
     if affine.scales:
-        _scale_weight(model, node, w, affine.scale[:, None] if given.get("transB", 0) else affine.scale)
+        _scale_weight(model, node, affine.scale[:, None] if given.get("transB", 0) else affine.scale)
     _set_bias(model, node, affine.shift + (0 if b is None else beta * b * affine.scale))
     node.attributes["beta"] = ir.AttrFloat32("beta", 1.0)
 
@@ -243,7 +251,7 @@ def _merge_matmul(model: ir.Model, node: ir.Node, affine: Affine) -> None:
     w = _constant(node, 1)
     assert w is not None
     if affine.scales:
-        _scale_weight(model, node, w, affine.scale)
+        _scale_weight(model, node, affine.scale)
     if not affine.shift.any():
         return
     output = node.outputs[0]

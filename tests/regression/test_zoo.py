@@ -22,6 +22,7 @@ pytestmark = pytest.mark.skipif(not COMPARE.exists(), reason="no zoo beside the 
         ("torch", "float64", "f64", "cases"),
         ("torch", "float32", "f32", "cases"),
         ("numpy", "float32", "f32", "cases"),
+        ("onnx", "float32", "f32", "cases"),
         ("numpy", "float64", "f64", "reject"),
     ],
 )
