@@ -48,7 +48,7 @@ class OnnxBackend:
         return self.graph.emit("Relu", [a], a.shape) if b == 0 else self._clip(a, min=b)
 
     def minimum(self, a: Symbol, b: float) -> Symbol:
-        return self._clip(a, max=b)
+        return -self.maximum(-a, 0.0) if b == 0 and self.graph.is_small(a) else self._clip(a, max=b)
 
     def _clip(self, a: Symbol, **bounds: float) -> Symbol:
         """Attributes became inputs in opset 11."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -88,6 +88,17 @@ class Symbol:
     __hash__ = object.__hash__
 
 
+SMALL = 2**16  # bytes of a constant, up to which it is computed here: a runtime takes longer to load a node
+EAGER: dict[str, Callable[..., np.ndarray]] = {
+    "Add": np.add,
+    "Sub": np.subtract,
+    "Mul": np.multiply,
+    "Relu": lambda a: np.maximum(a, 0),
+    "LeakyRelu": lambda a, alpha: np.where(a < 0, np.float32(alpha) * a, a),
+    "Neg": np.negative,
+}
+
+
 class Graph:
     """Appends nodes to a graph; the same node is never made twice.
 
@@ -101,6 +112,7 @@ class Graph:
         self.graph, self.opset, self.samples, self.prefix = graph, opset, samples, prefix
         self._made: dict[Any, tuple[Symbol, ...]] = {}
         self._symbols: dict[ir.Value, Symbol] = {}
+        self._small: dict[ir.Value, np.ndarray] = {}
         self.taken = {value.name for node in graph for value in node.outputs}
         self.taken |= {value.name for value in (*graph.inputs, *graph.initializers.values())}
         self._count = 0
@@ -120,6 +132,10 @@ class Graph:
             symbol.node.inputs[0] in self._symbols
         )  # fmt: skip
 
+    def is_small(self, symbol: Symbol) -> bool:
+        """Whether it is a constant with which this graph computes at once."""
+        return symbol.value in self._small
+
     def constant(self, array: np.ndarray) -> Symbol:
         """A constant."""
         key = (array.dtype.str, array.shape, array.tobytes())
@@ -128,6 +144,8 @@ class Graph:
             value.const_value.name = value.name  # type: ignore[union-attr]
             self.graph.register_initializer(value)
             self._made[key] = (self.wrap(value, array.shape),)
+            if array.nbytes <= SMALL:
+                self._small[value] = array
         return self._made[key][0]
 
     def ints(self, values: Any) -> Symbol:
@@ -167,6 +185,9 @@ class Graph:
     ) -> tuple[Symbol, ...]:
         """A node with several outputs."""
         key = (op, tuple(None if s is None else id(s.value) for s in inputs), repr(sorted(attributes.items())))
+        if key not in self._made and op in EAGER and all(s is None or s.value in self._small for s in inputs):
+            arrays = [self._small[s.value] for s in inputs if s is not None]
+            self._made[key] = (self.constant(EAGER[op](*arrays, **attributes)),)
         if key not in self._made:
             node = ir.node(
                 op, [None if s is None else s.value for s in inputs], attributes, num_outputs=len(shapes),
@@ -192,7 +213,7 @@ class Graph:
         for node in reversed(list(self.graph)):
             if node not in kept and not any(value.uses() or value.is_graph_output() for value in node.outputs):
                 self.graph.remove(node, safe=True)
-        for symbol, *_ in self._made.values():
+        for symbol in {id(made[0]): made[0] for made in self._made.values()}.values():
             if symbol.node is None and not symbol.value.uses():
                 del self.graph.initializers[symbol.value.name or ""]
 
