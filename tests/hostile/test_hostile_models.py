@@ -81,13 +81,15 @@ def _sample(model: Path, folder: Path) -> str:
 
 @pytest.mark.slow
 @pytest.mark.skipif(not CASES, reason="the hostile generators are not here")
-@pytest.mark.parametrize("command", ["check", "explain"])
+@pytest.mark.parametrize("command", ["check", "explain", "convert"])
 @pytest.mark.parametrize("hostile", CASES, indirect=True, ids=[name for _, name in CASES])
 def test_ends_in_one_line(hostile: Path, command: str, tmp_path: Path) -> None:
     data = [_sample(hostile, tmp_path), "--backend", "numpy"] if command == "explain" else []
+    data += ["converted.onnx"] * (command == "convert")
     code, printed, errors = _run(tmp_path, command, str(hostile), *data)
     assert code in (0, 1, 2), errors
     assert "Traceback" not in printed + errors
+    assert (tmp_path / "converted.onnx").exists() == (command == "convert" and code == 0)
     if code == 0 or (command == "check" and printed):
         assert not errors
     else:
