@@ -1,10 +1,11 @@
-"""How long one explanation takes, beside a forward pass, a gradient, zennit and captum.
+"""How long one explanation takes, beside a forward pass, gradients, zennit and captum.
 
-    python -m benchmarks.lrp_speed --models vgg16,resnet50 --batch 8 --composites epsilon,epsilon_gamma_box --rounds 5
+    python -m benchmarks.lrp_speed --models vgg16,resnet50,mobilenet_v2,squeezenet --batch 1,8 --write
 
 Everything runs in one process, in float32, with the same number of threads, and round by round: each round times every
-contender once, in rotated order, so that a busy machine is unfair to all alike. What is done once (export, sessions,
-canonizers, hooks) is left out by a warm-up round. Compare minima: other work on the machine only ever adds time.
+contender of a composite once, in rotated order. Measure on a quiet machine: a busy one slows torch far more than
+onnxruntime, which order and minima do not repair (see ``neighbours``), so every table says how busy it was. What is
+done once (export, conversion, sessions, canonizers, hooks) is left out by a warm-up round. The page says the rest.
 
 The nets have the shapes of the well-known ones and seeded random weights; nothing is downloaded.
 """
@@ -12,204 +13,127 @@ The nets have the shapes of the well-known ones and seeded random weights; nothi
 from __future__ import annotations
 
 import argparse
-import datetime
-import platform
-import statistics
-import sys
+import gc
 import tempfile
-import time
-from collections.abc import Callable, Iterator
-from contextlib import ExitStack, contextmanager
-from dataclasses import dataclass, field
-from importlib.metadata import version
+from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
-from typing import Any
 
-import numpy as np
-import onnxruntime as ort
 import torch
-from torch import Tensor, nn
 
-import onnx_lrp as lrp
+from . import tables
+from .contenders import Subject, explaining, make_subject, plain, race
+from .costs import REPEATS, costs
+from .memory import COMPOSITE, memory
+from .neighbours import Neighbours
+from .peers import ZENNIT_COMPOSITES, nets
+from .settings import COMPOSITES
 
-sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "tests" / "regression"))
+HOW = """
+**Times.** Everything runs in one process, in float32, round by round and composite by composite: each round times every
+contender of a composite once, in rotated order, and those without a composite beside them. A round that does not count
+comes first, so export, conversion, sessions and hooks are not in these times. Denormal numbers are set to zero for all.
+Rounds: {rounds} for each composite; zennit and captum, which take longest, run in the first {peers} of them only.
+A busy machine slows torch, zennit and captum far more than onnxruntime, so each table says whether it was quiet.
 
-import reference
-from nets import FULL, Recipe, build, samples
+`x forward` is this time by that of onnxruntime's forward pass, minimum by minimum and median by median; `zennit / this`
+and `torch gradient / this` are their minimum by this one, above 1 where they are slower. Each ratio is of the rounds in
+which both ran. `distance` is ‖this − zennit‖ / ‖zennit‖ of the relevances; for onnx-ad, of its input x gradient to
+torch's. The nets have seeded random weights.
 
-Call = Callable[[], Any]
-LOW, HIGH = -4.0, 4.0
-BOUNDS = f"low={LOW},high={HIGH}"
-PACKAGES = ("onnx_lrp", "torch", "onnxruntime", "zennit", "captum", "numpy", "onnx")
-CAPTUM_CANNOT = ("resnet50", "mobilenetv2")  # identity shortcuts; ReLU6
+**Costs.** What the explanation inside the ONNX file costs, fastest of {repeats}: from the file to the converted model,
+loading it into onnxruntime beside loading the source, and the file's size.
 
-
-@dataclass
-class Contender:
-    """One way to an explanation, how long it took in each round, and what it found."""
-
-    composite: str
-    name: str
-    call: Call
-    milliseconds: list[float] = field(default_factory=list)
-    found: np.ndarray | None = None
-
-    def run(self) -> None:
-        """Time one call."""
-        start = time.perf_counter()
-        self.found = self.call()
-        self.milliseconds.append(1e3 * (time.perf_counter() - start))
-
-    @property
-    def best(self) -> float:
-        """Fastest round."""
-        return min(self.milliseconds)
-
-
-def zennit_composites() -> dict[str, Callable[[], Any]]:
-    """zennit's composites under our names."""
-    with reference.torchvision_stand_in():
-        from zennit import composites, rules
-    return {
-        "epsilon": lambda: reference.zennit_everywhere(rules.Epsilon()),
-        "epsilon_plus": composites.EpsilonPlus,
-        "epsilon_plus_flat": composites.EpsilonPlusFlat,
-        "epsilon_alpha2_beta1": composites.EpsilonAlpha2Beta1,
-        "epsilon_alpha2_beta1_flat": composites.EpsilonAlpha2Beta1Flat,
-        "epsilon_gamma_box": lambda: composites.EpsilonGammaBox(LOW, HIGH),
-    }
-
-
-def forward(path: Path, x: Tensor, threads: int) -> Call:
-    """The plain model in onnxruntime; its threads stop spinning when it is done."""
-    options = ort.SessionOptions()
-    options.intra_op_num_threads = threads
-    options.add_session_config_entry("session.force_spinning_stop", "1")
-    session = ort.InferenceSession(path, options, providers=["CPUExecutionProvider"])
-    feeds = {"input": x.numpy()}
-    return lambda: session.run(None, feeds)[0]
-
-
-def seeded_gradient(net: nn.Module, x: Tensor, target: np.ndarray) -> np.ndarray:
-    """Gradient of the input, seeded with the logit."""
-    x = x.clone().requires_grad_()
-    output = net(x)
-    return torch.autograd.grad(output, x, reference.seeded(output, target))[0].numpy()
-
-
-def input_times_gradient(net: nn.Module, x: Tensor, target: np.ndarray) -> Call:
-    """Torch's own forward and backward pass."""
-    return lambda: x.numpy() * seeded_gradient(net, x, target)
-
-
-def ours(path: Path, composite: str, x: Tensor, target: np.ndarray, backend: str, threads: int) -> Call:
-    """This package."""
-    name = f"{composite}:{BOUNDS}" if composite == "epsilon_gamma_box" else composite
-    explainer = lrp.Explainer(path, name, backend=backend, dtype="float32", threads=threads)
-    return lambda: explainer(x.numpy(), target).relevance
-
-
-@contextmanager
-def contenders(model: str, path: Path, options: argparse.Namespace) -> Iterator[list[Contender]]:
-    """Everything that is compared on one model."""
-    recipe: Recipe = FULL[model]
-    net, x = build(recipe, dtype=torch.float32), samples(recipe, options.batch, 5, torch.float32)
-    target = net(x).argmax(1).numpy()
-    reference.export(net, recipe, path, dynamo=False, opset=17)
-    found = [
-        Contender("", "onnxruntime forward", forward(path, x, options.threads)),
-        Contender("", "torch input x gradient", input_times_gradient(net, x, target)),
-    ]
-    with ExitStack() as stack:
-        for composite in options.composites:
-            hooked = stack.enter_context(zennit_composites()[composite]().context(reference.zennit_form(net)))
-            found.append(Contender(composite, "zennit", lambda m=hooked: seeded_gradient(m, x, target)))
-            if composite == "epsilon" and model not in CAPTUM_CANNOT:
-                other = reference.captum_form(net)
-                call = lambda m=other: reference.captum_epsilon(m, x, target, 1e-6)  # noqa: E731
-                found.append(Contender(composite, "captum", call))
-            for backend in ("torch", "numpy")[: 1 + options.numpy]:
-                call = ours(path, composite, x, target, backend, options.threads)
-                found.append(Contender(composite, f"onnx_lrp {backend}", call))
-        yield found
-
-
-def race(field: list[Contender], rounds: int) -> None:
-    """Time every contender once a round, after a round that does not count."""
-    for i in range(rounds + 1):
-        start = i % len(field)
-        for contender in field[start:] + field[:start]:
-            contender.run()
-        if i == 0:
-            for contender in field:
-                contender.milliseconds.clear()
-
-
-def table(model: str, field: list[Contender]) -> Iterator[str]:
-    """Rows in Markdown: times, ratios to the forward pass, distance to zennit's result."""
-    base = field[0].best
-    zennit = {c.composite: c for c in field if c.name == "zennit"}
-    yield "| model | composite | method | min ms | median ms | x forward | zennit / this | distance to zennit |"
-    yield "|---|---|---|--:|--:|--:|--:|--:|"
-    for c in field:
-        row = [model, c.composite, c.name, f"{c.best:.0f}", f"{statistics.median(c.milliseconds):.0f}"]
-        row.append(f"{c.best / base:.2f}")
-        other = zennit.get(c.composite)
-        row.append("" if other is None else f"{other.best / c.best:.2f}")
-        row.append("" if other in (None, c) else f"{reference.distance(c.found, other.found):.0e}")
-        yield f"| {' | '.join(row)} |"
-
-
-def machine(options: argparse.Namespace) -> Iterator[str]:
-    """What was measured on, with what."""
-    info = Path("/proc/cpuinfo")
-    lines = info.read_text().splitlines() if info.exists() else []
-    models = [line.partition(":")[2].strip() for line in lines if line.startswith("model name")]
-    cpu, cores = models[0] if models else platform.processor(), len(models) or "?"
-    yield f"{datetime.date.today()}: {cpu}, {cores} cores, {options.threads} threads, {platform.system()}, "
-    yield f"Python {platform.python_version()}; batch {options.batch}, float32, {options.rounds} rounds; "
-    yield ", ".join(f"{name} {version(name)}" for name in PACKAGES)
+**Memory.** What a fresh process that explains the batch twice has had at most, under `{composite}`, as the operating
+system counts it (`ru_maxrss`): Python, libraries and weights included. torch counts for zennit only, onnx and
+onnxruntime count for onnx_lrp only; what makes the model and the input counts for neither."""
 
 
 def report(options: argparse.Namespace) -> Iterator[str]:
     """The whole page, line by line, as it is measured."""
     yield "# Speed\n"
-    yield f"Made by `python -m benchmarks.lrp_speed {' '.join(sys.argv[1:])}`; how it measures is said there.\n"
-    yield "".join(machine(options)) + "\n"
+    yield f"Made by `{tables.command('benchmarks.lrp_speed')}` on\n"
+    yield from tables.machine(options.threads)
+    peers = min(options.peers_rounds, options.rounds)
+    yield HOW.format(rounds=options.rounds, peers=peers, repeats=REPEATS, composite=COMPOSITE)
     for model in options.models:
-        with tempfile.TemporaryDirectory() as folder, contenders(model, Path(folder) / "model.onnx", options) as field:
-            race(field, options.rounds)
-            yield from table(model, field)
-        yield ""
+        with tempfile.TemporaryDirectory() as folder:
+            yield from about(make_subject(model, Path(folder)), options)
+
+
+def about(subject: Subject, options: argparse.Namespace) -> Iterator[str]:
+    """All tables of one model."""
+    yield f"\n## {subject.name}\n"
+    yield from costs(subject.path, options.composites, options.threads)
+    for size in options.batch:
+        yield f"\n### {subject.name}, batch {size}\n"
+        yield from timed(subject, size, options)
+        if options.memory:
+            yield ""
+            yield from memory(subject, size, options.threads)
+
+
+def timed(subject: Subject, size: int, options: argparse.Namespace) -> Iterator[str]:
+    """Times of one batch, one composite after the other: together they would not fit into memory."""
+    x, target = subject.batch(size)
+    shared, notes = plain(subject, x, target, options.threads)
+    field, neighbours = list(shared), Neighbours()
+    for i, composite in enumerate(options.composites):
+        with explaining(composite, subject, x, target, options) as own:
+            rounds = range(i * options.rounds, (i + 1) * options.rounds)
+            race([*shared, *own], rounds, neighbours, options.peers_rounds)
+        field += own
+        gc.collect()  # hooks and autograd make cycles
+    yield from tables.times(field)
+    yield f"\n{neighbours.verdict()}"
+    yield from (f"\n{note}." for note in notes)
+
+
+def listed(known: Iterable[str]) -> Callable[[str], list[str]]:
+    """Names behind commas, with or without hyphens and underscores."""
+
+    def plain(name: str) -> str:
+        return name.lower().replace("_", "").replace("-", "")
+
+    spelling = {plain(name): name for name in known}
+
+    def names(text: str) -> list[str]:
+        unknown = [name for name in text.split(",") if plain(name) not in spelling]
+        if unknown:
+            raise argparse.ArgumentTypeError(f"no {', '.join(unknown)}; there is {', '.join(spelling.values())}")
+        return [spelling[plain(name)] for name in text.split(",")]
+
+    return names
+
+
+def sizes(text: str) -> list[int]:
+    """Numbers behind commas."""
+    return [int(size) for size in text.split(",")]
 
 
 def arguments(given: list[str] | None = None) -> argparse.Namespace:
     """The command line."""
     parser = argparse.ArgumentParser(prog="python -m benchmarks.lrp_speed", description=(__doc__ or "").split("\n")[0])
-
-    def names(text: str) -> list[str]:
-        return text.split(",")
-
-    parser.add_argument("--models", type=names, default=["vgg16"], help=f"some of {', '.join(FULL)}")
-    parser.add_argument("--composites", type=names, default=["epsilon", "epsilon_gamma_box"], help="presets")
-    parser.add_argument("--batch", type=int, default=8)
+    models, composites = listed(nets.FULL), listed(ZENNIT_COMPOSITES)
+    parser.add_argument("--models", type=models, default=["vgg16"], help=f"some of {', '.join(nets.FULL)}")
+    parser.add_argument("--composites", type=composites, default=list(COMPOSITES), help="presets")
+    parser.add_argument("--batch", type=sizes, default=[1, 8], help="batch sizes")
     parser.add_argument("--rounds", type=int, default=5)
+    parser.add_argument("--peers-rounds", type=int, default=2, help="rounds in which zennit and captum run, too")
     parser.add_argument("--threads", type=int, default=2)
     parser.add_argument("--numpy", action="store_true", help="also the NumPy backend (slow)")
-    parser.add_argument("--write", type=Path, help="also write the tables to this file")
-    return parser.parse_args(given)
+    parser.add_argument("--no-memory", dest="memory", action="store_false", help="do not measure memory")
+    tables.add_write(parser, "RESULTS.md")
+    options = parser.parse_args(given)
+    options.backends = ["onnx", "torch", "numpy"][: 2 + options.numpy]
+    return options
 
 
 def main() -> None:
     """Measure, print, and maybe write."""
     options = arguments()
     torch.set_num_threads(options.threads)
-    lines = []
-    for line in report(options):
-        print(line, flush=True)
-        lines.append(line)
-    if options.write:
-        options.write.write_text("\n".join(lines).rstrip() + "\n", encoding="utf-8")
+    torch.set_flush_denormal(True)  # as in every onnxruntime session here
+    tables.show(report(options), options.write)
 
 
 if __name__ == "__main__":
