@@ -19,7 +19,7 @@ from .base import Window
 from .symbols import Batch, Graph, Size, Sizes, Symbol
 from .unpooling import max_unpool
 
-TINY, STEEP = 1e-20, 1e38
+TINY, STEEP = 1e-12, 1e38
 
 
 class OnnxBackend:
@@ -45,10 +45,10 @@ class OnnxBackend:
         return self.graph.emit("Where", [condition, self.graph.symbol(a), self.graph.symbol(b)], shape)
 
     def maximum(self, a: Symbol, b: float) -> Symbol:
-        return self.graph.emit("Relu", [a], a.shape) if b == 0 else self._clip(a, min=b)
+        return self.graph.emit("Relu", [a], a.shape) if b == 0 else self._clip(a, min=float(b))
 
     def minimum(self, a: Symbol, b: float) -> Symbol:
-        return -self.maximum(-a, 0.0) if b == 0 and self.graph.is_small(a) else self._clip(a, max=b)
+        return -self.maximum(-a, 0.0) if b == 0 and self.graph.is_small(a) else self._clip(a, max=float(b))
 
     def _clip(self, a: Symbol, **bounds: float) -> Symbol:
         """Attributes became inputs in opset 11."""
@@ -221,7 +221,7 @@ class OnnxBackend:
     def one_hot(self, indices: Symbol, length: Size) -> Symbol:
         """(..., 1) of int64 -> (..., length) of 0 and 1."""
         lead, values = indices.shape[:-1], self.asarray(np.array([0.0, 1.0]))
-        depth = self.graph.ints([length])
+        depth = self.graph.constant(np.array(length, np.int64))
         return self.graph.emit("OneHot", [self.reshape(indices, lead), depth, values], (*lead, length), axis=-1)
 
 

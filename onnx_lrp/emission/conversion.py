@@ -13,7 +13,7 @@ from .. import __version__
 from ..backends.onnx import OnnxBackend
 from ..backends.symbols import Batch, Graph, Sizes, Symbol
 from ..composites import Composite
-from ..errors import TargetError
+from ..errors import ConversionError, OnnxLrpError, TargetError
 from ..model.evaluation import opset_of
 from ..model.graph import dims
 from ..model.loading import METADATA, Source
@@ -25,7 +25,7 @@ from .activations import SymbolicWeights, make_tape, named_values
 from .ledger import SymbolicLedger
 from .precision import single_precision
 from .seeds import Seeds
-from .sizes import Shapes, measure
+from .sizes import UNFIT, Shapes, measure
 
 OLDEST_OPSET = 9  # OneHot, Where, ConstantOfShape
 OLDEST_IR = 8  # optional inputs, and every runtime in use
@@ -126,11 +126,15 @@ def emit(prepared: Prepared, plan: Plan, answer: Answer, measured: Tape) -> Comp
     graph = Graph(model.graph, opset_of(model), values[plan.inputs[0]])
     tape, weights = make_tape(plan, prepared.model, values, measured, OnnxBackend(graph))
     emission = Emission(plan, answer, graph, tape, weights, prepared.source, Compiled(model))
-    found = [emission.walk(seed) for seed in emission.seeds()]
-    for name, tensor in {**dict(zip(plan.inputs, plan.inputs)), **answer.layers}.items():
-        emission.add_relevance(name, tensor, found)
-    if answer.logits:
-        emission.compiled.logits = emission.add_output(tape.values[plan.target], "logits")
+    try:
+        emission.run()
+    except OnnxLrpError:
+        raise
+    except UNFIT:  # a size that only a run knows cannot be reckoned with
+        raise ConversionError(
+            f"{prepared.source}: mixes samples, or something depends on their number in a way that cannot be compiled; "
+            "fix that number (--shape NAME=1,...)"
+        ) from None
     graph.prune(own)
     model.ir_version = max(model.ir_version, OLDEST_IR)
     about = {
@@ -157,6 +161,14 @@ class Emission:
     def xp(self) -> OnnxBackend:
         """The recording backend."""
         return self.weights.recorder
+
+    def run(self) -> None:
+        """Append the walk of every target, and the outputs."""
+        found = [self.walk(seed) for seed in self.seeds()]
+        for name, tensor in {**dict(zip(self.plan.inputs, self.plan.inputs)), **self.answer.layers}.items():
+            self.add_relevance(name, tensor, found)
+        if self.answer.logits:
+            self.compiled.logits = self.add_output(self.tape.values[self.plan.target], "logits")
 
     def seeds(self) -> list[Symbol]:
         """The relevances to start with, one per target."""

@@ -10,7 +10,7 @@ import onnx_ir as ir
 
 from ..backends.onnx import OnnxBackend
 from ..backends.symbols import Batch, Graph, Size, Sizes
-from ..errors import ConversionError, InputError
+from ..errors import ConversionError, InputError, OnnxLrpError
 from ..model.graph import dims
 from ..model.preparation import Prepared
 from ..planning import Plan
@@ -18,6 +18,7 @@ from ..recording import ForwardRecorder, Tape, Weights
 from ..text import clean
 
 Shapes = Mapping[str, Sequence[int | None]]
+UNFIT = (ValueError, TypeError, IndexError)  # what computing with sizes raises where they do not fit, or are unknown
 
 
 class Derived(dict[str, np.ndarray]):
@@ -95,7 +96,9 @@ def _forward(prepared: Prepared, plan: Plan, declared: dict[str, list[int | None
     }
     try:
         tape = ForwardRecorder(prepared.model, plan, ShapesOnly(prepared.model, xp)).run(Tape(values=feeds))
-    except ValueError as error:
+    except OnnxLrpError:
+        raise
+    except UNFIT as error:
         raise ConversionError(f"{prepared.source}: shapes do not fit: {clean(str(error), 200)}") from None
     return Tape(shapes={name: value.shape for name, value in tape.values.items()}, derived=tape.derived)
 

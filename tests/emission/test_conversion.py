@@ -344,3 +344,20 @@ def test_open_axes_must_be_fixed() -> None:
 def test_bad_options(options: dict[str, Any], error: type[Exception], message: str) -> None:
     with pytest.raises(error, match=message):
         lrp.convert(small("chain"), **options)
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        "(float[N, 3] x) => (float[2, N] y) <W> { h = MatMul(x, W) y = Transpose <perm = [1, 0]> (h) }",
+        "(float[N, 3] x) => (float[1, M] y) { r = Relu(x) y = Flatten <axis = 0> (r) }",
+        "(float[N, 3] x) => (float[M, 2] y) <W> { r = Relu(x) c = Concat <axis = 0> (x, r) y = MatMul(c, W) }",
+        "(float[N, 3] x) => (float[2] y) <W> { h = MatMul(x, W) y = ReduceMean <axes = [0], keepdims = 0> (h) }",
+        "(float x) => (float y) <W> { y = MatMul(x, W) }",
+    ],
+)
+def test_samples_that_are_mixed_are_refused(body: str) -> None:
+    weight = "<float[3, 2] W = {1, 2, 3, 4, 5, 6}>"
+    model = onnx.parser.parse_model(f'<ir_version: 8, opset_import: ["" : 17]> net {body.replace("<W>", weight)}')
+    with pytest.raises(lrp.ConversionError):
+        lrp.convert(model, "epsilon")
