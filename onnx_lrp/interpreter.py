@@ -15,7 +15,7 @@ import numpy as np
 
 from .backends.base import Array, Backend, Shape
 from .ops import Linear
-from .rules import Modifier, Part, Rule, Signed, Term, identity, neg, ones, pos
+from .rules import Modifier, Part, Rule, Signed, Term, identity, neg, ones, pos, times
 
 Factor = tuple[Modifier, Array]
 
@@ -239,7 +239,7 @@ class Layer:
         if all(isinstance(modifier, Signed) for modifier in modifiers):
             modifiers = [_scaled(modifier, scale) for modifier in modifiers]  # type: ignore[arg-type]
         else:
-            s = _times(scale, s)
+            s = times(scale, s)
         if self.shared and modifiers == [ones]:
             return zip(inputs, [mapping.spread(xp, s, given.weight, self.shape)])
         if self.shared and len(terms) > 2 and all(isinstance(modifier, Signed) for modifier in modifiers):
@@ -263,15 +263,11 @@ def _scaled(modifier: Signed, scale: float) -> Signed:
     return Signed(scale * modifier.positive, scale * modifier.negative)
 
 
-def _times(factor: float, a: Array) -> Array:
-    return a if factor == 1 else factor * a
-
-
 def _sum(a: Array, factor: float, b: Array) -> Array:
     """a + factor · b, in as few passes as there can be."""
     if factor == 0:
         return a
-    return a + _times(factor, b) if factor > 0 else a - _times(-factor, b)
+    return a + times(factor, b) if factor > 0 else a - times(-factor, b)
 
 
 def _combined(modifier: Modifier, up: Array, down: Array) -> Array:

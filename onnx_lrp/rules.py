@@ -45,11 +45,12 @@ class Signed:
         if up == down:
             return a if up == 1 else up * a
         if up == 0:
-            return _times(down, xp.minimum(a, 0.0))
-        return _times(up, xp.leaky(a, down / up) if down else xp.maximum(a, 0.0))
+            return times(down, xp.minimum(a, 0.0))
+        return times(up, xp.leaky(a, down / up) if down else xp.maximum(a, 0.0))
 
 
-def _times(factor: float, a: Array) -> Array:
+def times(factor: float, a: Array) -> Array:
+    """factor · a, without a pass for a factor of 1."""
     return a if factor == 1 else factor * a
 
 
