@@ -14,7 +14,7 @@ from dataclasses import dataclass, field
 import onnx_ir as ir
 
 from .model.graph import array
-from .ops import Linear, Merge, Pass, Role
+from .ops import Linear, Merge, Pass, Role, Route
 from .rules import Rule
 
 
@@ -49,7 +49,7 @@ def _output_nonnegative(node: ir.Node, role: Role, found: set[ir.Value]) -> bool
         return all(_is_nonnegative(node.inputs[i], found) for i in positions)
 
     if isinstance(role, Pass):
-        return role.nonnegative or inputs((0,))
+        return role.nonnegative or (role.keeps_sign and inputs((role.data,)))
     if isinstance(role, Linear):  # averages; anything with a bias or signed weights is not looked into
         return role.nonnegative and inputs((role.data,))
     if isinstance(role, Merge):
@@ -84,7 +84,7 @@ def _hands_on(role: Role, rule: Rule | None, arriving: bool) -> bool:
     """Whether a node's input of 0 receives no relevance, given that its output of 0 does not."""
     if isinstance(role, Linear):
         return rule is not None and rule.proportional
-    return True if isinstance(role, Merge) else arriving
+    return True if isinstance(role, Merge) else arriving and (isinstance(role, Route) or role.through_zero)
 
 
 def _rectified(value: ir.Value) -> list[ir.Value]:

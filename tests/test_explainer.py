@@ -150,7 +150,7 @@ def test_merge_refuses_other_rules(mlp: onnx.ModelProto) -> None:
 
 
 def test_verification_notices_a_wrong_rewriting(monkeypatch: pytest.MonkeyPatch) -> None:
-    from onnx_lrp.model import affine
+    from onnx_lrp.model.canonizers import affine
 
     original = affine._batch_norm
     monkeypatch.setattr(affine, "_batch_norm", lambda *a: (lambda s: (s[0] * 1.1, s[1]))(original(*a)))

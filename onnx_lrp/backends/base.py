@@ -70,6 +70,21 @@ class Backend(Protocol):
     def abs(self, a: Array) -> Array:
         """|a|."""
 
+    def exp(self, a: Array) -> Array:
+        """e to the power of a."""
+
+    def log(self, a: Array) -> Array:
+        """Natural logarithm of a > 0."""
+
+    def tanh(self, a: Array) -> Array:
+        """Hyperbolic tangent."""
+
+    def erf(self, a: Array) -> Array:
+        """Error function."""
+
+    def round(self, a: Array) -> Array:
+        """To the nearest integer, halves to the even one."""
+
     def saturate(self, a: Array, epsilon: float, nonnegative: bool = False) -> Array:
         """|a| / (|a| + ε), for ε > 0; ``nonnegative`` says that |a| is a."""
 

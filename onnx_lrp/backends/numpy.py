@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import math
 from collections.abc import Iterator, Sequence
 from typing import Any
 
@@ -59,6 +60,21 @@ class NumpyBackend:
 
     def abs(self, a: Array) -> Array:
         return np.abs(a)
+
+    def exp(self, a: Array) -> Array:
+        return np.exp(a)
+
+    def log(self, a: Array) -> Array:
+        return np.log(a)
+
+    def tanh(self, a: Array) -> Array:
+        return np.tanh(a)
+
+    def erf(self, a: Array) -> Array:
+        return np.vectorize(math.erf, otypes=[self.dtype])(a)
+
+    def round(self, a: Array) -> Array:
+        return np.rint(a)
 
     def saturate(self, a: Array, epsilon: float, nonnegative: bool = False) -> Array:
         size = a if nonnegative else np.abs(a)

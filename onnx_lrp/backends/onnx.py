@@ -14,6 +14,7 @@ from typing import Any
 
 import numpy as np
 
+from ..errors import ConversionError
 from .adjoints import conv_adjoint
 from .base import Window
 from .symbols import Batch, Graph, Size, Sizes, Symbol
@@ -62,6 +63,23 @@ class OnnxBackend:
 
     def abs(self, a: Symbol) -> Symbol:
         return self.graph.emit("Abs", [a], a.shape)
+
+    def exp(self, a: Symbol) -> Symbol:
+        return self.graph.emit("Exp", [a], a.shape)
+
+    def log(self, a: Symbol) -> Symbol:
+        return self.graph.emit("Log", [a], a.shape)
+
+    def tanh(self, a: Symbol) -> Symbol:
+        return self.graph.emit("Tanh", [a], a.shape)
+
+    def erf(self, a: Symbol) -> Symbol:
+        return self.graph.emit("Erf", [a], a.shape)
+
+    def round(self, a: Symbol) -> Symbol:
+        if self.graph.opset < 11:
+            raise ConversionError("rounding takes opset 11: raise the model with onnx.version_converter")
+        return self.graph.emit("Round", [a], a.shape)
 
     def saturate(self, a: Symbol, epsilon: float, nonnegative: bool = False) -> Symbol:
         """As |softsign(a / ε)|, softsign(t) = t / (1 + |t|): fewer passes than the quotient itself."""

@@ -60,6 +60,21 @@ class TorchBackend:
     def abs(self, a: Tensor) -> Tensor:
         return a.abs()
 
+    def exp(self, a: Tensor) -> Tensor:
+        return a.exp()
+
+    def log(self, a: Tensor) -> Tensor:
+        return a.log()
+
+    def tanh(self, a: Tensor) -> Tensor:
+        return a.tanh()
+
+    def erf(self, a: Tensor) -> Tensor:
+        return a.erf()
+
+    def round(self, a: Tensor) -> Tensor:
+        return a.round()
+
     def saturate(self, a: Tensor, epsilon: float, nonnegative: bool = False) -> Tensor:
         size = a if nonnegative else a.abs()
         return size / (size + epsilon)

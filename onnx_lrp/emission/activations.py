@@ -9,7 +9,7 @@ import onnx_ir as ir
 
 from ..backends.onnx import OnnxBackend
 from ..backends.symbols import Sizes, Symbol
-from ..model.canonizers import scaled_from
+from ..model.canonizers.merging import scaled_from
 from ..ops import Route
 from ..ops.routing import PermuteMap, ReshapeMap
 from ..planning import Plan, Step

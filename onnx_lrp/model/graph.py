@@ -21,6 +21,10 @@ from ..text import clean
 SHAPE_READERS = {"Shape": (0,), "Size": (0,), "CastLike": (1,)}
 
 
+# What a canonizer says of a node, in its metadata
+HINT = "onnx_lrp.hint"  # how a node is meant whose op alone does not tell; see Site.hint
+REFUSED = "onnx_lrp.refused"  # why it could not be expanded
+
 FLOATS = (ir.DataType.FLOAT, ir.DataType.DOUBLE, ir.DataType.FLOAT16, ir.DataType.BFLOAT16)
 
 
@@ -134,6 +138,12 @@ class NodeSite:
         return tuple(
             i for i, value in found if value is not None and i not in blind and self.kinds[value] is Kind.VARIABLE
         )
+
+    @property
+    def hint(self) -> str | None:
+        """How the node is meant."""
+        hint = self.node.meta.get(HINT)
+        return None if hint is None else str(hint)
 
     def has(self, position: int) -> bool:
         """Whether this input is given."""

@@ -14,7 +14,7 @@ from onnx_ir.passes import common as passes
 
 from ..errors import ConversionError, InvalidModelError
 from ..text import clean
-from .canonizers import FoldConstants, MergeAffine, cut, inline
+from .canonizers import Expand, FoldConstants, MergeAffine, cut, inline
 from .evaluation import opset_of
 from .graph import sort
 from .loading import Source, load
@@ -76,14 +76,22 @@ def prepare(source: Source, output: str | None = None, oldest: int = 0) -> Prepa
     whole = model.clone()
     target, notes = cut(model, output, loaded.source)
     in_source = target.name or ""
-    FoldConstants(opset_of(model))(model)
-    merge = MergeAffine()
-    merge(model)
-    passes.RemoveUnusedNodesPass()(model)
+    notes += _canonize(model, loaded.source)
     verdict = validate(model, loaded.source)
     name = model.graph.outputs[0].name or in_source
-    notes += merge.notes
     return Prepared(model, whole, in_source, verdict, name, loaded.source, tuple(notes), loaded.sha256, untyped)
+
+
+def _canonize(model: ir.Model, source: str) -> list[str]:
+    """Rewrite until nothing is left to fold or to expand; then merge. Returns notes."""
+    fold, expand, merge = FoldConstants(opset_of(model)), Expand(), MergeAffine()
+    fold(model)
+    while expand(model).modified:  # what is inside may be composed in turn, and shapes get known
+        _infer_shapes(model, source)
+        fold(model)
+    merge(model)
+    passes.RemoveUnusedNodesPass()(model)
+    return [*expand.notes, *merge.notes]
 
 
 def _is_tensor(value: onnx.ValueInfoProto) -> bool:

@@ -11,7 +11,7 @@ from ..errors import InputError, InvalidModelError, Problem, UnsupportedModelErr
 from ..ops import Linear, Merge, Role, Unsupported, role_of
 from ..text import clean
 from .evaluation import evaluable, opset_of
-from .graph import FLOATS, Kind, NodeSite, array, attributes, kinds, label
+from .graph import FLOATS, REFUSED, Kind, NodeSite, array, attributes, kinds, label
 
 STANDARD = ("", "ai.onnx")
 LARGEST = 2**30  # elements of one tensor: 4 GiB as float32
@@ -58,10 +58,18 @@ def _op(node: ir.Node) -> str:
 
 
 def _role(node: ir.Node, kind: dict[ir.Value, Kind], opset: int) -> Role:
+    refused = node.meta.get(REFUSED)
+    if isinstance(refused, Unsupported):
+        raise refused
     if node.domain not in STANDARD:
-        hint = "run the exporter without runtime-specific optimisation" if "microsoft" in node.domain else "replace it"
-        raise Unsupported(f"op of the domain {clean(node.domain)!r}, which is not standard ONNX", hint)
+        raise Unsupported(f"op of the domain {clean(node.domain)!r}, which is not standard ONNX", _remedy(node.domain))
     return role_of(NodeSite(node, kind, opset), attributes(node))
+
+
+def _remedy(domain: str) -> str:
+    if "nchwc" in domain:
+        return "laid out for one processor: save it at onnxruntime's extended level, or give the original"
+    return "export without runtime-specific optimisation" if "microsoft" in domain else "replace it by standard ops"
 
 
 def _derived(node: ir.Node) -> ir.Node:

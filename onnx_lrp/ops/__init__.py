@@ -1,6 +1,6 @@
 """Which map each ONNX op is: one module per kind of map, one function per op. Importing this registers them all."""
 
-from . import activation, linear, merge, pooling, routing, selecting
+from . import activation, linear, merge, pooling, routing, selecting, smooth
 from .registry import OPS, Site, Unsupported, register, role_of
 from .roles import Linear, LinearMap, Merge, Operands, Parameters, Pass, Role, Route
 
@@ -24,4 +24,5 @@ __all__ = [
     "role_of",
     "routing",
     "selecting",
+    "smooth",
 ]

@@ -10,7 +10,7 @@ import numpy as np
 
 from ..backends.base import Array, Backend, Shape, Window, sum_to
 from .registry import Site, Unsupported, register
-from .roles import Linear, LinearMap, Operands
+from .roles import Linear, LinearMap, Operands, Pass
 from .windows import Padding, conv_window, transposed_window
 
 
@@ -247,8 +247,10 @@ def matmul(node: Site) -> Linear:
 
 
 @register("Mul", "Div")
-def scale(node: Site) -> Linear:
-    """Product with, or quotient by, a constant: a diagonal map."""
+def scale(node: Site) -> Linear | Pass:
+    """Product with, or quotient by, a constant: a diagonal map. Of a gate and a signal, the signal gets everything."""
+    if node.hint == "gate":
+        return Pass(lambda xp, operands: operands.value(0) * operands.value(1), data=1, keeps_sign=False)
     if len(node.variable) != 1:
         raise Unsupported("product or quotient of two variables is not linear", "gates and attention have no role")
     data = node.variable[0]
@@ -262,6 +264,12 @@ def scale(node: Site) -> Linear:
         return xp.asarray(1.0 / w if node.op_type == "Div" else w), None
 
     return Linear(ScaleMap(), data, parameters, nonnegative=_nonnegative(node.constant(1 - data)))
+
+
+@register("Neg")
+def negative(node: Site) -> Linear:
+    """-x: a diagonal map."""
+    return Linear(ScaleMap(), 0, lambda xp, _: (xp.asarray(np.array(-1.0)), None))
 
 
 def _nonnegative(w: np.ndarray | None) -> bool:

@@ -42,6 +42,14 @@ class Site(Protocol):
     def variable(self) -> tuple[int, ...]:
         """Positions of the inputs that depend on the data."""
 
+    @property
+    def hint(self) -> str | None:
+        """How the node is meant where its op alone does not tell.
+
+        ``"trusted"``: an activation through which relevance passes, by the user's word or a canonizer's. ``"gate"``: a
+        product of a gate (the first operand) and a signal, which gets all relevance.
+        """
+
     def has(self, position: int) -> bool:
         """Whether this input is given."""
 
@@ -91,8 +99,6 @@ def role_of(node: Site, attributes: dict[str, Any]) -> Role:
     return op(node, **attributes)
 
 
-SMOOTH = ("Sigmoid", "Tanh", "Erf", "Gelu", "HardSwish", "HardSigmoid", "Softplus", "Mish", "Elu", "Selu", "Celu",
-          "Softsign", "Swish", "HardSwish")  # fmt: skip
 NORMS = ("LayerNormalization", "InstanceNormalization", "GroupNormalization", "LpNormalization", "LRN",
          "RMSNormalization", "MeanVarianceNormalization")  # fmt: skip
 CONTROL = ("If", "Loop", "Scan")
@@ -103,8 +109,6 @@ QUANTIZED = ("QuantizeLinear", "DequantizeLinear", "DynamicQuantizeLinear", "QLi
 
 def _unknown(op: str) -> tuple[str, str]:
     """Reason and remedy for an op without a role."""
-    if op in SMOOTH:
-        return "activation is not ReLU-compatible", "use ReLU, LeakyReLU, PReLU or ReLU6, or explain an earlier output"
     if op in ("Softmax", "LogSoftmax"):
         return "attention-like normalisation inside the network", "only a Softmax at the end is cut; explain up to it"
     if op in NORMS:

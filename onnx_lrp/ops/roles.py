@@ -141,13 +141,16 @@ class Merge:
 class Pass:
     """Elementwise, monotone, through zero: relevance passes unchanged.
 
-    ``nonnegative``: its output has no negative entry. ``rectifies``: it is exactly max(x, 0).
+    ``nonnegative``: its output has no negative entry. ``rectifies``: it is exactly max(x, 0). The last two do not hold
+    for what passes on somebody's word: ``keeps_sign``, no input >= 0 gives an output < 0; ``through_zero``, 0 gives 0.
     """
 
     function: Callable[[Backend, Operands], Array]
     nonnegative: bool = False
     rectifies: bool = False
     data: int = 0
+    keeps_sign: bool = True
+    through_zero: bool = True
 
     def forward(self, xp: Backend, operands: Operands) -> list[Array]:
         """The activation."""

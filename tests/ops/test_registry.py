@@ -11,7 +11,7 @@ import pytest
 from onnx.defs import OpSchema
 
 from onnx_lrp.model.loading import OLDEST_OPSET
-from onnx_lrp.ops import OPS, Site, Unsupported, role_of
+from onnx_lrp.ops import OPS, Pass, Site, Unsupported, role_of
 
 NEWEST = onnx.defs.onnx_opset_version()
 
@@ -112,6 +112,7 @@ class Nowhere(Site):
     """A node with one variable input."""
 
     op_type, opset, arity, outputs, variable = "", NEWEST, 1, 1, (0,)
+    hint: str | None = None
 
     def __init__(self, op_type: str) -> None:
         self.op_type = op_type
@@ -142,5 +143,14 @@ def test_an_unknown_attribute_is_refused_not_ignored() -> None:
         role_of(Nowhere("LeakyRelu"), {"alpha": 0.5, "gamma": 1.0, "beta": 2.0})
 
 
-def test_no_op_of_a_smooth_or_mixing_kind_has_a_role() -> None:
-    assert not set(OPS) & {"Sigmoid", "Tanh", "Softmax", "Elu", "Gelu", "LayerNormalization", "Erf", "Exp", "Pow"}
+def test_no_op_of_a_mixing_kind_has_a_role() -> None:
+    assert not set(OPS) & {"Softmax", "LayerNormalization", "Exp", "Pow"}
+
+
+@pytest.mark.parametrize("op", ["Sigmoid", "Tanh", "Softplus", "Elu", "Gelu", "Erf", "HardSwish", "Mish", "Swish"])
+def test_a_smooth_activation_has_a_role_only_on_somebody_s_word(op: str) -> None:
+    node = Nowhere(op)
+    with pytest.raises(Unsupported, match="not ReLU-compatible"):
+        role_of(node, {})
+    node.hint = "trusted"
+    assert isinstance(role_of(node, {}), Pass)

@@ -1,132 +1,16 @@
-"""Canonizers: rewrite the graph, exactly, until every node has one of the four roles (passes over :mod:`onnx_ir`).
-
-Each pass notes what it did in the user's words; the names of the user's nodes stay.
-"""
+"""Merge BatchNormalization, and constant scales and shifts per channel, into the linear layers before them."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
 import onnx_ir as ir
 from onnx_ir.passes import InPlacePass, PassResult
-from onnx_ir.passes import common as passes
 
-from ..errors import InvalidModelError, TargetError
-from ..text import clean
+from ..graph import array, attributes, label
 from .affine import Affine, after_linear
-from .evaluation import evaluable, evaluate
-from .graph import FLOATS, array, attributes, label
-
-HEADS = ("Softmax", "LogSoftmax", "Sigmoid", "ArgMax", "ZipMap", "Normalizer", "ArrayFeatureExtractor")
-TAILS = ("Identity", "Cast", "Reshape", "Flatten", "Squeeze", "Unsqueeze", "Transpose", "Dropout")
-MAX_NODES = 200_000
-
-
-def inline(model: ir.Model, source: str) -> None:
-    """Replace calls of the model's own functions by their bodies, and Constant nodes by initializers.
-
-    Raises:
-        InvalidModelError: functions that call themselves, or that would expand to an absurd number of nodes.
-    """
-    if model.functions:
-        sizes: dict[ir.OperatorIdentifier, int] = {}
-        for function in _callees_first(model, source):
-            sizes[function.identifier()] = sum(sizes.get(node.op_identifier(), 1) for node in function)
-        total = sum(sizes.get(node.op_identifier(), 1) for node in model.graph)
-        if total > MAX_NODES:
-            raise InvalidModelError(f"{source}: its local functions expand to {total} nodes; refused")
-        passes.InlinePass()(model)
-    passes.LiftConstantsToInitializersPass(lift_all_constants=True, size_limit=0)(model)
-    passes.RemoveInitializersFromInputsPass()(model)
-
-
-def _callees_first(model: ir.Model, source: str) -> Iterator[ir.Function]:
-    """Functions in an order in which each one comes after those it calls, without recursion."""
-    waiting = {key: {n.op_identifier() for n in f} & set(model.functions) for key, f in model.functions.items()}
-    while waiting:
-        ready = [key for key, calls in waiting.items() if not calls & set(waiting)]
-        if not ready:
-            raise InvalidModelError(f"{source}: a local function calls itself; LRP needs a feed-forward model")
-        for key in ready:
-            del waiting[key]
-            yield model.functions[key]
-
-
-def cut(model: ir.Model, output: str | None, source: str) -> tuple[ir.Value, list[str]]:
-    """Make the logit the model's only output: the tensor before the head, if there is one.
-
-    Args:
-        output: name of the output to explain; the first one by default.
-
-    Returns:
-        The explained tensor, and notes on the heads that were cut off.
-
-    Raises:
-        TargetError: no such output.
-    """
-    names = [value.name for value in model.graph.outputs]
-    if output is not None and output not in names:
-        raise TargetError(f"{source}: no output {clean(output)!r}; it has {', '.join(clean(n or '') for n in names)}")
-    chosen = value = model.graph.outputs[names.index(output) if output is not None else 0]
-    notes: list[str] = []
-    while (node := _head_above(value)) is not None:
-        notes.append(f"{node.op_type} {label(node)} is a head: cut, the explanation starts before it")
-        value = node.inputs[0] or chosen
-    model.graph.outputs[:] = [value]
-    passes.RemoveUnusedNodesPass()(model)
-    return value, notes
-
-
-def _head_above(value: ir.Value) -> ir.Node | None:
-    """The head that ends in this tensor, maybe behind nodes that only rename axes."""
-    node = value.producer()
-    while node is not None and node.op_type in TAILS and node.inputs[0] is not None:
-        node = node.inputs[0].producer()
-    return node if node is not None and node.op_type in HEADS else None
-
-
-class FoldConstants(InPlacePass):
-    """Evaluate whatever depends on constants or static shapes only, in float64 where it is about floats."""
-
-    def __init__(self, opset: int) -> None:
-        self.opset = opset
-
-    def call(self, model: ir.Model) -> PassResult:
-        """Fold, in topological order."""
-        modified = False
-        for node in list(model.graph):
-            values = self._inputs(node)
-            if values is not None and evaluable(node):
-                modified = True
-                self._replace(model, node, evaluate(node, values, self.opset))
-        return PassResult(model, modified)
-
-    def _inputs(self, node: ir.Node) -> list[np.ndarray | None] | None:
-        """The node's inputs if all of them are known."""
-        if node.op_type in ("Shape", "Size") and node.inputs[0] is not None and _static(node.inputs[0]):
-            return [np.broadcast_to(np.float32(0), node.inputs[0].shape.numpy())]  # type: ignore[union-attr]
-        values = [None if value is None else array(value) for value in node.inputs]
-        like = node.inputs[1] if node.op_type == "CastLike" else None
-        if like is not None and values[1] is None and like.dtype is not None and like.dtype in FLOATS:
-            values[1] = np.zeros(())  # all floats are computed in one precision
-        known = all(v is not None or given is None for v, given in zip(values, node.inputs))
-        return [v if v is None or v.dtype.kind != "f" else v.astype(np.float64) for v in values] if known else None
-
-    @staticmethod
-    def _replace(model: ir.Model, node: ir.Node, results: list[np.ndarray]) -> None:
-        for value, result in zip(node.outputs, results):
-            if value.uses() or value.is_graph_output():
-                new = ir.val(f"{value.name}", const_value=ir.tensor(result, name=value.name))
-                ir.convenience.replace_all_uses_with(value, new)
-                value.name = f"{value.name}/folded"
-                model.graph.register_initializer(new)
-        model.graph.remove(node, safe=False)
-
-
-def _static(value: ir.Value) -> bool:
-    return value.shape is not None and all(isinstance(d, int) for d in value.shape)
 
 
 class MergeAffine(InPlacePass):

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 import numpy as np
 import onnx_ir as ir
 
-from .graph import array, attributes, dims
+from ..graph import array, attributes, dims
 
 RENAMING = ("Identity", "Cast", "Dropout")
 RESHAPING = ("Reshape", "Flatten", "Squeeze", "Unsqueeze")

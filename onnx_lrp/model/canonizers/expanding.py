@@ -1,0 +1,141 @@
+"""Replace ops that are composed of others by elementary nodes that compute the same; one function per op."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import numpy as np
+import onnx_ir as ir
+from onnx_ir.passes import InPlacePass, PassResult
+
+from ...ops import Unsupported
+from ..graph import HINT, REFUSED, array, attributes, label
+
+Expander = Callable[["Builder"], Sequence[ir.Value]]
+EXPANDERS: dict[tuple[str, str], Expander] = {}
+
+
+def expands(domain: str, *ops: str) -> Callable[[Expander], Expander]:
+    """Register a function that builds what these ops stand for, and returns the values of the node's outputs.
+
+    It may raise :class:`Unsupported`; then the node stays, and the check gives that reason.
+    """
+
+    def decorator(function: Expander) -> Expander:
+        EXPANDERS.update({(domain, op): function for op in ops})
+        return function
+
+    return decorator
+
+
+class Builder:
+    """Makes the nodes that take one node's place; they are named after it, ``NODE/part``.
+
+    The main one, made without a ``part``, keeps the name itself: rules and reports go by it.
+    """
+
+    def __init__(self, model: ir.Model, node: ir.Node) -> None:
+        self.model, self.old, self.name = model, node, label(node)
+        self.attributes = attributes(node)
+        self.made: list[ir.Node] = []
+        self.constants: list[ir.Value] = []
+
+    @property
+    def inputs(self) -> list[ir.Value | None]:
+        """The node's inputs, those left out at the end as None."""
+        return [*self.old.inputs, *[None] * 16]
+
+    def value(self, position: int) -> ir.Value:
+        """An input that the op cannot do without."""
+        value = self.inputs[position]
+        assert value is not None, "the checker has seen to it"
+        return value
+
+    def array(self, position: int) -> np.ndarray | None:
+        """A constant input's value, None if it is left out or not constant."""
+        return array(self.inputs[position])
+
+    def constant(self, data: np.ndarray | np.generic, part: str) -> ir.Value:
+        """A new initializer."""
+        name = self._free(f"{self.name}/{part}")
+        value = ir.val(name, const_value=ir.tensor(np.asarray(data), name=name))
+        self.model.graph.register_initializer(value)
+        self.constants.append(value)
+        return value
+
+    def node(
+        self, op: str, inputs: Sequence[ir.Value | None], part: str = "", hint: str | None = None, **given: Any
+    ) -> ir.Value:
+        """A new node of the standard domain and its (first) output."""
+        return self.nodes(op, inputs, 1, part, hint, **given)[0]
+
+    def nodes(
+        self,
+        op: str,
+        inputs: Sequence[ir.Value | None],
+        outputs: int,
+        part: str = "",
+        hint: str | None = None,
+        **given: Any,
+    ) -> Sequence[ir.Value]:
+        """A new node with several outputs."""
+        node = ir.node(op, inputs, given, num_outputs=outputs, name=f"{self.name}/{part}" if part else self.name)
+        tensor = f"{self.old.outputs[0].name}/{part or op.lower()}"
+        for i, value in enumerate(node.outputs):
+            value.name = f"{tensor}{i or ''}"
+        if hint is not None:
+            node.meta[HINT] = hint
+        self.made.append(node)
+        return node.outputs
+
+    def replace(self, results: Sequence[ir.Value]) -> None:
+        """Put what was made in the old node's place; its outputs keep their names, shapes and types."""
+        graph = self.model.graph
+        graph.insert_before(self.old, self.made)
+        for old, new in zip(self.old.outputs, results):
+            name, old.name = old.name, f"{old.name}/expanded"
+            new.name, new.shape, new.type = name, old.shape or new.shape, old.type or new.type
+            ir.convenience.replace_all_uses_with(old, new, replace_graph_outputs=True)
+        graph.remove(self.old, safe=True)
+
+    def discard(self) -> None:
+        """Forget what was made."""
+        for node in self.made:
+            for i in range(len(node.inputs)):
+                node.replace_input_with(i, None)
+        for value in self.constants:
+            self.model.graph.initializers.pop(value.name or "", None)
+
+    def _free(self, name: str) -> str:
+        while name in self.model.graph.initializers:
+            name += "'"
+        return name
+
+
+class Expand(InPlacePass):
+    """Expand every node that there is a function for."""
+
+    def __init__(self) -> None:
+        self.notes: list[str] = []
+
+    def call(self, model: ir.Model) -> PassResult:
+        """Expand, in topological order."""
+        before = len(self.notes)
+        for node in list(model.graph):
+            expander = EXPANDERS.get((node.domain, node.op_type))
+            if expander is not None:
+                self._expand(Builder(model, node), expander)
+        return PassResult(model, len(self.notes) > before)
+
+    def _expand(self, builder: Builder, expander: Expander) -> None:
+        old = builder.old
+        try:
+            results = expander(builder)
+        except Unsupported as verdict:
+            builder.discard()
+            old.meta[REFUSED] = verdict
+            return
+        kinds = ", ".join(dict.fromkeys(node.op_type for node in builder.made)) or "nothing"
+        self.notes.append(f"{old.op_type} {builder.name} expanded into {kinds}")
+        builder.replace(results)

@@ -1,0 +1,52 @@
+"""Compute what does not depend on the data."""
+
+from __future__ import annotations
+
+import numpy as np
+import onnx_ir as ir
+from onnx_ir.passes import InPlacePass, PassResult
+
+from ..evaluation import evaluable, evaluate
+from ..graph import FLOATS, array
+
+
+class FoldConstants(InPlacePass):
+    """Evaluate whatever depends on constants or static shapes only, in float64 where it is about floats."""
+
+    def __init__(self, opset: int) -> None:
+        self.opset = opset
+
+    def call(self, model: ir.Model) -> PassResult:
+        """Fold, in topological order."""
+        modified = False
+        for node in list(model.graph):
+            values = self._inputs(node)
+            if values is not None and evaluable(node):
+                modified = True
+                self._replace(model, node, evaluate(node, values, self.opset))
+        return PassResult(model, modified)
+
+    def _inputs(self, node: ir.Node) -> list[np.ndarray | None] | None:
+        """The node's inputs if all of them are known."""
+        if node.op_type in ("Shape", "Size") and node.inputs[0] is not None and _static(node.inputs[0]):
+            return [np.broadcast_to(np.float32(0), node.inputs[0].shape.numpy())]  # type: ignore[union-attr]
+        values = [None if value is None else array(value) for value in node.inputs]
+        like = node.inputs[1] if node.op_type == "CastLike" else None
+        if like is not None and values[1] is None and like.dtype is not None and like.dtype in FLOATS:
+            values[1] = np.zeros(())  # all floats are computed in one precision
+        known = all(v is not None or given is None for v, given in zip(values, node.inputs))
+        return [v if v is None or v.dtype.kind != "f" else v.astype(np.float64) for v in values] if known else None
+
+    @staticmethod
+    def _replace(model: ir.Model, node: ir.Node, results: list[np.ndarray]) -> None:
+        for value, result in zip(node.outputs, results):
+            if value.uses() or value.is_graph_output():
+                new = ir.val(f"{value.name}", const_value=ir.tensor(result, name=value.name))
+                ir.convenience.replace_all_uses_with(value, new)
+                value.name = f"{value.name}/folded"
+                model.graph.register_initializer(new)
+        model.graph.remove(node, safe=False)
+
+
+def _static(value: ir.Value) -> bool:
+    return value.shape is not None and all(isinstance(d, int) for d in value.shape)

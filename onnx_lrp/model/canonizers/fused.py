@@ -1,0 +1,78 @@
+"""What onnxruntime's graph optimizer writes: layers fused with their activation (domain com.microsoft)."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+import onnx_ir as ir
+
+from ...ops import Unsupported
+from .expanding import Builder, expands
+
+MICROSOFT = "com.microsoft"
+REMEDY = "export without runtime-specific optimisation"
+
+# The numbers behind each activation: names of the attributes of the standard's op, in their order
+ACTIVATIONS: dict[str, tuple[str, ...]] = {
+    "Relu": (), "LeakyRelu": ("alpha",), "ThresholdedRelu": ("alpha",), "Clip": ("min", "max"),
+    "Tanh": (), "Sigmoid": (), "HardSigmoid": ("alpha", "beta"),
+}  # fmt: skip
+
+
+@expands(MICROSOFT, "FusedConv")
+def fused_conv(build: Builder) -> Sequence[ir.Value]:
+    """Activation(Conv(X, W, B) + Z)."""
+    x, w, bias, summand = build.inputs[:4]
+    given = dict(build.attributes)
+    activation, parameters = str(given.pop("activation", "")), list(given.pop("activation_params", ()))
+    y = build.node("Conv", [x, w, bias] if bias is not None else [x, w], **given)
+    if summand is not None:
+        y = build.node("Add", [y, summand], "add")
+    return [_activated(build, y, activation, parameters)]
+
+
+@expands(MICROSOFT, "FusedGemm")
+def fused_gemm(build: Builder) -> Sequence[ir.Value]:
+    """Activation(alpha A B + beta C)."""
+    given = dict(build.attributes)
+    activation = str(given.pop("activation", ""))
+    numbers = [given.pop(f"activation_{name}", None) for name in ("alpha", "beta", "gamma")]
+    parameters = [n for n in numbers if n is not None]
+    y = build.node("Gemm", list(build.old.inputs), **given)
+    return [_activated(build, y, activation, parameters)]
+
+
+@expands(MICROSOFT, "FusedMatMul")
+def fused_matmul(build: Builder) -> Sequence[ir.Value]:
+    """alpha A' B', where either may be transposed over its last two axes."""
+    if build.attributes.get("transBatchA") or build.attributes.get("transBatchB"):
+        raise Unsupported("FusedMatMul that transposes batches", REMEDY)
+    sides = [_transposed(build, i, build.attributes.get(f"trans{'AB'[i]}", 0)) for i in (0, 1)]
+    y = build.node("MatMul", sides)
+    alpha = build.attributes.get("alpha", 1.0)
+    return [y if alpha == 1 else build.node("Mul", [y, build.constant(np.float32(alpha), "alpha")], "scale")]
+
+
+def _transposed(build: Builder, position: int, flag: int) -> ir.Value:
+    value = build.value(position)
+    if not flag:
+        return value
+    if value.shape is None:
+        raise Unsupported("the rank of a transposed operand is unknown", "declare the shape of the model's input")
+    order = list(range(len(value.shape)))
+    return build.node("Transpose", [value], f"transposed{position}", perm=[*order[:-2], order[-1], order[-2]])
+
+
+def _activated(build: Builder, y: ir.Value, activation: str, parameters: Sequence[Any]) -> ir.Value:
+    """The activation behind a layer; what LRP has no role for stays visible as a node of its own."""
+    if not activation:
+        return y
+    if activation not in ACTIVATIONS:
+        raise Unsupported(f"unknown activation {activation!r}", REMEDY)
+    given = dict(zip(ACTIVATIONS[activation], parameters))
+    if activation != "Clip":
+        return build.node(activation, [y], activation.lower(), **given)
+    bounds = [build.constant(np.float32(given[name]), name) for name in ("min", "max") if name in given]
+    return build.node("Clip", [y, *bounds], "clip")
