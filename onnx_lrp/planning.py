@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 import onnx_ir as ir
@@ -14,7 +14,7 @@ from .errors import CompositeError, TargetError
 from .facts import Facts, derive
 from .model.graph import array, label
 from .model.validation import Verdict
-from .ops import Linear, Merge, Operands, Parameters, Pass, Role, Route
+from .ops import Linear, Merge, Operands, Pass, Role, Route
 from .rules import Epsilon, Rule
 from .rules import Pass as PassRule
 from .text import clean
@@ -22,7 +22,7 @@ from .text import clean
 
 @dataclass(frozen=True, eq=False)
 class Step:
-    """One node. ``inputs`` and ``outputs`` are tensor names; ``bias_node`` is the Add that carries a MatMul's bias."""
+    """One node, or two that are one layer. ``inputs`` and ``outputs`` are tensor names."""
 
     name: str
     op: str
@@ -81,7 +81,7 @@ def make_plan(
     target = model.graph.outputs[0]
     rules = _rules(verdict, composite, batchnorm)
     known = derive(verdict.roles, rules, target) if facts else Facts()
-    steps = _fuse_biases([_step(node, role, rules.get(node), known) for node, role in verdict.roles.items()], target)
+    steps = _fused([_step(node, role, rules.get(node), known) for node, role in verdict.roles.items()], target)
     names = tuple(value.name or "" for value in model.graph.inputs if value.const_value is None)
     differences = {v.name or "": (a.name or "", b.name or "") for v, (a, b) in known.differences.items()}
     return Plan(tuple(steps), verdict.derived, names, target.name or "", composite, facts, differences)
@@ -123,13 +123,17 @@ def _rules(verdict: Verdict, composite: Composite, batchnorm: str) -> dict[ir.No
     for node in rules:
         if node.op_type == "BatchNormalization" and batchnorm == "pass":
             rules[node] = PassRule()
-        if isinstance(verdict.roles[node], Merge) and not isinstance(rules[node], Epsilon):
-            raise CompositeError(
-                f"{label(node)} ({node.op_type}) merges tensors: it takes Epsilon or Zero, not {rules[node]}"
-            )
+        role = verdict.roles[node]
+        if _only_epsilon(role) and not isinstance(rules[node], Epsilon):
+            what = "merges tensors" if isinstance(role, Merge) else "is a map without weights of its own"
+            raise CompositeError(f"{label(node)} ({node.op_type}) {what}: it takes Epsilon or Zero, not {rules[node]}")
         if isinstance(rules[node], PassRule) and node.op_type in WEIGHTED:
             raise CompositeError(f"{label(node)} ({node.op_type}) changes the shape: Pass cannot go there")
     return rules
+
+
+def _only_epsilon(role: Role) -> bool:
+    return isinstance(role, Merge) or (isinstance(role, Linear) and role.composed)
 
 
 def _step(node: ir.Node, role: Role, rule: Rule | None, facts: Facts) -> Step:
@@ -148,41 +152,59 @@ def _step(node: ir.Node, role: Role, rule: Rule | None, facts: Facts) -> Step:
     )
 
 
-def _fuse_biases(steps: list[Step], target: ir.Value) -> list[Step]:
-    """Take a MatMul and the Add of a constant right behind it as one layer with a bias."""
+def _fused(steps: list[Step], target: ir.Value) -> list[Step]:
+    """Take a layer and the constant right behind it as one: a MatMul's bias, the weights of a sum."""
     fused: list[Step] = []
     for step in steps:
-        before = fused[-1] if fused else None
-        constant = _bias(step, before, target)
-        if before is None or constant is None:
+        role = _with_constant(fused[-1], step, target) if fused else None
+        if role is None:
             fused.append(step)
             continue
-        assert isinstance(before.role, Linear)
-        role = Linear(before.role.map, before.role.data, _with_bias(before.role, constant), before.role.fixed)
-        fused[-1] = Step(before.name, before.op, role, before.inputs, step.outputs, before.rule,
-                         before.nonnegative, step.masked, before.node)  # fmt: skip
+        before = fused[-1]
+        fused[-1] = replace(before, role=role, outputs=step.outputs, masked=step.masked)
     return fused
 
 
-def _bias(step: Step, before: Step | None, target: ir.Value) -> np.ndarray | None:
-    """The constant that this step adds to the MatMul before it, and to nothing else."""
-    node, layer = step.node, before.node if before is not None else None
-    if node is None or layer is None or node.op_type != "Add" or layer.op_type != "MatMul":
+def _with_constant(before: Step, step: Step, target: ir.Value) -> Linear | None:
+    """The layer with the constant that this step puts behind it, and behind nothing else; None if it does not."""
+    node, layer, role = step.node, before.node, before.role
+    if node is None or layer is None or not isinstance(role, Linear) or before.outputs != (layer.outputs[0].name,):
         return None
     product = layer.outputs[0]
-    if product not in node.inputs or len(product.uses()) != 1 or product is target:
+    if product not in node.inputs or len(product.uses()) != 1 or product is target or len(node.inputs) != 2:
         return None
-    constant = array(node.inputs[1 - node.inputs.index(product)])
-    weight = array(layer.inputs[1])
-    fits = constant is not None and weight is not None and constant.shape == weight.shape[-1:]
-    return constant if fits else None
+    position = 1 - node.inputs.index(product)
+    constant = array(node.inputs[position])
+    if constant is None:
+        return None
+    if (layer.op_type, node.op_type) == ("MatMul", "Add"):
+        return _biased(role, constant, array(layer.inputs[1]))
+    if layer.op_type == "ReduceSum" and (node.op_type == "Mul" or (node.op_type, position) == ("Div", 1)):
+        return _weighted(role, 1.0 / constant.astype(np.float64) if node.op_type == "Div" else constant, product)
+    return None
 
 
-def _with_bias(role: Linear, constant: np.ndarray) -> Parameters:
+def _biased(role: Linear, constant: np.ndarray, weight: np.ndarray | None) -> Linear | None:
+    if weight is None or constant.shape != weight.shape[-1:]:
+        return None
+
     def parameters(xp: Backend, operands: Operands) -> tuple[Array, Array | None]:
         return role.parameters(xp, operands)[0], xp.asarray(constant)
 
-    return parameters
+    return replace(role, parameters=parameters, nonnegative=False)
+
+
+def _weighted(role: Linear, gain: np.ndarray, product: ir.Value) -> Linear | None:
+    """A sum whose elements are scaled by constants is a sum with these weights: an average has one denominator."""
+    if product.shape is None or gain.ndim > len(product.shape):
+        return None
+    if any(n != 1 and n != d for n, d in zip(gain.shape[::-1], tuple(product.shape)[::-1])):
+        return None
+
+    def parameters(xp: Backend, operands: Operands) -> tuple[Array, Array | None]:
+        return xp.asarray(gain), None
+
+    return replace(role, parameters=parameters, nonnegative=bool((gain >= 0).all()))
 
 
 def _needs(step: Step) -> tuple[set[str], set[str]]:

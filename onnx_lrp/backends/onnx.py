@@ -17,7 +17,7 @@ import numpy as np
 from ..errors import ConversionError
 from .adjoints import conv_adjoint
 from .base import Window
-from .symbols import Batch, Graph, Size, Sizes, Symbol
+from .symbols import Batch, Graph, Size, Sizes, Symbol, broadcast
 from .unpooling import max_unpool
 
 TINY, STEEP = 1e-12, 1e38
@@ -42,7 +42,9 @@ class OnnxBackend:
         return a.shape
 
     def where(self, condition: Symbol, a: Symbol | float, b: Symbol | float) -> Symbol:
-        shape = next(v.shape for v in (a, b, condition) if isinstance(v, Symbol))
+        shape: Sizes = ()
+        for symbol in (v for v in (condition, a, b) if isinstance(v, Symbol)):
+            shape = broadcast(shape, symbol.shape)
         return self.graph.emit("Where", [condition, self.graph.symbol(a), self.graph.symbol(b)], shape)
 
     def maximum(self, a: Symbol, b: float) -> Symbol:

@@ -14,7 +14,7 @@ from onnx_ir.passes import common as passes
 
 from ..errors import ConversionError, InvalidModelError
 from ..text import clean
-from .canonizers import Expand, FoldConstants, MergeAffine, cut, inline
+from .canonizers import Expand, FoldConstants, JoinSums, MergeAffine, cut, inline
 from .evaluation import opset_of
 from .graph import sort
 from .loading import Source, load
@@ -84,14 +84,15 @@ def prepare(source: Source, output: str | None = None, oldest: int = 0) -> Prepa
 
 def _canonize(model: ir.Model, source: str) -> list[str]:
     """Rewrite until nothing is left to fold or to expand; then merge. Returns notes."""
-    fold, expand, merge = FoldConstants(opset_of(model)), Expand(), MergeAffine()
+    fold, expand, join, merge = FoldConstants(opset_of(model)), Expand(), JoinSums(opset_of(model)), MergeAffine()
     fold(model)
     while expand(model).modified:  # what is inside may be composed in turn, and shapes get known
         _infer_shapes(model, source)
         fold(model)
+    join(model)
     merge(model)
     passes.RemoveUnusedNodesPass()(model)
-    return [*expand.notes, *merge.notes]
+    return [*expand.notes, *join.notes, *merge.notes]
 
 
 def _is_tensor(value: onnx.ValueInfoProto) -> bool:

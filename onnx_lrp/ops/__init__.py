@@ -1,6 +1,6 @@
 """Which map each ONNX op is: one module per kind of map, one function per op. Importing this registers them all."""
 
-from . import activation, linear, merge, pooling, routing, selecting, smooth
+from . import activation, gathering, linear, merge, pooling, resizing, routing, selecting, smooth
 from .registry import OPS, Site, Unsupported, register, role_of
 from .roles import Linear, LinearMap, Merge, Operands, Parameters, Pass, Role, Route
 
@@ -17,10 +17,12 @@ __all__ = [
     "Site",
     "Unsupported",
     "activation",
+    "gathering",
     "linear",
     "merge",
     "pooling",
     "register",
+    "resizing",
     "role_of",
     "routing",
     "selecting",

@@ -75,6 +75,7 @@ class Linear:
 
     ``data`` is the input's position; ``parameters`` gives (weight, bias). ``fixed`` says that they do not depend on
     the input's shape, so that they can be kept between runs. ``nonnegative``: the weight has no negative entry.
+    ``composed``: the weight is a product of several, so that no rule but ε can modify it.
     """
 
     map: LinearMap
@@ -82,6 +83,7 @@ class Linear:
     parameters: Parameters
     fixed: bool = True
     nonnegative: bool = False
+    composed: bool = False
 
     def forward(self, xp: Backend, operands: Operands) -> list[Array]:
         """A(w) x + b."""

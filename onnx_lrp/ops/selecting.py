@@ -1,13 +1,11 @@
-"""Routes that pick positions along axes: Slice, Split, Gather, Tile, Pad, Resize."""
+"""Routes that pick positions along axes: Slice, Split, Tile, Pad."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from collections.abc import Sequence
 
 import numpy as np
 
-from ..backends.base import Array, Backend, Shape
 from .registry import Site, Unsupported, register
 from .roles import Operands, Route
 from .routing import Pick, SelectMap, ZeroPadMap, constants_only, ints
@@ -55,42 +53,6 @@ def split(node: Site, axis: int = 0, split: Sequence[int] | None = None, num_out
     return Route(SelectMap(picks))
 
 
-@dataclass(frozen=True)
-class GatherMap:
-    """Gather along one axis, with indices of any rank in place of that axis."""
-
-    axis: int
-
-    def forward(self, xp: Backend, operands: Operands) -> list[Array]:
-        """The output."""
-        shape, axis, indices = self._resolved(operands)
-        picked = xp.take(operands.value(0), indices.reshape(-1), axis)
-        return [xp.reshape(picked, (*shape[:axis], *indices.shape, *shape[axis + 1 :]))]
-
-    def adjoint(self, xp: Backend, relevance: Sequence[Array | None], operands: Operands) -> list[Array]:
-        """Relevance added where it was gathered."""
-        shape, axis, indices = self._resolved(operands)
-        flat = xp.reshape(relevance[0], (*shape[:axis], indices.size, *shape[axis + 1 :]))
-        return [SelectMap.put(xp, flat, [(axis, indices.reshape(-1))], shape)]
-
-    def _resolved(self, operands: Operands) -> tuple[Shape, int, np.ndarray]:
-        shape = operands.shape(0)
-        axis = self.axis % len(shape)
-        indices = np.asarray(operands.constant(1))
-        return shape, axis, np.where(indices < 0, indices + shape[axis], indices)
-
-
-@register("Gather")
-def gather(node: Site, axis: int = 0) -> Route:
-    """Gather with constant indices."""
-    if 1 in node.variable:
-        raise Unsupported(
-            "looks up rows by data (an embedding of integer ids): ids carry no relevance",
-            "explain a model whose input is the embedding",
-        )
-    return Route(GatherMap(axis))
-
-
 @register("Tile")
 def tile(node: Site) -> Route:
     """Repeat along each axis."""
@@ -136,68 +98,3 @@ def _fill(node: Site, attribute: float) -> float:
         return attribute
     value = node.constant(2)
     return float("nan") if value is None else float(np.asarray(value).reshape(-1)[0])
-
-
-@register("Resize", "Upsample")
-def resize(node: Site, mode: str = "nearest", scales: Sequence[float] | None = None,
-           coordinate_transformation_mode: str | None = None, nearest_mode: str | None = None,
-           axes: Sequence[int] | None = None, antialias: int = 0, cubic_coeff_a: float = -0.75,
-           exclude_outside: int = 0, extrapolation_value: float = 0.0,
-           keep_aspect_ratio_policy: str = "stretch") -> Route:  # fmt: skip
-    """Nearest-neighbour resizing: every output is a copy of one input."""
-    constants_only(node)
-    old = node.op_type == "Upsample" or node.opset < 11  # both mean asymmetric, floor
-    coordinate = coordinate_transformation_mode or ("asymmetric" if old else "half_pixel")
-    rounding = nearest_mode or ("floor" if old else "round_prefer_floor")
-    unknown = coordinate == "tf_crop_and_resize" or rounding not in ROUNDING
-    if mode != "nearest" or unknown or keep_aspect_ratio_policy != "stretch":
-        raise Unsupported(
-            f"Resize with mode={mode}, {coordinate}, {rounding}, {keep_aspect_ratio_policy}",
-            "only nearest-neighbour resizing has a role so far",
-        )
-
-    def picks(operands: Operands) -> list[list[Pick]]:
-        shape = operands.shape(0)
-        along = [a % len(shape) for a in axes] if axes else list(range(len(shape)))
-        return [[(a, nearest(shape[a], n, factor, coordinate, rounding)) for a, n, factor in _sizes(operands, along)]]
-
-    def _sizes(operands: Operands, along: list[int]) -> list[tuple[int, int, float]]:
-        shape = operands.shape(0)
-        if node.has(3) and not old:
-            return [(a, n, n / shape[a]) for a, n in zip(along, ints(operands, 3)) if n != shape[a]]
-        given = scales if scales is not None else operands.constant(1 if old else 2)
-        factors = [float(f) for f in np.asarray(given).reshape(-1)]
-        # in float32, as runtimes do: 10 * 0.7 is 7
-        return [(a, int(np.float32(shape[a]) * np.float32(f)), f) for a, f in zip(along, factors) if f != 1]
-
-    return Route(SelectMap(picks))
-
-
-ROUNDING: dict[str, Callable[[np.ndarray], np.ndarray]] = {
-    "floor": np.floor,
-    "ceil": np.ceil,
-    "round_prefer_floor": lambda x: np.ceil(x - 0.5),
-    "round_prefer_ceil": lambda x: np.floor(x + 0.5),
-}
-
-
-def nearest(n: int, out: int, factor: float, coordinate: str, rounding: str) -> np.ndarray:
-    """Which of n positions each of ``out`` output positions shows (the standard's formulas for Resize).
-
-    In float32, as runtimes do: at exact halves the two precisions round to different neighbours.
-    """
-    i: np.ndarray = np.arange(out, dtype=np.float32)
-    scale, half = np.float32(factor), np.float32(0.5)
-    x: np.ndarray
-    if coordinate == "asymmetric":
-        x = i / scale
-    elif coordinate == "align_corners":
-        x = i * np.float32(n - 1) / np.float32(max(out - 1, 1))
-    elif coordinate == "half_pixel_symmetric":
-        offset = np.float32(n) / np.float32(2) * (np.float32(1) - np.float32(out) / (scale * np.float32(n)))
-        x = offset + (i + half) / scale - half
-    elif coordinate == "pytorch_half_pixel" and out == 1:
-        x = i
-    else:
-        x = (i + half) / scale - half
-    return np.clip(ROUNDING[rounding](x).astype(np.int64), 0, n - 1)

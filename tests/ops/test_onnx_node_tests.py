@@ -29,7 +29,7 @@ WANTED = {
     "ReduceMean", "ReduceSum", "Resize", "Upsample", "Reshape", "Flatten", "Transpose", "Squeeze", "Unsqueeze",
     "Identity", "Dropout", "Cast", "Concat", "Split", "Slice", "Gather", "Pad", "Expand", "Tile", "DepthToSpace",
     "SpaceToDepth", "MaxPool", "GlobalMaxPool", "ReduceMax", "Add", "Sub", "Sum", "Mean", "Relu", "LeakyRelu", "PRelu",
-    "ThresholdedRelu", "Clip",
+    "ThresholdedRelu", "Clip", "GatherND", "Where", "Neg",
 }  # fmt: skip
 ALL_VARIABLE = {"Add", "Sub", "Sum", "Mean", "Concat"}
 FLOATS = (onnx.TensorProto.FLOAT, onnx.TensorProto.FLOAT16, onnx.TensorProto.DOUBLE, onnx.TensorProto.BFLOAT16)
@@ -46,9 +46,13 @@ REFUSED = (  # names, and what the problem's reason says
     (r"gemm_(transposeA|all_attributes)", "the variable operand is transposed"),
     (r"identity_(sequence|opt)", "Sequence or Optional"),
     (r"constant_pad(_axes|_negative_axes)?", "a value other than 0"),
-    (r"resize_\w*(linear|cubic|tf_crop_and_resize|not_larger|not_smaller)\w*", "Resize with"),
+    (r"resize_\w*tf_crop_and_resize\w*", "Resize with"),
 )
-SKIPPED = {"reduce_max_empty_set": "an empty input, which the public API refuses"}
+SKIPPED = {
+    "reduce_max_empty_set": "an empty input, which the public API refuses",
+    "resize_downsample_scales_linear_align_corners": "expects a length that is no whole number; runtimes round it",
+    "resize_downsample_scales_cubic_align_corners": "expects a length that is no whole number; runtimes round it",
+}
 
 
 def collect() -> dict[str, object]:

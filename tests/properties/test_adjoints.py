@@ -36,6 +36,7 @@ class Node:
     attributes: dict[str, Any] = field(default_factory=dict)
     variable: tuple[int, ...] = (0,)
     outputs: int = 1
+    hint: str | None = None
     opset: int = OPSET
     exact: bool = True  # whether float32 decides as float64 does
     xp: Backend = BACKENDS[0]
@@ -299,12 +300,15 @@ def pads(draw: Draw) -> Node:
 def resizings(draw: Draw) -> Node:
     x = numbers(draw, 1, draw(st.integers(1, 2)), *several(draw, 2, 1, 5))
     attributes = {
-        "mode": "nearest",
+        "mode": draw(st.sampled_from(["nearest", "nearest", "linear", "cubic"])),
         "coordinate_transformation_mode": draw(
             st.sampled_from(["half_pixel", "half_pixel_symmetric", "pytorch_half_pixel", "align_corners", "asymmetric"])
         ),
         "nearest_mode": draw(st.sampled_from(["round_prefer_floor", "round_prefer_ceil", "floor", "ceil"])),
     }
+    if attributes["mode"] != "nearest":
+        attributes |= {"antialias": draw(st.integers(0, 1)), "cubic_coeff_a": draw(st.sampled_from([-0.75, -0.5]))}
+        attributes["exclude_outside"] = draw(st.integers(0, 1)) if attributes["mode"] == "cubic" else 0
     if draw(st.booleans()):
         sizes = several(draw, 2, 1, 7)
         exact = all(float(np.float32(m / n)) == m / n for n, m in zip(x.shape[2:], sizes))
@@ -315,11 +319,29 @@ def resizings(draw: Draw) -> Node:
     return Node("Resize", [x, None, np.array([1, 1, *scales], np.float32)], attributes)
 
 
+@st.composite
+def tables(draw: Draw) -> Node:
+    x = shaped(draw)
+    depth, rows = draw(st.integers(1, x.ndim)), draw(st.integers(1, 6))
+    table = [[draw(st.integers(-n, n - 1)) for n in x.shape[:depth]] for _ in range(rows)]
+    shape = draw(st.sampled_from([(rows,), (1, rows)]))
+    return Node("GatherND", [x, np.array(table, np.int64).reshape(*shape, depth)])
+
+
+@st.composite
+def choices(draw: Draw) -> Node:
+    x, y = shaped(draw), draw(st.sampled_from(["same", "column", "number"]))
+    shape = {"same": x.shape, "column": (1, *x.shape[1:]), "number": ()}[y]
+    condition = numbers(draw, *x.shape) > 0
+    return Node("Where", [condition, x, numbers(draw, *shape)], variable=(1, 2))
+
+
 STRATEGIES = {
     "convolution": convolutions(), "transposed convolution": transposed_convolutions(), "pooling": poolings(),
     "product": products(), "gemm": gemms(), "diagonal": diagonals(), "norm": norms(), "reduction": reductions(),
     "reshape": reshapes(), "slice": slices(), "split": splits(), "gather": gathers(), "enlargement": enlargements(),
     "pad": pads(), "resize": resizings(), "transposition": transpositions(),
+    "table": tables(), "choice": choices(),
 }  # fmt: skip
 
 
@@ -358,7 +380,7 @@ def ran(node: Node, xp: Backend) -> tuple[list[np.ndarray], list[np.ndarray]]:
 def onnxruntime(node: Node) -> list[np.ndarray]:
     names = ["" if a is None else f"i{i}" for i, a in enumerate(node.inputs)]
     made = [f"o{i}" for i in range(node.outputs)]
-    floats = [a if a is None or a.dtype.kind == "i" else a.astype(np.float32) for a in node.inputs]
+    floats = [a if a is None or a.dtype.kind in "ib" else a.astype(np.float32) for a in node.inputs]
     graph = helper.make_graph(
         [helper.make_node(node.op_type, names, made, **node.attributes)],
         "node",

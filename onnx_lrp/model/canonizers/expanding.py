@@ -64,6 +64,13 @@ class Builder:
         self.constants.append(value)
         return value
 
+    def adopt(self, nodes: Sequence[ir.Node], weights: Sequence[ir.Value]) -> None:
+        """Take nodes and initializers of a subgraph over as they are."""
+        for value in weights:
+            value.name = self._free(value.name or "weight")
+            self.model.graph.register_initializer(value)
+        self.made.extend(nodes)
+
     def node(
         self, op: str, inputs: Sequence[ir.Value | None], part: str = "", hint: str | None = None, **given: Any
     ) -> ir.Value:

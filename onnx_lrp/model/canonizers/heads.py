@@ -32,7 +32,8 @@ def cut(model: ir.Model, output: str | None, source: str) -> tuple[ir.Value, lis
     notes: list[str] = []
     while (node := _head_above(value)) is not None:
         notes.append(f"{node.op_type} {label(node)} is a head: cut, the explanation starts before it")
-        value = node.inputs[0] or chosen
+        data = 1 if node.op_type == "ArrayFeatureExtractor" else 0  # that one looks up what belongs to an index
+        value = node.inputs[data] or chosen
     model.graph.outputs[:] = [value]
     passes.RemoveUnusedNodesPass()(model)
     return value, notes

@@ -1,0 +1,116 @@
+"""Routes that pick values by tables of constants: Gather, GatherND, and Where with a constant condition."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from ..backends.base import Array, Backend, Shape, sum_to
+from .registry import Site, Unsupported, register
+from .roles import Operands, Route
+from .routing import SelectMap
+
+
+@dataclass(frozen=True)
+class GatherMap:
+    """Gather along one axis, with indices of any rank in place of that axis."""
+
+    axis: int
+
+    def forward(self, xp: Backend, operands: Operands) -> list[Array]:
+        """The output."""
+        shape, axis, indices = self._resolved(operands)
+        picked = xp.take(operands.value(0), indices.reshape(-1), axis)
+        return [xp.reshape(picked, (*shape[:axis], *indices.shape, *shape[axis + 1 :]))]
+
+    def adjoint(self, xp: Backend, relevance: Sequence[Array | None], operands: Operands) -> list[Array]:
+        """Relevance added where it was gathered."""
+        shape, axis, indices = self._resolved(operands)
+        flat = xp.reshape(relevance[0], (*shape[:axis], indices.size, *shape[axis + 1 :]))
+        return [SelectMap.put(xp, flat, [(axis, indices.reshape(-1))], shape)]
+
+    def _resolved(self, operands: Operands) -> tuple[Shape, int, np.ndarray]:
+        shape = operands.shape(0)
+        axis = self.axis % len(shape)
+        indices = np.asarray(operands.constant(1))
+        return shape, axis, np.where(indices < 0, indices + shape[axis], indices)
+
+
+@dataclass(frozen=True)
+class GatherNDMap:
+    """Gather by tuples of constant indices (the last axis of the table) into the first axes."""
+
+    def forward(self, xp: Backend, operands: Operands) -> list[Array]:
+        """The output."""
+        flat, table, tail = self._resolved(operands)
+        rows = xp.reshape(operands.value(0), (flat, *tail))
+        return [xp.reshape(xp.take(rows, table.reshape(-1), 0), (*table.shape, *tail))]
+
+    def adjoint(self, xp: Backend, relevance: Sequence[Array | None], operands: Operands) -> list[Array]:
+        """Relevance added where it was gathered."""
+        flat, table, tail = self._resolved(operands)
+        rows = xp.reshape(relevance[0], (table.size, *tail))
+        return [xp.reshape(xp.put(rows, table.reshape(-1), 0, flat), operands.shape(0))]
+
+    @staticmethod
+    def _resolved(operands: Operands) -> tuple[int, np.ndarray, Shape]:
+        """Size of the indexed axes taken as one, positions along it, and the axes behind."""
+        shape, tuples = operands.shape(0), np.asarray(operands.constant(1))
+        depth = tuples.shape[-1]
+        head, tail = shape[:depth], shape[depth:]
+        wrapped = np.where(tuples < 0, tuples + np.array(head), tuples)
+        strides = np.array([math.prod(head[i + 1 :]) for i in range(depth)], np.int64)
+        return math.prod(head), (wrapped * strides).sum(-1), tail
+
+
+@dataclass(frozen=True)
+class ChoiceMap:
+    """Where with a constant condition: every output is a copy of one operand's element."""
+
+    data: tuple[int, ...]
+
+    def forward(self, xp: Backend, operands: Operands) -> list[Array]:
+        """The output."""
+        return [xp.where(self._condition(xp, operands), operands.value(1), operands.value(2))]
+
+    def adjoint(self, xp: Backend, relevance: Sequence[Array | None], operands: Operands) -> list[Array]:
+        """Relevance to the operand that was chosen."""
+        sides = {1: (relevance[0], 0.0), 2: (0.0, relevance[0])}
+        chosen = {i: xp.where(self._condition(xp, operands), *sides[i]) for i in self.data}
+        return [sum_to(xp, r, operands.shape(i)) for i, r in chosen.items()]
+
+    @staticmethod
+    def _condition(xp: Backend, operands: Operands) -> Array:
+        return xp.asarray(np.asarray(operands.constant(0), bool))
+
+
+@register("Gather")
+def gather(node: Site, axis: int = 0) -> Route:
+    """Gather with constant indices."""
+    if 1 in node.variable:
+        raise Unsupported(
+            "looks up rows by data (an embedding of integer ids): ids carry no relevance",
+            "explain a model whose input is the embedding",
+        )
+    return Route(GatherMap(axis))
+
+
+@register("GatherND")
+def gather_nd(node: Site, batch_dims: int = 0) -> Route:
+    """GatherND with constant indices."""
+    if 1 in node.variable:
+        raise Unsupported("the indices depend on the data", "only constant ones can be explained")
+    if batch_dims:
+        raise Unsupported(f"batch_dims={batch_dims}", "export with indices that are the same for all samples")
+    return Route(GatherNDMap())
+
+
+@register("Where")
+def where(node: Site) -> Route:
+    """Where with a constant condition."""
+    if 0 in node.variable:
+        raise Unsupported("chooses by the data, so it is not linear", "only a constant condition can be explained")
+    return Route(ChoiceMap(node.variable), data=node.variable)
