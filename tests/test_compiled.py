@@ -199,7 +199,7 @@ def test_open_height_and_width_are_those_of_the_data(backend: str) -> None:
 
 @pytest.mark.parametrize("model", ["mnist_cnn", "mnist_resnet"])
 def test_verification_notices_a_wrong_rewriting(model: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    from onnx_lrp.model import affine
+    from onnx_lrp.model.canonizers import affine
 
     original = affine._batch_norm
     monkeypatch.setattr(affine, "_batch_norm", lambda *a: (lambda s: (s[0] * 1.1, s[1]))(original(*a)))
