@@ -15,7 +15,7 @@ from ..model.graph import dims
 from ..pictures.heatmap import heatmap, overlay
 from ..pictures.layout import Layout
 from ..pictures.preprocessing import Preprocessing, spatial
-from ..text import clean
+from ..text import clean, table
 
 if TYPE_CHECKING:
     import onnx_ir as ir
@@ -109,9 +109,3 @@ def ledger(entries: Sequence[Entry]) -> list[str]:
     """The account of every node, from the output to the input, summed over the batch."""
     rows = [(e.node, e.op, e.rule, f"{e.arrived:.6g}", f"{e.handed_on:.6g}", f"{e.absorbed:.3g}") for e in entries]
     return table(("node", "op", "rule", "arrived", "handed on", "absorbed"), rows)
-
-
-def table(titles: tuple[str, ...], rows: Sequence[tuple[str, ...]]) -> list[str]:
-    """Aligned columns under their titles."""
-    widths = [max(map(len, column)) for column in zip(titles, *rows)]
-    return ["  ".join(cell.ljust(width) for cell, width in zip(row, widths)).rstrip() for row in (titles, *rows)]

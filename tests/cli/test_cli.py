@@ -257,8 +257,8 @@ def test_ledger_accounts_for_every_node(capsys: Capture) -> None:
     _, printed, _ = run(capsys, "explain", CNN, digit(3), "--ledger", "--no-heatmap")
     rows = printed[printed.index("ledger") :].splitlines()
     assert rows[1].split() == ["node", "op", "rule", "arrived", "handed", "on", "absorbed"]
-    assert [row.split()[0] for row in rows[2:]][:2] == ["node_linear_1", "node_relu_2"]
-    assert len(rows) == 12
+    assert [row.split()[0] for row in rows[3:]][:2] == ["node_linear_1", "node_relu_2"]
+    assert len(rows) == 13
 
 
 def test_verbose_tells_what_was_rewritten(capsys: Capture) -> None:
