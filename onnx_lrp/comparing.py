@@ -26,8 +26,8 @@ Explanations = tuple[Explanation, Explanation]
 class Comparer:
     """Explains two models alike; make it once, call it for every batch, and have the result measured.
 
-    Layers belong together if their nodes have one name, or the tensors that they make (see :mod:`onnx_lrp.matching`),
-    and if their relevance has one shape. Inputs belong together by position.
+    Layers belong together if they make tensors of one name, or else if their nodes have one (see
+    :mod:`onnx_lrp.matching`), and if their relevance has one shape. Inputs belong together by position.
 
     Args:
         a: the model to go by: path, bytes, or ``onnx.ModelProto``.
@@ -94,8 +94,8 @@ class Comparer:
         kept = [pair for pair in pairs if _same_shape(pair, explanations)]
         others = [f"{pair[0].name} (of another shape)" for pair in pairs if pair not in kept]
         samples = self._samples(explanations, kept, titles or [str(i) for i in range(n)])
-        sources = self.a.prepared.source, self.b.prepared.source
-        return Comparison(*sources, self.a.composite.name, tuple(samples), (*self.matching.unmatched, *others))
+        unmatched = (*self.matching.unmatched, *others)
+        return Comparison(_about(self.a), _about(self.b), self.a.composite.name, tuple(samples), unmatched)
 
     def _samples(
         self, explanations: Explanations, pairs: Sequence[Pair], titles: Sequence[str]
@@ -148,6 +148,10 @@ def compare(
     """
     comparer = Comparer(a, b, composite, **options)
     return comparer.report(comparer(x, target, seed=seed))
+
+
+def _about(explainer: Explainer) -> str:
+    return f"{explainer.prepared.source} ({explainer.engine.name}, {explainer.engine.dtype.name})"
 
 
 def _relevance(pair: Pair, explanations: Explanations) -> tuple[np.ndarray, np.ndarray]:

@@ -81,8 +81,8 @@ class Comparison:
     """Two models' explanations side by side.
 
     Attributes:
-        a: what model A is called.
-        b: what model B is called.
+        a: what model A is called, and what computed its explanations.
+        b: the same for B.
         composite: the rules that explained both.
         samples: one entry each.
         unmatched: layers that are not compared, each with the reason.

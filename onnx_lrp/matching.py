@@ -30,10 +30,10 @@ class Layer:
     tensor: str
 
     @property
-    def keys(self) -> tuple[str, ...]:
-        """What it may be called in another model, the surest first."""
-        names = self.name, self.tensor
-        return (*names, *(QUANTISED.sub("", name) for name in names))
+    def keys(self) -> tuple[tuple[str, str], ...]:
+        """What another model may call it, the surest first: it is the tensor whose relevance is compared."""
+        own = ("tensor", self.tensor), ("node", self.name)
+        return (*own, *((kind, QUANTISED.sub("", name)) for kind, name in own))
 
 
 @dataclass(frozen=True)
@@ -45,7 +45,7 @@ class Matching:
 
 
 def match(a: Plan, b: Plan, names: Iterable[str] | None = None) -> Matching:
-    """Pair layers whose nodes have one name, or else whose tensors have, with or without a quantiser's suffix.
+    """Pair layers that make tensors of one name, or else whose nodes have one, with or without a quantiser's suffix.
 
     Args:
         a: model A's plan.
@@ -58,13 +58,14 @@ def match(a: Plan, b: Plan, names: Iterable[str] | None = None) -> Matching:
     """
     wanted = None if names is None else {names} if isinstance(names, str) else set(names)
     ours, theirs = ([layer for layer in _layers(plan) if _chosen(layer, plan, wanted)] for plan in (a, b))
-    known = {key for layer in (*ours, *theirs) for key in layer.keys}
-    if strange := sorted((wanted or set()) - known):
+    if strange := sorted((wanted or set()) - {name for layer in (*ours, *theirs) for _, name in layer.keys}):
         raise TargetError(f"no node or tensor {clean(strange[0])!r} on the way in either model; see onnx-lrp check")
     pairs = list(_pairs(ours, list(_layers(b))))
-    taken_a, taken_b = ({pair[i].tensor for pair in pairs} for i in (0, 1))
-    alone = [f"{layer.name} (only in A)" for layer in ours if layer.tensor not in taken_a]
-    alone += [f"{layer.name} (only in B)" for layer in theirs if layer.tensor not in taken_b]
+    found = {layer for pair in pairs for layer in pair}
+    # A convolution whose BatchNormalization is merged in A only is compared behind that: it is in both, all the same
+    known = {key for layer, _ in pairs for key in layer.keys}
+    alone = [f"{layer.name} (only in A)" for layer in ours if layer not in found]
+    alone += [f"{layer.name} (only in B)" for layer in theirs if layer not in found and known.isdisjoint(layer.keys)]
     return Matching(tuple(pairs), tuple(alone))
 
 
@@ -77,11 +78,11 @@ def _layers(plan: Plan) -> Iterator[Layer]:
 def _chosen(layer: Layer, plan: Plan, wanted: set[str] | None) -> bool:
     if wanted is None:
         return layer.op in WEIGHTED and layer.tensor != plan.target
-    return not wanted.isdisjoint(layer.keys)
+    return not wanted.isdisjoint(name for _, name in layer.keys)
 
 
 def _pairs(ours: Sequence[Layer], theirs: Sequence[Layer]) -> Iterator[tuple[Layer, Layer]]:
-    index: dict[str, Layer] = {}
+    index: dict[tuple[str, str], Layer] = {}
     for rank in range(4):
         for layer in theirs:
             index.setdefault(layer.keys[rank], layer)

@@ -14,10 +14,10 @@ from collections.abc import Sequence
 
 from .. import __version__
 from ..errors import InvalidModelError, OnnxLrpError, UnsupportedModelError
-from . import check, convert, explain
+from . import check, compare, convert, explain
 from .arguments import Parser
 
-COMMANDS = (check, explain, convert)
+COMMANDS = (check, explain, compare, convert)
 REJECTED, FAILED, INTERRUPTED, PIPE_CLOSED = 1, 2, 130, 141
 
 

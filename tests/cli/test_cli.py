@@ -591,4 +591,4 @@ def test_a_terminal_without_greek() -> None:
 def test_help_names_what_there_is() -> None:
     assert re.findall(r"\w+", arguments.COMPOSITES.partition(".")[0])[1:] == list(COMPOSITES)
     assert set(re.findall(r"^  (\S+)  ", explain.EPILOG, re.M)) == set(PREPROCESSINGS)
-    assert explain.PREPROCESSING in PREPROCESSINGS
+    assert arguments.PREPROCESSING in PREPROCESSINGS
