@@ -1,7 +1,7 @@
 """``onnx-lrp``: parse, run one command, and turn every foreseen failure into one line and an exit code.
 
-Exit codes: 0 done, 1 the model is rejected (unsupported or malformed), 2 anything else that the user can mend (paths,
-data, options), 130 interrupted, 141 the reader of a pipe went away.
+Exit codes: 0 done, 1 the model is rejected (unsupported or malformed, or ``compare`` finds that it drifts too far), 2
+anything else that the user can mend (paths, data, options), 130 interrupted, 141 the reader of a pipe went away.
 """
 
 from __future__ import annotations

@@ -552,7 +552,7 @@ def program(*argv: str, **options: object) -> subprocess.CompletedProcess[str]:
     return subprocess.run(command, capture_output=True, text=True, timeout=60, **options)  # type: ignore[call-overload]
 
 
-@pytest.mark.parametrize("argv", [["--help"], ["--version"], ["explain", "--help"], ["check", "--help"]])
+@pytest.mark.parametrize("argv", [["--help"], ["--version"], ["explain", "--help"], ["compare", "--help"]])
 def test_help_imports_nothing_heavy(argv: list[str]) -> None:
     code = "try: main(sys.argv[1:])\nfinally: print(*sys.modules, file=sys.stderr)"
     code = f"import sys; from onnx_lrp.cli.main import main\n{code}"
