@@ -16,6 +16,8 @@ __version__ = "0.1.0"
 # Imported on first use, so that `import onnx_lrp` and `onnx-lrp --help` answer at once
 _PUBLIC = {
     "checking": ("Report", "check"),
+    "comparing": ("compare",),
+    "comparison": ("Comparison",),
     "composites": ("Composite", "Selector"),
     "errors": (
         "BackendError", "CompositeError", "ConversionError", "InputError", "InvalidModelError", "LoadError",
@@ -34,6 +36,8 @@ _HOME = {name: module for module, names in _PUBLIC.items() for name in names}
 
 if TYPE_CHECKING:
     from .checking import Report, check
+    from .comparing import compare
+    from .comparison import Comparison
     from .composites import Composite, Selector
     from .emission import convert
     from .errors import (
@@ -59,6 +63,7 @@ if TYPE_CHECKING:
 __all__ = [
     "AlphaBeta",
     "BackendError",
+    "Comparison",
     "Composite",
     "CompositeError",
     "Conservation",
@@ -89,6 +94,7 @@ __all__ = [
     "ZPlus",
     "Zero",
     "check",
+    "compare",
     "convert",
     "explain",
 ]

@@ -11,7 +11,7 @@ from .model.graph import dims
 from .model.loading import Source
 from .model.preparation import prepare
 from .planning import Step, make_plan
-from .text import clean
+from .text import clean, table
 
 
 @dataclass(frozen=True)
@@ -45,15 +45,15 @@ class Report:
         return {**asdict(self), "supported": self.supported}
 
     def __str__(self) -> str:
-        body = _table([tuple(asdict(row).values()) for row in self.rows], ("node", "op", "shape", "role", "rule"))
+        body = table(("node", "op", "shape", "role", "rule"), [tuple(asdict(row).values()) for row in self.rows])
         if self.problems:
-            body = _table([tuple(asdict(p).values()) for p in self.problems], ("node", "op", "reason", "remedy"))
+            body = table(("node", "op", "reason", "remedy"), [tuple(asdict(p).values()) for p in self.problems])
         verdict = (
             f"supported, explains {self.output!r}"
             if self.supported
             else f"unsupported, nodes without a role: {len(self.problems)}"
         )
-        return "\n".join([f"{self.source}: {verdict}", *(f"  note: {note}" for note in self.notes), body])
+        return "\n".join([f"{self.source}: {verdict}", *(f"  note: {note}" for note in self.notes), *body])
 
 
 def check(model: Source, composite: str | Composite = "epsilon_plus", output: str | None = None) -> Report:
@@ -78,9 +78,3 @@ def _row(step: Step) -> Row:
     shown = "?" if shape is None else "×".join("?" if d is None else clean(str(d)) for d in shape)
     role = type(step.role).__name__
     return Row(step.name, step.op, shown, role, str(step.rule or {"Pass": "unchanged", "Route": "moved"}.get(role, "")))
-
-
-def _table(rows: list[tuple[str, ...]], titles: tuple[str, ...]) -> str:
-    widths = [max(len(str(cell)) for cell in column) for column in zip(titles, *rows)]
-    lines = [titles, tuple("-" * w for w in widths), *rows]
-    return "\n".join("  ".join(f"{cell!s:{w}}" for cell, w in zip(line, widths)).rstrip() for line in lines)

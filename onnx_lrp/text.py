@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 
 def clean(text: str, limit: int = 120) -> str:
     """One printable line: what does not print is escaped, and long text shortened in the middle."""
@@ -13,3 +15,10 @@ def clean(text: str, limit: int = 120) -> str:
 
 def _escaped(character: str) -> str:
     return character.encode("unicode_escape").decode("ascii")
+
+
+def table(titles: Sequence[str], rows: Sequence[Sequence[str]]) -> list[str]:
+    """Aligned columns under their titles, line by line."""
+    widths = [max(map(len, column)) for column in zip(titles, *rows)]
+    lines = [titles, ["-" * width for width in widths], *rows]
+    return ["  ".join(cell.ljust(width) for cell, width in zip(line, widths)).rstrip() for line in lines]

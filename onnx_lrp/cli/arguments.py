@@ -3,12 +3,26 @@
 from __future__ import annotations
 
 import argparse
+import math
 from typing import NoReturn
 
 COMPOSITES = """\
 composites: epsilon, epsilon_plus, epsilon_plus_flat, epsilon_alpha2_beta1, epsilon_alpha2_beta1_flat,
 epsilon_gamma_box, layered, gamma, zplus, alpha_beta. Parameters follow a colon, one number per channel is written
 with slashes: epsilon_gamma_box:low=-2.1/-2/-1.8,high=2.2/2.4/2.6,gamma=0.3"""
+
+
+PREPROCESSING = "zero-one"
+PREPARATION = """\
+preprocessing: x = (pixel * scale - mean) / std, with pixels from 0 to 255; size and axis order are the model's.
+  zero-one   pixel / 255: 0 to 1
+  raw        the pixel as it is
+  signed     -1 to 1
+  imagenet   pixel / 255, then ImageNet's mean and std (torchvision)
+  caffe      blue, green, red; minus 104, 117, 123"""
+BOUNDS = "Where z^B needs the bounds low and high and none are given, they are what black and white pixels become."
+
+Group = argparse._ActionsContainer
 
 
 class Parser(argparse.ArgumentParser):
@@ -28,6 +42,11 @@ class Parser(argparse.ArgumentParser):
 def add_model(parser: argparse.ArgumentParser) -> None:
     """MODEL, --composite, --output: the same for all commands."""
     parser.add_argument("model", metavar="MODEL", help="the ONNX file")
+    add_composite(parser)
+
+
+def add_composite(parser: argparse.ArgumentParser) -> None:
+    """--composite, --output: by which rules to explain what."""
     parser.add_argument(
         "--composite",
         metavar="NAME[:KEY=VALUE,...]",
@@ -35,6 +54,89 @@ def add_model(parser: argparse.ArgumentParser) -> None:
         help="which rule goes to which layer (default: %(default)s)",
     )
     parser.add_argument("--output", metavar="NAME", help="the model's output to explain (default: the first one)")
+
+
+def add_inputs(parser: argparse.ArgumentParser) -> None:
+    """INPUT...: the data to explain."""
+    parser.add_argument("inputs", metavar="INPUT", nargs="+", help=".png, .jpg, .jpeg, .webp, .bmp, .npy or .npz")
+
+
+def add_target(group: Group, default: str) -> None:
+    """--target."""
+    group.add_argument(
+        "--target",
+        metavar="N",
+        type=index,
+        help=f"index of the class, or I,J,... in an output of higher rank (default: {default})",
+    )
+
+
+def add_seed(group: Group) -> None:
+    """--seed."""
+    group.add_argument(
+        "--seed",
+        choices=("logit", "one"),
+        default="logit",
+        help="relevance to start with: the target's value, or 1 (default: %(default)s)",
+    )
+
+
+def add_preprocessing(parser: argparse.ArgumentParser) -> None:
+    """How pictures become inputs."""
+    group = parser.add_argument_group("how pictures become inputs")
+    group.add_argument(
+        "--preprocess",
+        metavar="NAME",
+        help=f"zero-one, raw, signed, imagenet or caffe, see below (default: {PREPROCESSING})",
+    )
+    group.add_argument("--scale", metavar="X", type=float, help="instead of the preset's")
+    group.add_argument("--mean", metavar="X,...", type=numbers, help="one number, or one per channel")
+    group.add_argument("--std", metavar="X,...", type=numbers, help="one number, or one per channel")
+    group.add_argument("--channels", choices=("rgb", "bgr", "grey"), help="their order")
+    group.add_argument(
+        "--fit", choices=("crop", "stretch"), help="keep the proportions and cut the ends off, or not (default: crop)"
+    )
+
+
+def add_percentile(group: Group) -> None:
+    """--percentile."""
+    group.add_argument(
+        "--percentile",
+        metavar="P",
+        type=float,
+        default=99.5,
+        help="of |R| that gets the strongest colour (default: %(default)s)",
+    )
+
+
+def add_force(group: Group) -> None:
+    """-f, --force."""
+    group.add_argument("-f", "--force", action="store_true", help="replace files that exist")
+
+
+def add_computation(parser: argparse.ArgumentParser) -> None:
+    """How to compute."""
+    group = parser.add_argument_group("how to compute")
+    group.add_argument(
+        "--backend",
+        choices=("auto", "onnx", "torch", "numpy"),
+        default="auto",
+        help="auto is the first that has the dtype and the device and can take the model (default: %(default)s)",
+    )
+    group.add_argument("--dtype", choices=("float32", "float64"), help="default: float64 on numpy, else float32")
+    group.add_argument("--device", metavar="NAME", help="torch's device, for example cuda")
+    group.add_argument("--threads", metavar="N", type=threads, default=0, help="of onnxruntime, 0 for its default")
+    group.add_argument(
+        "--batchnorm",
+        choices=("affine", "pass"),
+        default="affine",
+        help="what an unmerged BatchNormalization does (default: %(default)s)",
+    )
+
+
+def names(text: str) -> tuple[str, ...]:
+    """``conv1,conv2``."""
+    return tuple(filter(None, text.split(",")))
 
 
 def numbers(text: str) -> tuple[float, ...]:
@@ -60,6 +162,13 @@ def threads(text: str) -> int:
     if not 0 <= int(text) <= 1024:
         raise argparse.ArgumentTypeError("must be from 0 to 1024")
     return int(text)
+
+
+def drift(text: str) -> float:
+    """A number that a drift can be compared with: NaN would let everything pass."""
+    if not 0 <= float(text) < math.inf:
+        raise argparse.ArgumentTypeError("must be a number from 0 on")
+    return float(text)
 
 
 def png(text: str) -> str:

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from .arguments import COMPOSITES, add_model, count, numbers
+from .arguments import COMPOSITES, add_model, count, names, numbers
 
 if TYPE_CHECKING:
     import onnx
@@ -28,7 +28,7 @@ def add_arguments(parser: ArgumentParser) -> None:
     """The options of ``onnx-lrp convert``."""
     add_model(parser)
     parser.add_argument("out", metavar="OUT", help="the file to write")
-    parser.add_argument("--layers", metavar="NAME,...", type=_names, default=(), help="nodes or tensors inside, too")
+    parser.add_argument("--layers", metavar="NAME,...", type=names, default=(), help="nodes or tensors inside, too")
     parser.add_argument(
         "--seed",
         choices=("logit", "one", "input"),
@@ -104,10 +104,6 @@ def _about(args: Namespace, model: onnx.ModelProto, size: int) -> Iterator[str]:
     yield f"written: {shown(args.out)}, {size / 1e6:.1f} MB"
     yield f"  inputs: {', '.join(clean(value.name) for value in model.graph.input)}"
     yield f"  outputs: {', '.join(clean(value.name) for value in model.graph.output)}"
-
-
-def _names(text: str) -> tuple[str, ...]:
-    return tuple(filter(None, text.split(",")))
 
 
 def _shape(text: str) -> tuple[str, list[int | None]]:

@@ -55,6 +55,12 @@ class Batch:
             return self.samples
         return (first,) if count == 1 else tuple(_numbered(first, i) for i in range(count))
 
+    def part(self, start: int, stop: int) -> Batch:
+        """Some of the samples; the feeds must have one row for each, unless it is all of them."""
+        if stop - start == len(self.samples):
+            return self
+        return Batch({name: array[start:stop] for name, array in self.feeds.items()}, self.samples[start:stop])
+
 
 @dataclass(frozen=True)
 class Feeder:
@@ -64,17 +70,26 @@ class Feeder:
     preprocessing: Preprocessing
     source: str
 
-    def batches(self, files: Sequence[File]) -> list[Batch]:
-        """Everything to explain, in the order of the command line.
+    def batches(self, files: Sequence[File], most: int | None = None) -> list[Batch]:
+        """Everything to explain, in the order of the command line; at most so many samples together, if possible.
 
         Raises:
             InputError: data that do not fit the model, or another number of files than it has inputs.
         """
+        return [part for batch in self._all(files) for part in self._parts(batch, most or len(batch.samples))]
+
+    def _all(self, files: Sequence[File]) -> list[Batch]:
         if len(self.inputs) == 1:
             return _named_apart([batch for run in self._runs(files) for batch in self._joined(run)])
         if all(isinstance(file.content, dict) for file in files):
             return _named_apart([self._from_names(file) for file in files])
         return [self._from_order(files)]
+
+    def _parts(self, batch: Batch, most: int) -> list[Batch]:
+        count = len(batch.samples)
+        whole = self._fixed is not None or any(a.shape[:1] != (count,) for a in batch.feeds.values())
+        starts = [0] if whole else range(0, count, most)
+        return [batch.part(start, count if whole else min(start + most, count)) for start in starts]
 
     def _runs(self, files: Sequence[File]) -> Iterator[list[Batch]]:
         """Batches of one file each, grouped where the next one has the same shape as the one before."""

@@ -13,14 +13,11 @@ import onnx_ir as ir
 from ..explainer import Explainer
 from ..explanation import Explanation
 from ..pictures.heatmap import save_png
-from ..pictures.preprocessing import Preprocessing
-from ..pictures.reading import Picture
 from ..text import clean
 from ..writing import Outputs, shown
 from . import results
-from .bounds import from_preprocessing
-from .explain import PREPROCESSING
-from .feeding import Batch, Feeder, Sample, read_files
+from .feeding import Batch, Feeder, Sample
+from .given import read
 from .labels import read_labels
 from .naming import Names
 
@@ -34,34 +31,18 @@ def run_job(args: Namespace) -> list[str]:
     outputs = Outputs(args.force)
     outputs.check_folders(args.heatmap or "", args.save_relevance or "")
     labels = results.Labels(read_labels(args.labels))
-    preprocessing = Preprocessing.create(
-        args.preprocess or PREPROCESSING,
-        scale=args.scale, mean=args.mean, std=args.std, channels=args.channels, fit=args.fit,
-    )  # fmt: skip
-    files = read_files(args.inputs)
-    pictures = any(isinstance(file.content, Picture) for file in files)
-    bounded = pictures or args.preprocess
-    explainer = Explainer(
-        args.model, from_preprocessing(args.composite, preprocessing) if bounded else args.composite,
-        output=args.output, backend=args.backend, dtype=args.dtype, device=args.device,
-        batchnorm=args.batchnorm, threads=args.threads,
-    )  # fmt: skip
+    given = read(args)
+    explainer = Explainer(args.model, given.composite, **given.options)
     inputs = explainer.prepared.inputs
-    batches = Feeder(inputs, preprocessing, explainer.prepared.source).batches(files)
+    batches = Feeder(inputs, given.preprocessing, explainer.prepared.source).batches(given.files)
     names = Names(
         args.heatmap, args.save_relevance, explainer.composite.name, len(batches),
         sum(len(batch.samples) for batch in batches), tuple(value.name or "" for value in inputs), args.top or 1,
     )  # fmt: skip
-    brush = None if args.no_heatmap else results.Brush(preprocessing, args.percentile, args.overlay)
+    brush = None if args.no_heatmap else results.Brush(given.preprocessing, args.percentile, args.overlay)
     job = Job(args, explainer, labels, brush, outputs, names)
     lines = job.run(batches)
-    return [*job.about(), *_about_pictures(args, preprocessing) * pictures, *lines]
-
-
-def _about_pictures(args: Namespace, p: Preprocessing) -> list[str]:
-    name = args.preprocess or f"{PREPROCESSING} (the default)"
-    mean, std = ("/".join(f"{n:g}" for n in numbers) for numbers in (p.mean, p.std))
-    return [f"pictures prepared as {name}: x = (pixel * {p.scale:g} - {mean}) / {std}, {p.channels}, {p.fit}"]
+    return [*job.about(), *given.about, *lines]
 
 
 @dataclass(frozen=True)
@@ -108,10 +89,7 @@ class Job:
 
     def _drawn(self, batch: Batch, picture: bool) -> list[ir.Value]:
         """The inputs that get a heatmap."""
-        if self.brush is None:
-            return []
-        inputs = self.explainer.prepared.inputs
-        return [value for value in inputs if results.drawable(value, batch.feeds[value.name or ""], picture)]
+        return results.drawn(self.explainer.prepared.inputs, batch, picture) if self.brush else []
 
     def _explain(self, batch: Batch) -> list[Explanation]:
         """One explanation, or one for each rank of ``--top``."""

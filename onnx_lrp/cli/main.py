@@ -1,7 +1,7 @@
 """``onnx-lrp``: parse, run one command, and turn every foreseen failure into one line and an exit code.
 
-Exit codes: 0 done, 1 the model is rejected (unsupported or malformed), 2 anything else that the user can mend (paths,
-data, options), 130 interrupted, 141 the reader of a pipe went away.
+Exit codes: 0 done, 1 the model is rejected (unsupported or malformed, or ``compare`` finds that it drifts too far), 2
+anything else that the user can mend (paths, data, options), 130 interrupted, 141 the reader of a pipe went away.
 """
 
 from __future__ import annotations
@@ -14,10 +14,10 @@ from collections.abc import Sequence
 
 from .. import __version__
 from ..errors import InvalidModelError, OnnxLrpError, UnsupportedModelError
-from . import check, convert, explain
+from . import check, compare, convert, explain
 from .arguments import Parser
 
-COMMANDS = (check, explain, convert)
+COMMANDS = (check, explain, compare, convert)
 REJECTED, FAILED, INTERRUPTED, PIPE_CLOSED = 1, 2, 130, 141
 
 

@@ -15,7 +15,8 @@ from ..model.graph import dims
 from ..pictures.heatmap import heatmap, overlay
 from ..pictures.layout import Layout
 from ..pictures.preprocessing import Preprocessing, spatial
-from ..text import clean
+from ..text import clean, table
+from .feeding import Batch
 
 if TYPE_CHECKING:
     import onnx_ir as ir
@@ -38,19 +39,28 @@ class Brush:
         Raises:
             InputError: an overlay of what cannot be shown as a picture, or a percentile outside of 0 to 100.
         """
-        shape = dims(value) or x.shape
-        layout = Layout.of(shape)
-        size = (layout.height or 1, layout.width or 1) if picture and "F" in layout.axes else None
-        surface = spatial(relevance, shape, size)
+        plane = surface(value, relevance, picture)
         if not self.overlay:
-            return heatmap(surface, percentile=self.percentile)
-        return overlay(surface, self.preprocessing.display(x, shape), percentile=self.percentile)
+            return heatmap(plane, percentile=self.percentile)
+        return overlay(plane, self.preprocessing.display(x, dims(value) or x.shape), percentile=self.percentile)
 
 
-def drawable(value: ir.Value, x: np.ndarray, picture: bool) -> bool:
-    """Whether a heatmap makes sense: two axes of space, or of time and features."""
-    shape = dims(value) or x.shape
-    return 1 <= len(shape) <= 4 and (picture or "F" not in Layout.of(shape).axes)
+def surface(value: ir.Value, relevance: np.ndarray, picture: bool) -> np.ndarray:
+    """One sample's relevance with its channels summed, (H, W)."""
+    shape = dims(value) or relevance.shape
+    layout = Layout.of(shape)
+    size = (layout.height or 1, layout.width or 1) if picture and "F" in layout.axes else None
+    return spatial(relevance, shape, size)
+
+
+def drawn(inputs: Sequence[ir.Value], batch: Batch, picture: bool) -> list[ir.Value]:
+    """The inputs of which a heatmap makes sense: with two axes of space, or of time and features."""
+    shapes = [dims(value) or batch.feeds[value.name or ""].shape for value in inputs]
+    return [
+        value
+        for value, shape in zip(inputs, shapes)
+        if 1 <= len(shape) <= 4 and (picture or "F" not in Layout.of(shape).axes)
+    ]
 
 
 def of_sample(array: np.ndarray, sample: int, samples: int) -> np.ndarray:
@@ -109,9 +119,3 @@ def ledger(entries: Sequence[Entry]) -> list[str]:
     """The account of every node, from the output to the input, summed over the batch."""
     rows = [(e.node, e.op, e.rule, f"{e.arrived:.6g}", f"{e.handed_on:.6g}", f"{e.absorbed:.3g}") for e in entries]
     return table(("node", "op", "rule", "arrived", "handed on", "absorbed"), rows)
-
-
-def table(titles: tuple[str, ...], rows: Sequence[tuple[str, ...]]) -> list[str]:
-    """Aligned columns under their titles."""
-    widths = [max(map(len, column)) for column in zip(titles, *rows)]
-    return ["  ".join(cell.ljust(width) for cell, width in zip(row, widths)).rstrip() for row in (titles, *rows)]

@@ -25,18 +25,21 @@ STOPS = np.array((*BLUE[:0:-1], *RED), np.float64)
 MIN_SIZE = 448
 
 
-def heatmap(relevance: NDArray[Any], *, percentile: float = 100.0, size: int = MIN_SIZE) -> Image:
+def heatmap(
+    relevance: NDArray[Any], *, percentile: float = 100.0, limit: float | None = None, size: int = MIN_SIZE
+) -> Image:
     """Draw relevance (H, W) as an RGB picture with colours symmetric around zero.
 
     The strongest colours stand for the ``percentile`` of |R|: below 100, that many are clipped and the faint ones
-    become visible. A picture smaller than ``size`` is enlarged by a whole factor, every value a square of one colour;
-    thin strips such as (1, N) are thickened.
+    become visible. Where a ``limit`` is given they stand for that |R|, so that several pictures share one scale. A
+    picture smaller than ``size`` is enlarged by a whole factor, every value a square of one colour; thin strips such as
+    (1, N) are thickened.
 
     Raises:
         InputError: not (H, W), empty, not finite, or a percentile outside of 0 to 100.
 
     """
-    return _image(_colours(_normalised(relevance, percentile)), size)
+    return enlarged(_colours(_normalised(relevance, percentile, limit)), size)
 
 
 def overlay(
@@ -66,7 +69,7 @@ def overlay(
     # The power makes weak relevance visible; colours start half-way, since a transparent white would only blur.
     opacity = alpha * np.abs(share)[..., None] ** 0.6
     heat = _colours((np.sign(share) + share) / 2)
-    return _image(opacity * heat + (1 - opacity) * below, size)
+    return enlarged(opacity * heat + (1 - opacity) * below, size)
 
 
 def save_png(image: Image, path: str | os.PathLike[str], force: bool = False) -> None:
@@ -82,31 +85,22 @@ def save_png(image: Image, path: str | os.PathLike[str], force: bool = False) ->
     write_file(path, lambda temporary: image.save(temporary, "PNG"), force)
 
 
-def _normalised(relevance: NDArray[Any], percentile: float) -> NDArray[np.float64]:
-    """Return relevance / its largest magnitude, within -1 and 1."""
-    values = np.asarray(relevance)
-    if values.ndim != 2 or not values.size or values.dtype.kind not in "biuf":
-        raise InputError(
-            f"a heatmap needs numbers of shape (H, W), not {values.dtype} {values.shape}; sum over the rest"
-        )
-    if not np.isfinite(values).all():
-        raise InputError("relevance holds NaN or infinite values; explain again in float64 or with a larger epsilon")
+def strongest(relevance: NDArray[Any], percentile: float) -> float:
+    """The |R| that gets the strongest colour; 0 where there is no relevance.
+
+    Raises:
+        InputError: a percentile outside of 0 to 100.
+
+    """
     if not 0 < percentile <= 100:
         raise InputError(f"percentile is {percentile}; give a number above 0, up to 100")
-    values = values.astype(np.float64)
-    magnitude = np.abs(values)
+    magnitude = np.abs(relevance)
     # Where most values are zero so may be the percentile; then the largest one is all there is to go by.
-    limit = np.percentile(magnitude, percentile, method="lower") or magnitude.max()
-    share: NDArray[np.float64] = np.clip(values, -limit, limit) / (limit or 1.0)
-    return share
+    return float(np.percentile(magnitude, percentile, method="lower") or magnitude.max())
 
 
-def _colours(share: NDArray[np.float64]) -> NDArray[np.float64]:
-    positions = np.linspace(-1, 1, len(STOPS))
-    return np.stack([np.interp(share, positions, STOPS[:, band]) for band in range(3)], axis=2)
-
-
-def _image(colours: NDArray[np.float64], size: int) -> Image:
+def enlarged(colours: NDArray[Any], size: int = MIN_SIZE) -> Image:
+    """Turn colours (H, W, 3), 0 to 255, into a picture of at least ``size``, as `heatmap` does."""
     from PIL import Image
 
     height, width = colours.shape[:2]
@@ -114,3 +108,23 @@ def _image(colours: NDArray[np.float64], size: int) -> Image:
     rows, columns = (max(factor, math.ceil(size / 8 / length)) for length in (height, width))
     image = Image.fromarray(colours.round().astype(np.uint8))
     return image.resize((width * columns, height * rows), Image.Resampling.NEAREST)
+
+
+def _normalised(relevance: NDArray[Any], percentile: float, limit: float | None = None) -> NDArray[np.float64]:
+    """Return relevance / its largest magnitude, or the limit, within -1 and 1."""
+    values = np.asarray(relevance)
+    if values.ndim != 2 or not values.size or values.dtype.kind not in "biuf":
+        raise InputError(
+            f"a heatmap needs numbers of shape (H, W), not {values.dtype} {values.shape}; sum over the rest"
+        )
+    if not np.isfinite(values).all():
+        raise InputError("relevance holds NaN or infinite values; explain again in float64 or with a larger epsilon")
+    values = values.astype(np.float64)
+    limit = strongest(values, percentile) if limit is None else limit
+    share: NDArray[np.float64] = np.clip(values, -limit, limit) / (limit or 1.0)
+    return share
+
+
+def _colours(share: NDArray[np.float64]) -> NDArray[np.float64]:
+    positions = np.linspace(-1, 1, len(STOPS))
+    return np.stack([np.interp(share, positions, STOPS[:, band]) for band in range(3)], axis=2)

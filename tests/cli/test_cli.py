@@ -257,8 +257,8 @@ def test_ledger_accounts_for_every_node(capsys: Capture) -> None:
     _, printed, _ = run(capsys, "explain", CNN, digit(3), "--ledger", "--no-heatmap")
     rows = printed[printed.index("ledger") :].splitlines()
     assert rows[1].split() == ["node", "op", "rule", "arrived", "handed", "on", "absorbed"]
-    assert [row.split()[0] for row in rows[2:]][:2] == ["node_linear_1", "node_relu_2"]
-    assert len(rows) == 12
+    assert [row.split()[0] for row in rows[3:]][:2] == ["node_linear_1", "node_relu_2"]
+    assert len(rows) == 13
 
 
 def test_verbose_tells_what_was_rewritten(capsys: Capture) -> None:
@@ -552,7 +552,7 @@ def program(*argv: str, **options: object) -> subprocess.CompletedProcess[str]:
     return subprocess.run(command, capture_output=True, text=True, timeout=60, **options)  # type: ignore[call-overload]
 
 
-@pytest.mark.parametrize("argv", [["--help"], ["--version"], ["explain", "--help"], ["check", "--help"]])
+@pytest.mark.parametrize("argv", [["--help"], ["--version"], ["explain", "--help"], ["compare", "--help"]])
 def test_help_imports_nothing_heavy(argv: list[str]) -> None:
     code = "try: main(sys.argv[1:])\nfinally: print(*sys.modules, file=sys.stderr)"
     code = f"import sys; from onnx_lrp.cli.main import main\n{code}"
@@ -591,4 +591,4 @@ def test_a_terminal_without_greek() -> None:
 def test_help_names_what_there_is() -> None:
     assert re.findall(r"\w+", arguments.COMPOSITES.partition(".")[0])[1:] == list(COMPOSITES)
     assert set(re.findall(r"^  (\S+)  ", explain.EPILOG, re.M)) == set(PREPROCESSINGS)
-    assert explain.PREPROCESSING in PREPROCESSINGS
+    assert arguments.PREPROCESSING in PREPROCESSINGS

@@ -1,0 +1,120 @@
+"""One run of ``onnx-lrp compare``: read and check everything, compute, write, and only then report."""
+
+from __future__ import annotations
+
+import json
+from argparse import Namespace
+from collections.abc import Iterator
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+
+import numpy as np
+import onnx_ir as ir
+
+from ..comparing import Comparer, Explanations
+from ..comparison import Comparison, join
+from ..errors import InputError
+from ..model.graph import dims
+from ..pictures.heatmap import save_png
+from ..pictures.preprocessing import Preprocessing
+from ..pictures.sheet import contrast
+from ..writing import Outputs, shown
+from . import results
+from .feeding import Batch, Feeder, Sample
+from .given import read
+from .naming import Names
+
+TOGETHER = 8  # samples: relevance of all layers is kept for as many, by both models
+
+
+def run_gate(args: Namespace) -> tuple[list[str], int]:
+    """Do it all; return what to print once every file is written, and the exit code.
+
+    Raises:
+        OnnxLrpError: something is wrong; then no file was written.
+    """
+    outputs = Outputs(args.force)
+    outputs.check_folders(args.heatmap or "")
+    given = read(args)
+    comparer = Comparer(args.a, args.b, given.composite, layers=args.layers, top_k=args.top_k, **given.options)
+    source = comparer.a.prepared.source
+    batches = Feeder(comparer.inputs, given.preprocessing, source).batches(given.files, TOGETHER)
+    names = Names(
+        args.heatmap, None, comparer.a.composite.name, len(batches), sum(len(batch.samples) for batch in batches),
+        tuple(value.name or "" for value in comparer.inputs), 1,
+    )  # fmt: skip
+    gate = Gate(args, comparer, given.preprocessing, outputs, names)
+    report, pictures = gate.run(batches)
+    above = () if args.max_drift is None else report.above(args.max_drift)
+    show = _json if args.json else _text
+    return show(args, report, above, pictures, given.about), int(bool(above))
+
+
+@dataclass(frozen=True)
+class Gate:
+    """What a run consists of."""
+
+    args: Namespace
+    comparer: Comparer
+    preprocessing: Preprocessing
+    outputs: Outputs
+    names: Names
+
+    def run(self, batches: list[Batch]) -> tuple[Comparison, list[Path]]:
+        """Compare and write; returns the report and the pictures' paths."""
+        for batch in batches if self.args.heatmap else ():
+            for sample in batch.samples:
+                for value in self._drawn(batch, sample):
+                    self.outputs.reserve(self.names.picture(sample, value.name or "", None))
+        reports, pictures = [], []
+        for batch in batches:
+            explanations = self.comparer(batch.feeds, self.args.target, seed=self.args.seed)
+            samples = batch.counted(len(explanations[0].target))
+            reports.append(self.comparer.report(explanations, [sample.title for sample in samples]))
+            pictures += list(self._pictures(batch, samples, explanations)) if self.args.heatmap else []
+        self.outputs.write()
+        return join(reports), pictures
+
+    def _drawn(self, batch: Batch, sample: Sample) -> list[ir.Value]:
+        found = results.drawn(self.comparer.inputs, batch, sample.picture)
+        if not found:
+            raise InputError(f"{sample.title}: no picture, so there is no heatmap to draw; leave out --heatmap")
+        return found
+
+    def _pictures(self, batch: Batch, samples: tuple[Sample, ...], explanations: Explanations) -> Iterator[Path]:
+        maps = zip(*(explanation.inputs.values() for explanation in explanations))
+        for value, pair in zip(self.comparer.inputs, maps):
+            name = value.name or ""
+            for i, sample in enumerate(samples):
+                if value not in self._drawn(batch, sample):
+                    continue
+                x, *pair_of_one = (results.of_sample(array, i, len(samples)) for array in (batch.feeds[name], *pair))
+                a, b = (results.surface(value, relevance, sample.picture) for relevance in pair_of_one)
+                image = contrast(a, b, self._display(value, x, sample.picture), self.args.percentile)
+                path = self.names.picture(sample, name, None)
+                self.outputs.add(path, partial(save_png, image))
+                yield path
+
+    def _display(self, value: ir.Value, x: np.ndarray, picture: bool) -> np.ndarray | None:
+        """What the models saw, if it was a picture: other data have no colours."""
+        return self.preprocessing.display(x, dims(value) or x.shape) if picture else None
+
+
+def _text(
+    args: Namespace, report: Comparison, above: tuple[str, ...], pictures: list[Path], about: list[str]
+) -> list[str]:
+    lines = [*about, *str(report).splitlines(), *(f"heatmap: {shown(path)}" for path in pictures)]
+    if args.max_drift is None:
+        return lines
+    if not above:
+        return [*lines, f"no sample is above --max-drift {args.max_drift:g}"]
+    drifts = {sample.sample: sample.drift for sample in report.samples}
+    return [*lines, f"above --max-drift {args.max_drift:g}: {', '.join(f'{s} ({drifts[s]:.3g})' for s in above)}"]
+
+
+def _json(
+    args: Namespace, report: Comparison, above: tuple[str, ...], pictures: list[Path], about: list[str]
+) -> list[str]:
+    extra = {"max_drift": args.max_drift, "above": above, "heatmaps": [shown(path) for path in pictures]}
+    return [json.dumps({**report.as_dict(), **extra, "notes": about}, indent=2)]

@@ -1,0 +1,56 @@
+"""What ``explain`` and ``compare`` are given: files, how pictures become inputs, and how to compute."""
+
+from __future__ import annotations
+
+from argparse import Namespace
+from dataclasses import dataclass
+from typing import Any
+
+from ..pictures.preprocessing import Preprocessing
+from ..pictures.reading import Picture
+from .arguments import PREPROCESSING
+from .bounds import from_preprocessing
+from .feeding import File, read_files
+
+
+@dataclass(frozen=True)
+class Given:
+    """Everything that is read before there is a model.
+
+    Attributes:
+        files: what to explain.
+        preprocessing: how pictures become inputs.
+        about: what to tell of that; empty if there are no pictures.
+        composite: with the bounds that follow from the preprocessing.
+        options: of the :class:`onnx_lrp.Explainer`.
+    """
+
+    files: list[File]
+    preprocessing: Preprocessing
+    about: list[str]
+    composite: str
+    options: dict[str, Any]
+
+
+def read(args: Namespace) -> Given:
+    """Read every file.
+
+    Raises:
+        InputError: one that cannot be read, or a preprocessing that makes no sense.
+    """
+    preprocessing = Preprocessing.create(
+        args.preprocess or PREPROCESSING,
+        scale=args.scale, mean=args.mean, std=args.std, channels=args.channels, fit=args.fit,
+    )  # fmt: skip
+    files = read_files(args.inputs)
+    pictures = any(isinstance(file.content, Picture) for file in files)
+    bounded = pictures or args.preprocess
+    composite = from_preprocessing(args.composite, preprocessing) if bounded else args.composite
+    options = {name: getattr(args, name) for name in ("output", "backend", "dtype", "device", "batchnorm", "threads")}
+    return Given(files, preprocessing, _about(args, preprocessing) * pictures, composite, options)
+
+
+def _about(args: Namespace, p: Preprocessing) -> list[str]:
+    name = args.preprocess or f"{PREPROCESSING} (the default)"
+    mean, std = ("/".join(f"{n:g}" for n in numbers) for numbers in (p.mean, p.std))
+    return [f"pictures prepared as {name}: x = (pixel * {p.scale:g} - {mean}) / {std}, {p.channels}, {p.fit}"]
