@@ -105,6 +105,9 @@ class Resizing:
         return np.asarray(np.where(d <= 1, near, np.where(d < 2, far, 0.0)))
 
 
+COORDINATES = (
+    "half_pixel", "half_pixel_symmetric", "pytorch_half_pixel", "align_corners", "asymmetric", "tf_half_pixel_for_nn",
+)  # fmt: skip
 ROUNDING: dict[str, Callable[[np.ndarray], np.ndarray]] = {
     "floor": np.floor,
     "ceil": np.ceil,
@@ -123,6 +126,8 @@ def positions(n: int, out: int, factor: float, coordinate: str) -> np.ndarray:
     x: np.ndarray = (i + half) / scale - half
     if coordinate == "asymmetric":
         x = i / scale
+    elif coordinate == "tf_half_pixel_for_nn":
+        x = (i + half) / scale
     elif coordinate == "align_corners":
         x = i * np.float32(n - 1) / np.float32(max(out - 1, 1))
     elif coordinate == "half_pixel_symmetric":
@@ -143,7 +148,7 @@ def resize(node: Site, mode: str = "nearest", scales: Sequence[float] | None = N
     old = _is_old(node)  # then asymmetric, floor
     coordinate = coordinate_transformation_mode or ("asymmetric" if old else "half_pixel")
     rounding = nearest_mode or ("floor" if old else "round_prefer_floor")
-    if mode not in ("nearest", "linear", "cubic") or coordinate == "tf_crop_and_resize" or rounding not in ROUNDING:
+    if mode not in ("nearest", "linear", "cubic") or coordinate not in COORDINATES or rounding not in ROUNDING:
         raise Unsupported(
             f"Resize with mode={mode}, {coordinate}, {rounding}", "export with another mode, or without crop"
         )

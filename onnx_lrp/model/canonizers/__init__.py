@@ -5,7 +5,7 @@
 notes what it did in the user's words; the names of the user's nodes and tensors stay.
 """
 
-from . import branches, fused, scikit
+from . import branches, einsum, fused, scikit  # noqa: F401 - importing registers what they expand
 from .expanding import Expand
 from .folding import FoldConstants
 from .heads import cut
@@ -13,4 +13,4 @@ from .inlining import inline
 from .merging import MergeAffine
 from .sums import JoinSums
 
-__all__ = ["Expand", "FoldConstants", "JoinSums", "MergeAffine", "branches", "cut", "fused", "inline", "scikit"]
+__all__ = ["Expand", "FoldConstants", "JoinSums", "MergeAffine", "cut", "inline"]
