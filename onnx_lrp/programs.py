@@ -12,6 +12,7 @@ import onnx_ir as ir
 
 from .backends.symbols import Batch
 from .emission.conversion import Answer, Compiled, emit
+from .errors import InvalidModelError
 from .model.graph import dims
 from .model.preparation import Prepared
 from .planning import Plan
@@ -60,9 +61,18 @@ class Programs:
             path = Path(folder) / "model.onnx"  # a session would keep bytes
             sizes = self._write(compiled, path, samples)
             give_back_memory()
-            session = make_session(path, self.options, self.prepared.source, sizes, **config)
+            session = self._loaded(path, sizes, config)
         give_back_memory()
         return session
+
+    def _loaded(self, path: Path, sizes: dict[str, int], config: dict[str, str]) -> Any:
+        """With the sizes, or else without: where they are fixed, onnxruntime may infer shapes that it does not make."""
+        try:
+            return make_session(path, self.options, self.prepared.source, sizes, **config)
+        except InvalidModelError:
+            if not sizes:
+                raise
+            return make_session(path, self.options, self.prepared.source, None, **config)
 
     def _write(self, compiled: Compiled, path: Path, samples: int | None) -> dict[str, int]:
         """Write the model, weights aside so that none is copied; returns the size of each open first axis, if known."""

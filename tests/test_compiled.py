@@ -197,6 +197,30 @@ def test_open_height_and_width_are_those_of_the_data(backend: str) -> None:
     assert explainer.engine.name == "onnx"
 
 
+# How exporters write the batch into shape arithmetic: sizes of a Resize, whole slices of the first axis, tiles of one
+BATCH_ARITHMETIC = {
+    "sizes": """s = Shape(r)  n = Slice(s, zero, one)  c = Slice(s, one, two)  z = Concat<axis=0>(n, c, hw)
+        u = Resize<mode="linear", coordinate_transformation_mode="half_pixel">(r, , , z)""",
+    "slice": "u = Slice(r, begin, end, axes)",
+    "tile": "u = Tile(r, times)",
+}
+
+
+@pytest.mark.parametrize("what", BATCH_ARITHMETIC)
+def test_the_number_of_samples_in_shape_arithmetic_stays_open(what: str) -> None:
+    model = onnx.parser.parse_model(
+        """<ir_version: 8, opset_import: ["" : 17]> net (float[N, 1, 5, 5] x) => (float[N, 3] y) <
+            float[3, 1, 1, 1] a = {1, -2, 0.5}, int64[1] zero = {0}, int64[1] one = {1}, int64[1] two = {2},
+            int64[2] hw = {7, 4}, int64[2] begin = {0, 1}, int64[2] end = {1000000000, 3}, int64[2] axes = {0, 2},
+            int64[4] times = {1, 1, 2, 1} >
+        { h = Conv(x, a)  r = Relu(h)  """
+        + BATCH_ARITHMETIC[what]
+        + " g = GlobalAveragePool(u)  y = Flatten(g) }"
+    )
+    x = np.random.default_rng(2).standard_normal((3, 1, 5, 5)).astype(np.float32)
+    same(lrp.Explainer(model, backend="onnx")(x), lrp.explain(model, x, backend="numpy"))
+
+
 @pytest.mark.parametrize("model", ["mnist_cnn", "mnist_resnet"])
 def test_verification_notices_a_wrong_rewriting(model: str, monkeypatch: pytest.MonkeyPatch) -> None:
     from onnx_lrp.model.canonizers import affine

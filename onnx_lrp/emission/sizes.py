@@ -62,8 +62,18 @@ def measure(prepared: Prepared, plan: Plan, shapes: Shapes) -> Tape:
     except ConversionError:  # inside, the model has a fixed number of samples
         return one
     sizes = {name: _merged(shape, two.shapes[name], prepared.source) for name, shape in one.shapes.items()}
-    same = {name: a for name, a in one.derived.items() if np.array_equal(a, two.derived[name])}
-    return Tape(shapes=sizes, derived=Derived(same, set(one.derived) - set(same), prepared.source))
+    known = {name: b for name, a in one.derived.items() if (b := _in_samples(a, two.derived[name])) is not None}
+    return Tape(shapes=sizes, derived=Derived(known, set(one.derived) - set(known), prepared.source))
+
+
+def _in_samples(one: np.ndarray, two: np.ndarray) -> np.ndarray | None:
+    """A value that depends on sizes, in sizes that may grow with the samples; None if it depends on them otherwise."""
+    if np.array_equal(one, two):
+        return one
+    if one.dtype.kind != "i" or one.shape != two.shape or not ((one == two) | (2 * one == two)).all():
+        return None
+    sizes = [int(a) if a == b else Batch(int(a)) for a, b in zip(one.flat, two.flat)]
+    return np.array([*sizes, None], object)[:-1].reshape(one.shape)  # None keeps NumPy from looking into them
 
 
 def _declared(value: ir.Value, shapes: Shapes, source: str) -> list[int | None]:

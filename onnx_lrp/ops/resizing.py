@@ -61,7 +61,7 @@ class Resizing:
         shape, first = operands.shape(0), _scales_position(node)
         along = [a % len(shape) for a in self.axes] if self.axes else list(range(len(shape)))
         if first == 2 and node.has(3):
-            yield from self._to_sizes(shape, along, [int(n) for n in np.asarray(operands.constant(3)).reshape(-1)])
+            yield from self._to_sizes(shape, along, np.asarray(operands.constant(3)).reshape(-1).tolist())
             return
         given = self.scales if self.scales is not None else operands.constant(first)
         for axis, factor in zip(along, (float(f) for f in np.asarray(given).reshape(-1))):

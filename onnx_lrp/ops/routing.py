@@ -179,7 +179,8 @@ def ints(operands: Operands, position: int) -> list[int]:
     """A constant input as a list of ints."""
     value = operands.constant(position)
     assert value is not None
-    return [int(n) for n in np.asarray(value).reshape(-1)]
+    listed: list[int] = np.asarray(value).reshape(-1).tolist()
+    return listed
 
 
 def constants_only(node: Site) -> None:

@@ -24,9 +24,18 @@ def slice_(node: Site, starts: Sequence[int] | None = None, ends: Sequence[int] 
         along = ints(operands, 3) if node.has(3) else list(axes or range(len(first)))
         steps = ints(operands, 4) if node.has(4) else [1] * len(first)
         along = [a % len(shape) for a in along]
-        return [[(a, sliced(shape[a], s, e, st)) for s, e, a, st in zip(first, last, along, steps)]]
+        cuts = [c for c in zip(first, last, along, steps) if not _is_whole(shape[c[2]], *c[:2], c[3])]
+        return [[(a, sliced(shape[a], s, e, st)) for s, e, a, st in cuts]]
 
     return Route(SelectMap(picks))
+
+
+def _is_whole(n: int, start: int, end: int, step: int) -> bool:
+    """Whether a Slice takes an axis as it is, however long (the batch, which exporters slice from 0 to the end)."""
+    return start == 0 and step == 1 and (end == n or end >= ENDLESS)
+
+
+ENDLESS = 10**9  # exporters write this, or the largest integer
 
 
 def sliced(n: int, start: int, end: int, step: int) -> np.ndarray:
@@ -59,7 +68,8 @@ def tile(node: Site) -> Route:
     constants_only(node)
 
     def picks(operands: Operands) -> list[list[Pick]]:
-        return [[(i, np.tile(np.arange(n), r)) for i, (n, r) in enumerate(zip(operands.shape(0), ints(operands, 1)))]]
+        times = enumerate(zip(operands.shape(0), ints(operands, 1)))
+        return [[(i, np.tile(np.arange(n), r)) for i, (n, r) in times if r != 1]]
 
     return Route(SelectMap(picks))
 
