@@ -64,18 +64,25 @@ def _is_nonnegative(value: ir.Value | None, found: set[ir.Value]) -> bool:
     return data is not None and bool((data >= 0).all())
 
 
-def _masked(roles: dict[ir.Node, Role], rules: dict[ir.Node, Rule], target: ir.Value) -> dict[ir.Value, ir.Value]:
-    proportional: dict[ir.Value, bool] = {target: False}  # a seed may be any array
-    masked: dict[ir.Value, ir.Value] = {}
+def proportional(roles: dict[ir.Node, Role], rules: dict[ir.Node, Rule], target: ir.Value) -> dict[ir.Value, bool]:
+    """Whether relevance arrives at a tensor in proportion to it: none where it is 0."""
+    found: dict[ir.Value, bool] = {target: False}  # a seed may be any array
     for node, role in reversed(roles.items()):
-        arriving = all(proportional.get(output, True) for output in node.outputs)
+        arriving = all(found.get(output, True) for output in node.outputs)
         for position in role.data if isinstance(role.data, tuple) else (role.data,):
             value = node.inputs[position]
             assert value is not None
-            proportional[value] = proportional.get(value, True) and _hands_on(role, rules.get(node), arriving)
+            found[value] = found.get(value, True) and _hands_on(role, rules.get(node), arriving)
+    return found
+
+
+def _masked(roles: dict[ir.Node, Role], rules: dict[ir.Node, Rule], target: ir.Value) -> dict[ir.Value, ir.Value]:
+    arrives = proportional(roles, rules, target)
+    masked: dict[ir.Value, ir.Value] = {}
+    for node in roles:
         output = node.outputs[0]
         rectified = _rectified(output)
-        if rectified and output is not target and all(proportional.get(value, True) for value in rectified):
+        if rectified and output is not target and all(arrives.get(value, True) for value in rectified):
             masked[output] = rectified[0]
     return masked
 

@@ -11,10 +11,11 @@ import onnx_ir as ir
 from .backends.base import Array, Backend
 from .composites import WEIGHTED, Composite, Layer
 from .errors import CompositeError, TargetError
-from .facts import Facts, derive
-from .model.graph import array, label
+from .facts import Facts, derive, proportional
+from .model.graph import Kind, array, label
 from .model.validation import Verdict
 from .ops import Linear, Merge, Operands, Pass, Role, Route
+from .ops.linear import ScaleMap
 from .rules import Epsilon, Rule
 from .rules import Pass as PassRule
 from .text import clean
@@ -79,7 +80,7 @@ def make_plan(
         CompositeError: a rule that its layer cannot take.
     """
     target = model.graph.outputs[0]
-    rules = _rules(verdict, composite, batchnorm)
+    rules = _rules(verdict, composite, batchnorm, target)
     known = derive(verdict.roles, rules, target) if facts else Facts()
     steps = _fused([_step(node, role, rules.get(node), known) for node, role in verdict.roles.items()], target)
     names = tuple(value.name or "" for value in model.graph.inputs if value.const_value is None)
@@ -116,7 +117,7 @@ def layers(verdict: Verdict) -> dict[ir.Node, Layer]:
     }
 
 
-def _rules(verdict: Verdict, composite: Composite, batchnorm: str) -> dict[ir.Node, Rule]:
+def _rules(verdict: Verdict, composite: Composite, batchnorm: str, target: ir.Value) -> dict[ir.Node, Rule]:
     found = layers(verdict)
     assigned = composite.assign(list(found.values()))
     rules = {node: assigned[layer] for node, layer in found.items()}
@@ -129,7 +130,35 @@ def _rules(verdict: Verdict, composite: Composite, batchnorm: str) -> dict[ir.No
             raise CompositeError(f"{label(node)} ({node.op_type}) {what}: it takes Epsilon or Zero, not {rules[node]}")
         if isinstance(rules[node], PassRule) and node.op_type in WEIGHTED:
             raise CompositeError(f"{label(node)} ({node.op_type}) changes the shape: Pass cannot go there")
-    return rules
+    return rules | _input_scaling(verdict, rules, target)
+
+
+def _input_scaling(verdict: Verdict, rules: dict[ir.Node, Rule], target: ir.Value) -> dict[ir.Node, Rule]:
+    """Pass for shifts and scales of the input itself, (x - mean) / std, below a layer under z^B, w² or flat.
+
+    Such a rule gives relevance to values that are 0, which in proportion to x / (x - mean) would be unbounded.
+    """
+    arrives = proportional(verdict.roles, rules, target)
+    plain = {value for value, kind in verdict.kinds.items() if value.producer() is None and kind is Kind.VARIABLE}
+    found: dict[ir.Node, Rule] = {}
+    for node, role in verdict.roles.items():
+        scales = node in rules and _elementwise(role) and node.inputs[0] is not None
+        if (scales or isinstance(role, Route)) and plain.issuperset(node.inputs[i] for i in _data(role)):
+            plain.update(node.outputs)
+            if scales and not arrives.get(node.outputs[0], True):
+                found[node] = PassRule()
+    return found
+
+
+def _data(role: Role) -> tuple[int, ...]:
+    return role.data if isinstance(role.data, tuple) else (role.data,)
+
+
+def _elementwise(role: Role) -> bool:
+    """Whether it shifts or scales one tensor, element by element."""
+    return (isinstance(role, Merge) and len(role.data) == 1) or (
+        isinstance(role, Linear) and isinstance(role.map, ScaleMap)
+    )
 
 
 def _only_epsilon(role: Role) -> bool:
@@ -137,7 +166,6 @@ def _only_epsilon(role: Role) -> bool:
 
 
 def _step(node: ir.Node, role: Role, rule: Rule | None, facts: Facts) -> Step:
-    data = role.data if isinstance(role.data, tuple) else (role.data,)
     stand_in = facts.masked.get(node.outputs[0])
     return Step(
         name=label(node),
@@ -146,7 +174,7 @@ def _step(node: ir.Node, role: Role, rule: Rule | None, facts: Facts) -> Step:
         inputs=tuple(None if v is None else v.name for v in node.inputs),
         outputs=tuple(v.name or "" for v in node.outputs),
         rule=rule,
-        nonnegative=all(node.inputs[i] in facts.nonnegative for i in data),
+        nonnegative=all(node.inputs[i] in facts.nonnegative for i in _data(role)),
         masked=None if stand_in is None else stand_in.name,
         node=node,
     )
