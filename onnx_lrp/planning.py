@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import dataclass, field
+from itertools import groupby
 
 import numpy as np
 import onnx_ir as ir
@@ -12,7 +13,7 @@ from .backends.base import Array, Backend
 from .composites import WEIGHTED, Composite, Layer
 from .errors import CompositeError, TargetError
 from .facts import Facts, derive
-from .model.graph import array, label
+from .model.graph import array, label, whole
 from .model.validation import Verdict
 from .ops import Linear, Merge, Operands, Parameters, Pass, Role, Route
 from .rules import Epsilon, Rule
@@ -62,8 +63,11 @@ class Plan:
 
     def needs(self) -> tuple[set[str], set[str]]:
         """Tensors whose values, and tensors whose shapes, the walk reads."""
-        values, shapes = {self.target}, set(self.inputs)
-        for step in self.steps:
+        values, shapes, reached = {self.target}, set(self.inputs), {self.target}
+        for step in reversed(self.steps):
+            if reached.isdisjoint(step.outputs):  # the gates of a recurrent layer
+                continue
+            reached |= {name for i in step.data if (name := step.inputs[i]) is not None}
             read, measured = _needs(step)
             values |= read
             shapes |= measured
@@ -102,18 +106,27 @@ def known_layers(plan: Plan, names: Iterable[str], source: str) -> dict[str, str
 
 
 def layers(verdict: Verdict) -> dict[ir.Node, Layer]:
-    """Every node that takes a rule, as selectors see it."""
+    """Every node that takes a rule, as selectors see it; the parts of one node of the user's share depth and order."""
     depth: dict[ir.Value, int] = {}
     place: dict[ir.Node, int] = {}
-    for node in verdict.roles:
-        place[node] = max((depth.get(v, 0) for v in node.inputs if v is not None), default=0)
-        depth.update(dict.fromkeys(node.outputs, place[node] + (node.op_type in WEIGHTED)))
+    for nodes in _together(verdict.roles):
+        here = max((depth.get(v, 0) for node in nodes for v in node.inputs if v is not None), default=0)
+        place.update(dict.fromkeys(nodes, here))
+        behind = here + any(node.op_type in WEIGHTED for node in nodes)
+        depth.update({value: behind for node in nodes for value in node.outputs})
     deepest = max((n for node, n in place.items() if node.op_type in WEIGHTED), default=0)
-    ruled = [node for node, role in verdict.roles.items() if isinstance(role, Linear | Merge)]
+    ruled = [[node for node in nodes if isinstance(verdict.roles[node], Linear | Merge)]
+             for nodes in _together(verdict.roles)]  # fmt: skip
     return {
         node: Layer(node.name or label(node), node.op_type, min(place[node] / deepest, 1.0) if deepest else 1.0, order)
-        for order, node in enumerate(ruled)
+        for order, nodes in enumerate(filter(None, ruled))
+        for node in nodes
     }
+
+
+def _together(nodes: Iterable[ir.Node]) -> list[list[ir.Node]]:
+    """Nodes in the order of execution; those that one node was expanded to are together."""
+    return [list(group) for _, group in groupby(nodes, whole)]
 
 
 def _rules(verdict: Verdict, composite: Composite, batchnorm: str) -> dict[ir.Node, Rule]:

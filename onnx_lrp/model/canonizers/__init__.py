@@ -5,11 +5,11 @@
 notes what it did in the user's words; the names of the user's nodes and tensors stay.
 """
 
-from . import fused
+from . import fused, recurrent
 from .expanding import Expand
 from .folding import FoldConstants
 from .heads import cut
 from .inlining import inline
 from .merging import MergeAffine
 
-__all__ = ["Expand", "FoldConstants", "MergeAffine", "cut", "fused", "inline"]
+__all__ = ["Expand", "FoldConstants", "MergeAffine", "cut", "fused", "inline", "recurrent"]
