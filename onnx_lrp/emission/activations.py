@@ -107,7 +107,7 @@ class Activations(dict[str, Symbol]):
             return ()
         if self._is_moved(name):
             return (self._movers[name].outputs[0],)
-        return [other for other in self._makers[name].inputs if other in self._sizes]
+        return [other for other in self._makers[name].inputs if other is not None and other in self._sizes]
 
     def _make(self, name: str) -> None:
         """Make a tensor of those that it reads."""

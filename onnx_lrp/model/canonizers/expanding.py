@@ -21,7 +21,8 @@ MAX_NODES = 20_000  # that a model's nodes may be expanded to in all
 def expands(domain: str, *ops: str) -> Callable[[Expander], Expander]:
     """Register a function that builds what these ops stand for, and returns the values of the node's outputs.
 
-    None stands for an output that nobody reads. It may raise :class:`Unsupported`; then the node stays, and the check gives that reason.
+    None stands for an output that nobody reads. It may raise :class:`Unsupported`; then the node stays, and the check
+    gives that reason.
     """
 
     def decorator(function: Expander) -> Expander:
@@ -105,7 +106,7 @@ class Builder:
         """The second axis of a tensor in equal stretches."""
         if count == 1:
             return [value]
-        given = {"num_outputs": count} if opset_of(self.model) >= 18 else {}
+        given: dict[str, Any] = {"num_outputs": count} if opset_of(self.model) >= 18 else {}
         return self.nodes("Split", [value], count, part, axis=1, **given)
 
     def replace(self, results: Sequence[ir.Value | None]) -> None:

@@ -85,9 +85,9 @@ class Gru(Cell):
             reset = None if h is None else self.gated(r, h, f"{at}/reset")
             return self.layer(f"{at}/signal", "h", x, reset)
         layer = self.layer(f"{at}/signal_x", "h", x, None, "W")
-        if h is None and not self.bias("h", "R").any():
+        before = self.recurrence(f"{at}/signal_h", "h", h)
+        if before is None:
             return layer
-        before = self.bias_value("h", "R") if h is None else self.layer(f"{at}/signal_h", "h", None, h, "R")
         return self.build.node("Add", [layer, self.gated(r, before, f"{at}/reset")], f"{at}/signal")
 
 

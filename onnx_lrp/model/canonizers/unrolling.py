@@ -79,13 +79,14 @@ class Cell:
         """The gates of a layer for several."""
         return self.build.split(value, count, f"{part}/split")
 
-    def bias(self, gate: str, which: str) -> np.ndarray:
-        """A gate's bias of the input (W) or of the hidden state (R)."""
-        return self._bias[which][self._rows(gate)]
-
-    def bias_value(self, gate: str, which: str) -> ir.Value:
-        """That bias as a tensor."""
-        return self._biases(gate, which)
+    def recurrence(self, part: str, gate: str, h: State) -> State:
+        """R h + b of one gate, apart from the input; None if it is 0."""
+        bias = self._bias["R"][self._rows(gate)]
+        known = np.zeros((1, self.hidden)) if h is None else array(h)
+        if known is None:
+            return self.layer(part, gate, None, h, "R")
+        value = known @ self._r[self._rows(gate)].T + bias
+        return self.build.constant(value, part) if value.any() else None
 
     def _rows(self, gates: str) -> np.ndarray:
         each = np.arange(self.hidden)
@@ -121,11 +122,11 @@ def unroll(build: Builder, kind: type[Cell]) -> list[ir.Value | None]:
     ends: list[list[ir.Value]] = []
     hidden: dict[tuple[int, int], ir.Value] = {}
     for index, (direction, prefix, cell) in enumerate(zip(directions, prefixes, cells)):
-        states: Sequence[State] = [_initial(build, 5 + i, index, f"{prefix}start{i}") for i in range(kind.states)]
+        states: Sequence[Any] = [_initial(build, 5 + i, index, f"{prefix}start{i}") for i in range(kind.states)]
         for t in range(steps) if direction == "forward" else reversed(range(steps)):
             states = cell.step(f"{prefix}t{t}", inputs[t], states)
-            hidden[t, index] = states[0]  # type: ignore[assignment]
-        ends.append(states)  # type: ignore[arg-type]
+            hidden[t, index] = states[0]
+        ends.append(list(states))
     columns = [[hidden[t, index] for t in range(steps) for index in range(len(directions))]]
     columns += [[states[i] for states in ends] for i in range(kind.states)]
     return _outputs(build, columns, [steps, len(directions), cells[0].hidden])
@@ -169,8 +170,10 @@ def _initial(build: Builder, position: int, index: int, part: str) -> State:
     value = build.inputs[position]
     if value is None or _fill(value) == 0:
         return None
-    place = build.constant(np.array(index), f"{part}/index")
-    return build.node("Gather", [value, place], part, axis=build.attributes.get("layout", 0))
+    axis, known = build.attributes.get("layout", 0), array(value)
+    if known is not None:
+        return build.constant(known.take(index, axis), part)
+    return build.node("Gather", [value, build.constant(np.array(index), f"{part}/index")], part, axis=axis)
 
 
 def _directions(build: Builder) -> list[str]:
@@ -208,7 +211,8 @@ def _check_shapes(build: Builder, gates: int, w: np.ndarray, r: np.ndarray, b: n
     count, n = len(_directions(build)), r.shape[-1]
     rows = gates * n
     width = (dims(build.value(0)) or [None])[-1]
-    fits = w.ndim == r.ndim == 3 and w.shape[:2] == r.shape[:2] == (count, rows) and width in (w.shape[-1], None)
+    fits = w.ndim == r.ndim == 3 and w.shape[:2] == r.shape[:2] == (count, rows)
+    fits = fits and (width == w.shape[-1] or not isinstance(width, int))
     if not (fits and (b is None or b.shape == (count, 2 * rows)) and build.attributes.get("hidden_size", n) == n):
         raise Unsupported("weights of shapes that do not fit together", AGAIN)
 
