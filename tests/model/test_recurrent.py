@@ -234,6 +234,10 @@ def test_a_state_that_is_an_input_gets_relevance() -> None:
         ({"given": {"R": np.zeros((1, 16, 5), np.float32)}}, "do not fit"),
         ({"given": {"B": np.zeros((1, 16), np.float32)}}, "do not fit"),
         ({"given": {"P": np.zeros((1, 5), np.float32)}}, "peepholes"),
+        ({"given": {"R": np.ones((), np.float32)}}, "do not fit"),
+        ({"given": {"initial_c": np.ones((HIDDEN, SAMPLES), np.float32)}, "batch": SAMPLES}, "initial states"),
+        ({"given": {"initial_h": np.ones((0, SAMPLES, HIDDEN), np.float32)}, "batch": SAMPLES}, "initial states"),
+        ({"layout": 2}, "layout 2"),
         ({"steps": 3000}, "too many nodes"),
     ],
 )

@@ -90,8 +90,7 @@ class Builder:
         Raises:
             Unsupported: there would be too many.
         """
-        if len(self.made) + outputs > self.room:
-            raise Unsupported(f"expands into too many nodes (more than {MAX_NODES} in all)", "export shorter sequences")
+        self.check_room(outputs)
         node = ir.node(op, inputs, given, num_outputs=outputs, name=f"{self.name}/{part}" if part else self.name)
         tensor = f"{self._tensor}/{part or op.lower()}"
         for i, value in enumerate(node.outputs):
@@ -108,6 +107,15 @@ class Builder:
             return [value]
         given: dict[str, Any] = {"num_outputs": count} if opset_of(self.model) >= 18 else {}
         return self.nodes("Split", [value], count, part, axis=1, **given)
+
+    def check_room(self, count: int) -> None:
+        """Refuse to make more nodes than there is room for.
+
+        Raises:
+            Unsupported: there would be too many.
+        """
+        if len(self.made) + count > self.room:
+            raise Unsupported(f"expands into too many nodes (more than {MAX_NODES} in all)", "export shorter sequences")
 
     def replace(self, results: Sequence[ir.Value | None]) -> None:
         """Put what was made in the old node's place; its outputs keep their names, shapes and types."""

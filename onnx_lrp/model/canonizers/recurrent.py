@@ -11,8 +11,9 @@ from typing import ClassVar
 import onnx_ir as ir
 
 from ...ops import Unsupported
+from .cells import AGAIN, Cell, State, directions
 from .expanding import Builder, expands
-from .unrolling import AGAIN, Cell, State, unroll
+from .unrolling import unroll
 
 
 class Lstm(Cell):
@@ -26,8 +27,10 @@ class Lstm(Cell):
         super().__init__(build, index, prefix)
         given = build.inputs[7]
         self._peepholes = build.array(7)
-        if given is not None and (self._peepholes is None or self._peepholes.shape[1:] != (3 * self.hidden,)):
+        shape = (len(directions(build)), 3 * self.hidden)
+        if given is not None and (self._peepholes is None or self._peepholes.shape != shape):
             raise Unsupported("peepholes that are not constant, or of an odd shape", AGAIN)
+        self.size = 11 if given is None else 19
         self._index, self._coupled = index, bool(build.attributes.get("input_forget", 0))
 
     def step(self, at: str, x: ir.Value, states: Sequence[State]) -> list[ir.Value]:
@@ -48,7 +51,7 @@ class Lstm(Cell):
         layer = self.layer(f"{at}/gates", "iof", x, h)
         if self._peepholes is None:
             layer = self.activation(0, layer, f"{at}/gates")
-        return self.split(layer, 3, f"{at}/gates")
+        return self.build.split(layer, 3, f"{at}/gates/split")
 
     def _opened(self, gate: ir.Value, letter: str, c: State, at: str) -> ir.Value:
         """A gate after its activation; a peephole lets it see the cell."""
@@ -67,12 +70,13 @@ class Gru(Cell):
 
     gates: ClassVar[str] = "zrh"
     functions: ClassVar[tuple[str, ...]] = ("Sigmoid", "Tanh")
+    size = 12
 
     def step(self, at: str, x: ir.Value, states: Sequence[State]) -> list[ir.Value]:
         """One step."""
         (h,) = states
         layer = self.activation(0, self.layer(f"{at}/gates", "zr", x, h), f"{at}/gates")
-        z, r = self.split(layer, 2, f"{at}/gates")
+        z, r = self.build.split(layer, 2, f"{at}/gates/split")
         signal = self.activation(1, self._signal(at, x, r, h), f"{at}/signal")
         new = self.gated(self.complement(z, f"{at}/write"), signal, f"{at}/written")
         if h is None:
@@ -96,6 +100,7 @@ class Rnn(Cell):
 
     gates: ClassVar[str] = "i"
     functions: ClassVar[tuple[str, ...]] = ("Tanh",)
+    size = 3
 
     def step(self, at: str, x: ir.Value, states: Sequence[State]) -> list[ir.Value]:
         """One step."""
