@@ -9,7 +9,7 @@ import onnx_ir as ir
 
 from ..backends.onnx import OnnxBackend
 from ..backends.symbols import Sizes, Symbol
-from ..model.canonizers.merging import scaled_from
+from ..model.canonizers.origins import Scaled, Stacked, origin_of
 from ..ops import Route
 from ..ops.routing import PermuteMap, ReshapeMap
 from ..planning import Plan, Step
@@ -40,13 +40,24 @@ class SymbolicWeights(Weights):
 
     def _symbol(self, name: str) -> Symbol:
         value = self._values[name]
-        assert value.const_value is not None
-        origin, shape = scaled_from(value), tuple(value.const_value.shape.numpy())
-        stored = self._source.get(name if origin is None else origin.base)
-        if stored is None:
-            return self.recorder.asarray(np.asarray(self.numpy(name)))
-        symbol = as_float(self.recorder, stored, shape)
-        return symbol if origin is None else symbol * self.recorder.asarray(np.asarray(origin.gain))
+        origin = origin_of(value)
+        if isinstance(origin, Scaled) and origin.base in self._source:
+            return self._stored(origin.base, value) * self.recorder.asarray(np.asarray(origin.gain))
+        if isinstance(origin, Stacked) and all(base.name in self._source for base in origin.bases):
+            return self.recorder.concat([self._rows(base, origin) for base in origin.bases], 0)
+        if origin is None and name in self._source:
+            return self._stored(name, value)
+        return self.recorder.asarray(np.asarray(self.numpy(name)))
+
+    def _stored(self, name: str, like: ir.Value) -> Symbol:
+        """A tensor of the source that has the shape of this one."""
+        assert like.const_value is not None
+        return as_float(self.recorder, self._source[name], tuple(like.const_value.shape.numpy()))
+
+    def _rows(self, base: ir.Value, origin: Stacked) -> Symbol:
+        stored, xp = self._stored(base.name or "", base), self.recorder
+        matrix = xp.reshape(xp.take(stored, np.array([origin.index]), 0), stored.shape[1:])
+        return xp.permute(xp.take(matrix, origin.rows, 0), [1, 0])
 
 
 def as_float(xp: OnnxBackend, value: ir.Value, shape: Sizes) -> Symbol:

