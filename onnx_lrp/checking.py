@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass
+from itertools import groupby
 from typing import Any
 
 from .composites import Composite
 from .errors import Problem, UnsupportedModelError
-from .model.graph import dims
+from .model.graph import dims, whole
 from .model.loading import Source
 from .model.preparation import prepare
 from .planning import Step, make_plan
@@ -16,7 +18,7 @@ from .text import clean, table
 
 @dataclass(frozen=True)
 class Row:
-    """One node of the canonized model."""
+    """One node of the canonized model, or of the user's if it was expanded."""
 
     node: str
     op: str
@@ -69,12 +71,19 @@ def check(model: Source, composite: str | Composite = "epsilon_plus", output: st
     except UnsupportedModelError as error:
         return Report(str(error).partition(": unsupported")[0], clean(output or ""), problems=error.problems)
     plan = make_plan(prepared.verdict, prepared.model, Composite.parse(composite))
-    rows = tuple(_row(step) for step in plan.steps)
+    groups = groupby(plan.steps, lambda step: step if step.node is None else whole(step.node))
+    rows = tuple(_row(thing.name, thing.op, list(steps)) for thing, steps in groups)
     return Report(prepared.source, clean(prepared.output), rows, notes=prepared.notes)
 
 
-def _row(step: Step) -> Row:
-    shape = dims(step.node.outputs[0]) if step.node is not None else None
+def _row(name: str, op: str, steps: Sequence[Step]) -> Row:
+    main = next((step for step in steps if step.name == name), steps[-1])
+    shape = dims(main.node.outputs[0]) if main.node is not None else None
     shown = "?" if shape is None else "×".join("?" if d is None else clean(str(d)) for d in shape)
-    role = type(step.role).__name__
-    return Row(step.name, step.op, shown, role, str(step.rule or {"Pass": "unchanged", "Route": "moved"}.get(role, "")))
+    roles = dict.fromkeys(type(step.role).__name__ for step in steps)
+    rules = dict.fromkeys(str(step.rule) for step in steps if step.rule is not None)
+    (word,) = roles if len(roles) == 1 else ("",)
+    return Row(name, op, shown, " + ".join(roles), ", ".join(rules) or WORDS.get(word, ""))
+
+
+WORDS = {"Pass": "unchanged", "Route": "moved"}

@@ -31,7 +31,8 @@ class Layer:
     """What a selector sees of a node that takes a rule.
 
     ``depth`` is 0 for the weighted layers next to the input, 1 for those next to the output, and in between by the
-    number of weighted layers before; ``order`` is the place in the order of execution.
+    number of weighted layers before; ``order`` is the place in the order of execution. What one node of the user's was
+    expanded to, such as the steps of an LSTM, has one depth and one order.
     """
 
     name: str
@@ -44,7 +45,8 @@ class Layer:
 class Selector:
     """Matches layers by op type, name pattern (``*`` and ``?``), place, depth range, or a predicate; all must hold.
 
-    ``first`` and ``last`` mean the first or last executed one of those that the rest of the selector matches.
+    ``first`` and ``last`` mean the first or last executed one of those that the rest of the selector matches (all of
+    its steps, if it is recurrent).
     """
 
     ops: tuple[str, ...] = ()
@@ -57,8 +59,10 @@ class Selector:
     def select(self, layers: Iterable[Layer]) -> list[Layer]:
         """The layers that match."""
         found = [layer for layer in layers if self._matches(layer)]
-        if self.first or self.last:
-            return found[: int(self.first)] + found[len(found) - int(self.last) :]
+        if found and (self.first or self.last):
+            ends = {found[0].order} if self.first else set()
+            ends |= {found[-1].order} if self.last else set()
+            return [layer for layer in found if layer.order in ends]
         return found
 
     def _matches(self, layer: Layer) -> bool:

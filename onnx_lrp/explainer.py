@@ -170,9 +170,10 @@ class Explainer:
         relevance = {name: self._result(found, name, x.shape) for name, x in feeds.items()}
         inside = {name: found[tensor] for name, tensor in wanted.items() if tensor in found}
         parts = [r.reshape(n, -1).sum(1, dtype=np.float64) for r in relevance.values() if r.shape[:1] == (n,)]
-        if len(parts) < len(relevance):
-            parts = [np.array([float(r.sum())]) for r in relevance.values()]
-        account = Conservation(result.start, np.asarray(sum(parts)))
+        start = np.asarray(result.start)
+        if len(parts) < len(relevance):  # some input has no axis of samples in front
+            start, parts = start.sum(keepdims=True), [np.array([float(r.sum())]) for r in relevance.values()]
+        account = Conservation(start, np.asarray(sum(parts)))
         return Explanation(relevance, result.logits, result.index, inside, account, result.entries)
 
     def _result(self, found: dict[str, np.ndarray], name: str, shape: tuple[int, ...]) -> np.ndarray:

@@ -49,7 +49,7 @@ def _output_nonnegative(node: ir.Node, role: Role, found: set[ir.Value]) -> bool
         return all(_is_nonnegative(node.inputs[i], found) for i in positions)
 
     if isinstance(role, Pass):
-        return role.nonnegative or (role.keeps_sign and inputs((role.data,)))
+        return role.nonnegative or (role.keeps_sign and isinstance(role.data, int) and inputs((role.data,)))
     if isinstance(role, Linear):  # averages; anything with a bias or signed weights is not looked into
         return role.nonnegative and inputs((role.data,))
     if isinstance(role, Merge):

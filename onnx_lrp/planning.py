@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import dataclass, field, replace
+from itertools import groupby
 
 import numpy as np
 import onnx_ir as ir
@@ -12,7 +13,7 @@ from .backends.base import Array, Backend
 from .composites import WEIGHTED, Composite, Layer
 from .errors import CompositeError, TargetError
 from .facts import Facts, derive, proportional
-from .model.graph import Kind, array, label
+from .model.graph import Kind, array, label, whole
 from .model.validation import Verdict
 from .ops import Linear, Merge, Operands, Pass, Role, Route
 from .ops.linear import ScaleMap
@@ -63,8 +64,11 @@ class Plan:
 
     def needs(self) -> tuple[set[str], set[str]]:
         """Tensors whose values, and tensors whose shapes, the walk reads."""
-        values, shapes = {self.target}, set(self.inputs)
-        for step in self.steps:
+        values, shapes, reached = {self.target}, set(self.inputs), {self.target}
+        for step in reversed(self.steps):
+            if reached.isdisjoint(step.outputs):  # the gates of a recurrent layer
+                continue
+            reached |= {name for i in step.data if (name := step.inputs[i]) is not None}
             read, measured = _needs(step)
             values |= read
             shapes |= measured
@@ -103,18 +107,27 @@ def known_layers(plan: Plan, names: Iterable[str], source: str) -> dict[str, str
 
 
 def layers(verdict: Verdict) -> dict[ir.Node, Layer]:
-    """Every node that takes a rule, as selectors see it."""
+    """Every node that takes a rule, as selectors see it; the parts of one node of the user's share depth and order."""
     depth: dict[ir.Value, int] = {}
     place: dict[ir.Node, int] = {}
-    for node in verdict.roles:
-        place[node] = max((depth.get(v, 0) for v in node.inputs if v is not None), default=0)
-        depth.update(dict.fromkeys(node.outputs, place[node] + (node.op_type in WEIGHTED)))
+    for nodes in _together(verdict.roles):
+        here = max((depth.get(v, 0) for node in nodes for v in node.inputs if v is not None), default=0)
+        place.update(dict.fromkeys(nodes, here))
+        behind = here + any(node.op_type in WEIGHTED for node in nodes)
+        depth.update({value: behind for node in nodes for value in node.outputs})
     deepest = max((n for node, n in place.items() if node.op_type in WEIGHTED), default=0)
-    ruled = [node for node, role in verdict.roles.items() if isinstance(role, Linear | Merge)]
+    ruled = [[node for node in nodes if isinstance(verdict.roles[node], Linear | Merge)]
+             for nodes in _together(verdict.roles)]  # fmt: skip
     return {
         node: Layer(node.name or label(node), node.op_type, min(place[node] / deepest, 1.0) if deepest else 1.0, order)
-        for order, node in enumerate(ruled)
+        for order, nodes in enumerate(filter(None, ruled))
+        for node in nodes
     }
+
+
+def _together(nodes: Iterable[ir.Node]) -> list[list[ir.Node]]:
+    """Nodes in the order of execution; those that one node was expanded to are together."""
+    return [list(group) for _, group in groupby(nodes, whole)]
 
 
 def _rules(verdict: Verdict, composite: Composite, batchnorm: str, target: ir.Value) -> dict[ir.Node, Rule]:
@@ -139,14 +152,24 @@ def _input_scaling(verdict: Verdict, rules: dict[ir.Node, Rule], target: ir.Valu
     Such a rule gives relevance to values that are 0, which in proportion to x / (x - mean) would be unbounded.
     """
     arrives = proportional(verdict.roles, rules, target)
+    passed: dict[ir.Node, Rule] = {}
+    disproportional: set[ir.Value | None] = set()
+    for node in reversed(_input_nodes(verdict, rules)):
+        if any(output in disproportional or not arrives.get(output, True) for output in node.outputs):
+            disproportional.update(node.inputs)
+            passed |= {node: PassRule()} if node in rules else {}
+    return passed
+
+
+def _input_nodes(verdict: Verdict, rules: dict[ir.Node, Rule]) -> list[ir.Node]:
+    """Nodes that shift, scale or move the inputs, before any layer."""
     plain = {value for value, kind in verdict.kinds.items() if value.producer() is None and kind is Kind.VARIABLE}
-    found: dict[ir.Node, Rule] = {}
+    found: list[ir.Node] = []
     for node, role in verdict.roles.items():
-        scales = node in rules and _elementwise(role) and node.inputs[0] is not None
-        if (scales or isinstance(role, Route)) and plain.issuperset(node.inputs[i] for i in _data(role)):
+        fits = isinstance(role, Route) or (node in rules and _elementwise(role))
+        if fits and plain.issuperset(node.inputs[i] for i in _data(role)):
             plain.update(node.outputs)
-            if scales and not arrives.get(node.outputs[0], True):
-                found[node] = PassRule()
+            found.append(node)
     return found
 
 

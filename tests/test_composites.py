@@ -93,6 +93,12 @@ def test_depth_range_and_first() -> None:
     assert lrp.Selector(("LSTM",), first=True).select(LAYERS) == []
 
 
+def test_what_one_node_was_expanded_to_is_first_together() -> None:
+    steps = [Layer(f"cell/t{t}", "Gemm", 0.0, 0) for t in range(3)]
+    assert lrp.Selector(("Gemm",), first=True).select([*steps, *LAYERS]) == steps
+    assert lrp.Selector(("Gemm",), last=True).select([*steps, *LAYERS]) == [LAYERS[-1]]
+
+
 def test_positional_parameters_are_the_rules_own() -> None:
     assert lrp.Gamma(0.1).gamma == 0.1
     assert lrp.Epsilon(0.1).epsilon == 0.1

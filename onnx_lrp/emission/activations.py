@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 
 import numpy as np
 import onnx_ir as ir
 
 from ..backends.onnx import OnnxBackend
 from ..backends.symbols import Sizes, Symbol
-from ..model.canonizers.merging import scaled_from
+from ..model.canonizers.origins import Scaled, Stacked, origin_of
 from ..ops import Route
 from ..ops.routing import PermuteMap, ReshapeMap
 from ..planning import Plan, Step
@@ -40,13 +40,24 @@ class SymbolicWeights(Weights):
 
     def _symbol(self, name: str) -> Symbol:
         value = self._values[name]
-        assert value.const_value is not None
-        origin, shape = scaled_from(value), tuple(value.const_value.shape.numpy())
-        stored = self._source.get(name if origin is None else origin.base)
-        if stored is None:
-            return self.recorder.asarray(np.asarray(self.numpy(name)))
-        symbol = as_float(self.recorder, stored, shape)
-        return symbol if origin is None else symbol * self.recorder.asarray(np.asarray(origin.gain))
+        origin = origin_of(value)
+        if isinstance(origin, Scaled) and origin.base in self._source:
+            return self._stored(origin.base, value) * self.recorder.asarray(np.asarray(origin.gain))
+        if isinstance(origin, Stacked) and all(base.name in self._source for base in origin.bases):
+            return self.recorder.concat([self._rows(base, origin) for base in origin.bases], 0)
+        if origin is None and name in self._source:
+            return self._stored(name, value)
+        return self.recorder.asarray(np.asarray(self.numpy(name)))
+
+    def _stored(self, name: str, like: ir.Value) -> Symbol:
+        """A tensor of the source that has the shape of this one."""
+        assert like.const_value is not None
+        return as_float(self.recorder, self._source[name], tuple(like.const_value.shape.numpy()))
+
+    def _rows(self, base: ir.Value, origin: Stacked) -> Symbol:
+        stored, xp = self._stored(base.name or "", base), self.recorder
+        matrix = xp.reshape(xp.take(stored, np.array([origin.index]), 0), stored.shape[1:])
+        return xp.permute(xp.take(matrix, origin.rows, 0), [1, 0])
 
 
 def as_float(xp: OnnxBackend, value: ir.Value, shape: Sizes) -> Symbol:
@@ -87,28 +98,56 @@ class Activations(dict[str, Symbol]):
     def __missing__(self, name: str) -> Symbol:
         if name not in self._sizes:
             raise KeyError(name)
+        pending = [name]
+        while pending:  # a recurrent layer is as deep as its sequence is long: too deep for recursion
+            missing = [other for other in self._reads(pending[-1]) if not self._is_made(other)]
+            if missing:
+                pending += missing
+            elif not self._is_made(last := pending.pop()):
+                self._make(last)
+        return self[name]
+
+    def _is_made(self, name: str) -> bool:
+        return super().__contains__(name)
+
+    def _reads(self, name: str) -> Iterable[str]:
+        """The tensors that this one is made of."""
+        if name in self._differences:
+            return self._differences[name]
+        if name in self._values:
+            return ()
+        if self._is_moved(name):
+            return (self._movers[name].outputs[0],)
+        return [other for other in self._makers[name].inputs if other is not None and other in self._sizes]
+
+    def _make(self, name: str) -> None:
+        """Make a tensor of those that it reads."""
         if name in self._differences:
             total, other = self._differences[name]
-            made = self[total] - self[other]
+            self[name] = self[total] - self[other]
         elif name in self._values:
-            made = as_float(self._xp, self._values[name], self._sizes[name])
+            self[name] = as_float(self._xp, self._values[name], self._sizes[name])
         else:
-            made = self._again(name)
-        self[name] = made
-        return made
+            self.update(self._again(name))
 
-    def _again(self, name: str) -> Symbol:
+    def _again(self, name: str) -> dict[str, Symbol]:
         assert self.tape is not None
         assert self.weights is not None
-        mover = self._movers.get(name)
-        if mover is not None and isinstance(mover.role, Route):
+        if self._is_moved(name):
+            mover = self._movers[name]
             moved = self[mover.outputs[0]]
-            back: Symbol = mover.role.map.adjoint(self._xp, [moved], StepOperands(mover, self.tape, self.weights))[0]
-            return back
+            assert isinstance(mover.role, Route)
+            return {name: mover.role.map.adjoint(self._xp, [moved], StepOperands(mover, self.tape, self.weights))[0]}
         step = self._makers[name]
         results = step.role.forward(self._xp, StepOperands(step, self.tape, self.weights))
-        again: Symbol = results[step.outputs.index(name)]
-        return again
+        return {output: result for output, result in zip(step.outputs, results) if output not in self._values}
+
+    def _is_moved(self, name: str) -> bool:
+        """Whether nodes that only move values make a tensor of the source of it."""
+        moved = name in self._movers
+        while name in self._movers and name not in self._values:
+            name = self._movers[name].outputs[0]
+        return moved and name in self._values
 
 
 def _is_bijective(step: Step) -> bool:

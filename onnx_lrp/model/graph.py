@@ -24,6 +24,7 @@ SHAPE_READERS = {"Shape": (0,), "Size": (0,), "CastLike": (1,)}
 # What a canonizer says of a node, in its metadata
 HINT = "onnx_lrp.hint"  # how a node is meant whose op alone does not tell; see Site.hint
 REFUSED = "onnx_lrp.refused"  # why it could not be expanded
+WHOLE = "onnx_lrp.whole"  # the Whole that it is a part of
 
 FLOATS = (ir.DataType.FLOAT, ir.DataType.DOUBLE, ir.DataType.FLOAT16, ir.DataType.BFLOAT16)
 
@@ -39,6 +40,20 @@ class Kind(enum.IntEnum):
 def label(node: ir.Node) -> str:
     """What to call a node: its name, or else what it makes."""
     return clean(node.name or f"{node.op_type}→{node.outputs[0].name}")
+
+
+@dataclass(frozen=True, eq=False)
+class Whole:
+    """Name and op of a node of the user's."""
+
+    name: str
+    op: str
+
+
+def whole(node: ir.Node) -> Whole:
+    """The user's node that this is, or that it is a part of; the same object for all its parts."""
+    found = node.meta.get(WHOLE)
+    return found if isinstance(found, Whole) else Whole(label(node), clean(node.op_type))
 
 
 def array(value: ir.Value | None) -> np.ndarray | None:

@@ -218,9 +218,9 @@ def gemm(node: Site, alpha: float = 1.0, beta: float = 1.0, transA: int = 0, tra
 
     def parameters(xp: Backend, operands: Operands) -> tuple[Array, Array | None]:
         w = operands.value(1 - data)
-        w = alpha * (_swap(xp, w) if (transA, transB)[1 - data] else w)
+        w = _swap(xp, w) if (transA, transB)[1 - data] else w
         bias = operands.constant(2)
-        return w, None if bias is None else xp.asarray(beta * bias)
+        return w if alpha == 1 else alpha * w, None if bias is None else xp.asarray(beta * bias)
 
     return Linear(MatMulMap(left=data == 1), data, parameters)
 
@@ -250,7 +250,8 @@ def matmul(node: Site) -> Linear:
 def scale(node: Site) -> Linear | Pass:
     """Product with, or quotient by, a constant: a diagonal map. Of a gate and a signal, the signal gets everything."""
     if node.hint == "gate":
-        return Pass(lambda xp, operands: operands.value(0) * operands.value(1), data=1, keeps_sign=False)
+        signal = 1 if 1 in node.variable else ()
+        return Pass(lambda xp, operands: operands.value(0) * operands.value(1), data=signal, keeps_sign=False)
     if len(node.variable) != 1:
         raise Unsupported("product or quotient of two variables is not linear", "gates and attention have no role")
     data = node.variable[0]

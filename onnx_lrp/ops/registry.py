@@ -102,7 +102,6 @@ def role_of(node: Site, attributes: dict[str, Any]) -> Role:
 NORMS = ("LayerNormalization", "InstanceNormalization", "GroupNormalization", "LpNormalization", "LRN",
          "RMSNormalization", "MeanVarianceNormalization")  # fmt: skip
 CONTROL = ("If", "Loop", "Scan")
-RECURRENT = ("LSTM", "GRU", "RNN")
 QUANTIZED = ("QuantizeLinear", "DequantizeLinear", "DynamicQuantizeLinear", "QLinearConv", "QLinearMatMul",
              "ConvInteger", "MatMulInteger", "QLinearAdd")  # fmt: skip
 
@@ -115,8 +114,6 @@ def _unknown(op: str) -> tuple[str, str]:
         return "normalises by the data itself, so it is not linear", "train with BatchNormalization instead"
     if op in CONTROL:
         return "control flow", "export with fixed control flow (tracing), so that no If, Loop or Scan is left"
-    if op in RECURRENT:
-        return "recurrent layers are not supported yet", "explain a part of the model without them"
     if op in QUANTIZED:
         return "quantised arithmetic is not supported yet", "explain the float model that it was quantised from"
     return "no role in LRP is known for this op", "replace it, or register a role for it (CONTRIBUTING.md)"

@@ -145,12 +145,13 @@ class Pass:
 
     ``nonnegative``: its output has no negative entry. ``rectifies``: it is exactly max(x, 0). The last two do not hold
     for what passes on somebody's word: ``keeps_sign``, no input >= 0 gives an output < 0; ``through_zero``, 0 gives 0.
+    ``data`` is empty where a gate opens for a constant: that absorbs the relevance, like a bias.
     """
 
     function: Callable[[Backend, Operands], Array]
     nonnegative: bool = False
     rectifies: bool = False
-    data: int = 0
+    data: int | tuple[int, ...] = 0
     keeps_sign: bool = True
     through_zero: bool = True
 

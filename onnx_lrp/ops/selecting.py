@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from itertools import groupby
 
 import numpy as np
 
+from ..backends.base import Array, Backend
 from .registry import Site, Unsupported, register
 from .roles import Operands, Route
 from .routing import Pick, SelectMap, ZeroPadMap, constants_only, ints
@@ -59,7 +61,23 @@ def split(node: Site, axis: int = 0, split: Sequence[int] | None = None, num_out
         bounds = np.cumsum(sizes or [chunk] * node.outputs).clip(max=shape[along]).tolist()
         return [[(along, np.arange(b, e))] for b, e in zip([0, *bounds[:-1]], bounds)]
 
-    return Route(SelectMap(picks))
+    return Route(SplitMap(picks))
+
+
+class SplitMap(SelectMap):
+    """Picks runs that follow each other: the adjoint joins those that follow each other again."""
+
+    def adjoint(self, xp: Backend, relevance: Sequence[Array | None], operands: Operands) -> list[Array]:
+        """Relevance put side by side."""
+        shape, summands = operands.shape(0), []
+        pairs = [(r, picks[0]) for r, picks in zip(relevance, self.picks(operands))]
+        for present, run in groupby(pairs, lambda pair: pair[0] is not None):
+            if present:
+                pieces, stretches = zip(*run)
+                axis = stretches[0][0]
+                joined = np.concatenate([indices for _, indices in stretches])
+                summands.append(self.put(xp, xp.concat(pieces, axis), [(axis, joined)], shape))
+        return [sum(summands[1:], summands[0])]
 
 
 @register("Tile")

@@ -154,3 +154,12 @@ def test_a_smooth_activation_has_a_role_only_on_somebody_s_word(op: str) -> None
         role_of(node, {})
     node.hint = "trusted"
     assert isinstance(role_of(node, {}), Pass)
+
+
+@pytest.mark.parametrize(("variable", "data"), [((0, 1), 1), ((0,), ())])
+def test_of_a_gate_and_a_signal_the_signal_gets_everything(variable: tuple[int, ...], data: object) -> None:
+    node = Nowhere("Mul")
+    node.hint, node.variable = "gate", variable
+    role = role_of(node, {})
+    assert isinstance(role, Pass)
+    assert role.data == data

@@ -453,6 +453,9 @@ def test_a_split_of_which_only_one_part_is_relevant(xp: Backend) -> None:
     split = role_of(node, node.attributes).map
     (back,) = split.adjoint(xp, [None, xp.asarray(np.full((2, 1), 5.0)), None], node)
     np.testing.assert_array_equal(xp.to_numpy(back), [[0, 0, 0, 5, 0, 0, 0]] * 2)
+    first, last = (xp.asarray(np.full((2, 3), n)) for n in (1.0, 2.0))
+    (back,) = split.adjoint(xp, [first, None, last], node)
+    np.testing.assert_array_equal(xp.to_numpy(back), [[1, 1, 1, 0, 2, 2, 2]] * 2)
 
 
 @pytest.mark.parametrize("xp", BACKENDS, ids=lambda xp: xp.name)

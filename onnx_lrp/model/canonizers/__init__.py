@@ -5,7 +5,7 @@
 notes what it did in the user's words; the names of the user's nodes and tensors stay.
 """
 
-from . import branches, einsum, fused, scikit  # noqa: F401 - importing registers what they expand
+from . import branches, einsum, fused, recurrent, scikit  # noqa: F401 - importing registers what they expand
 from .expanding import Expand
 from .folding import FoldConstants
 from .heads import cut

@@ -10,16 +10,19 @@ import onnx_ir as ir
 from onnx_ir.passes import InPlacePass, PassResult
 
 from ...ops import Unsupported
-from ..graph import HINT, REFUSED, array, attributes, label
+from ..evaluation import opset_of
+from ..graph import HINT, REFUSED, WHOLE, array, attributes, label, whole
 
-Expander = Callable[["Builder"], Sequence[ir.Value]]
+Expander = Callable[["Builder"], Sequence[ir.Value | None]]
 EXPANDERS: dict[tuple[str, str], Expander] = {}
+MAX_NODES = 20_000  # that a model's nodes may be expanded to in all
 
 
 def expands(domain: str, *ops: str) -> Callable[[Expander], Expander]:
     """Register a function that builds what these ops stand for, and returns the values of the node's outputs.
 
-    It may raise :class:`Unsupported`; then the node stays, and the check gives that reason.
+    None stands for an output that nobody reads. It may raise :class:`Unsupported`; then the node stays, and the check
+    gives that reason.
     """
 
     def decorator(function: Expander) -> Expander:
@@ -32,11 +35,14 @@ def expands(domain: str, *ops: str) -> Callable[[Expander], Expander]:
 class Builder:
     """Makes the nodes that take one node's place; they are named after it, ``NODE/part``.
 
-    The main one, made without a ``part``, keeps the name itself: rules and reports go by it.
+    The main one, made without a ``part``, keeps the name itself: rules and reports go by it. ``room`` is for how many
+    nodes there is room.
     """
 
-    def __init__(self, model: ir.Model, node: ir.Node) -> None:
-        self.model, self.old, self.name = model, node, label(node)
+    def __init__(self, model: ir.Model, node: ir.Node, room: int = MAX_NODES) -> None:
+        self.model, self.old, self.name, self.room = model, node, label(node), room
+        self._whole = whole(node)
+        self._tensor = next((value.name for value in node.outputs if value.name), self.name)
         self.attributes = attributes(node)
         self.made: list[ir.Node] = []
         self.constants: list[ir.Value] = []
@@ -86,21 +92,45 @@ class Builder:
         hint: str | None = None,
         **given: Any,
     ) -> Sequence[ir.Value]:
-        """A new node with several outputs."""
+        """A new node with several outputs.
+
+        Raises:
+            Unsupported: there would be too many.
+        """
+        self.check_room(outputs)
         node = ir.node(op, inputs, given, num_outputs=outputs, name=f"{self.name}/{part}" if part else self.name)
-        tensor = f"{self.old.outputs[0].name}/{part or op.lower()}"
+        tensor = f"{self._tensor}/{part or op.lower()}"
         for i, value in enumerate(node.outputs):
             value.name = f"{tensor}{i or ''}"
         if hint is not None:
             node.meta[HINT] = hint
+        node.meta[WHOLE] = self._whole
         self.made.append(node)
         return node.outputs
 
-    def replace(self, results: Sequence[ir.Value]) -> None:
+    def split(self, value: ir.Value, count: int, part: str) -> Sequence[ir.Value]:
+        """The second axis of a tensor in equal stretches."""
+        if count == 1:
+            return [value]
+        given: dict[str, Any] = {"num_outputs": count} if opset_of(self.model) >= 18 else {}
+        return self.nodes("Split", [value], count, part, axis=1, **given)
+
+    def check_room(self, count: int) -> None:
+        """Refuse to make more nodes than there is room for.
+
+        Raises:
+            Unsupported: there would be too many.
+        """
+        if len(self.made) + count > self.room:
+            raise Unsupported(f"expands into too many nodes (more than {MAX_NODES} in all)", "export shorter sequences")
+
+    def replace(self, results: Sequence[ir.Value | None]) -> None:
         """Put what was made in the old node's place; its outputs keep their names, shapes and types."""
         graph = self.model.graph
         graph.insert_before(self.old, self.made)
         for old, new in zip(self.old.outputs, results):
+            if new is None:
+                continue
             name, old.name = old.name, f"{old.name}/expanded"
             new.name, new.shape, new.type = name, old.shape or new.shape, old.type or new.type
             ir.convenience.replace_all_uses_with(old, new, replace_graph_outputs=True)
@@ -125,6 +155,7 @@ class Expand(InPlacePass):
 
     def __init__(self) -> None:
         self.notes: list[str] = []
+        self._room = MAX_NODES
 
     def call(self, model: ir.Model) -> PassResult:
         """Expand, in topological order."""
@@ -132,7 +163,7 @@ class Expand(InPlacePass):
         for node in list(model.graph):
             expander = EXPANDERS.get((node.domain, node.op_type))
             if expander is not None:
-                self._expand(Builder(model, node), expander)
+                self._expand(Builder(model, node, self._room), expander)
         return PassResult(model, len(self.notes) > before)
 
     def _expand(self, builder: Builder, expander: Expander) -> None:
@@ -144,5 +175,7 @@ class Expand(InPlacePass):
             old.meta[REFUSED] = verdict
             return
         kinds = ", ".join(dict.fromkeys(node.op_type for node in builder.made)) or "nothing"
-        self.notes.append(f"{old.op_type} {builder.name} expanded into {kinds}")
+        many = f" ({len(builder.made)} nodes)" if len(builder.made) > 9 else ""
+        self.notes.append(f"{old.op_type} {builder.name} expanded into {kinds}{many}")
+        self._room -= len(builder.made)
         builder.replace(results)

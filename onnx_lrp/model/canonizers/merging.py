@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
 
 import numpy as np
 import onnx_ir as ir
@@ -11,6 +10,7 @@ from onnx_ir.passes import InPlacePass, PassResult
 
 from ..graph import array, attributes, label
 from .affine import Affine, after_linear
+from .origins import ORIGIN, Scaled
 
 
 class MergeAffine(InPlacePass):
@@ -54,23 +54,6 @@ class MergeAffine(InPlacePass):
             value = next(v for v in node.inputs if v is not None and v.const_value is None)
             value.name = f"{value.name}/scaled"
             node = value.producer()
-
-
-@dataclass(frozen=True)
-class Scaled:
-    """How a merged weight is made: the tensor of this name in the source, times a gain that broadcasts to it."""
-
-    base: str
-    gain: np.ndarray
-
-
-def scaled_from(value: ir.Value) -> Scaled | None:
-    """Where a merged weight comes from."""
-    origin = value.meta.get(ORIGIN)
-    return origin if isinstance(origin, Scaled) else None
-
-
-ORIGIN = "onnx_lrp.origin"
 
 
 def _initializer(model: ir.Model, name: str, data: np.ndarray | ir.LazyTensor) -> ir.Value:
