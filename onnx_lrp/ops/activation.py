@@ -15,6 +15,18 @@ def relu(node: Site) -> Pass:
     return Pass(lambda xp, operands: xp.maximum(operands.value(0), 0.0), nonnegative=True, rectifies=True)
 
 
+@register("Max")
+def maximum(node: Site) -> Pass:
+    """max(x, 0) with the 0 as a constant operand: how JAX writes a ReLU."""
+    if len(node.variable) != 1 or node.arity != 2:
+        raise Unsupported("takes the larger of several variables", "only a Max with the constant 0 is a ReLU")
+    (data,) = node.variable
+    floor = node.constant(1 - data)
+    if floor is None or floor.size != 1 or floor.any() or floor.ndim > (node.rank(data) or 0):
+        raise Unsupported("takes the larger of x and something that is not 0", "only a Max with the constant 0 is a ReLU")
+    return Pass(lambda xp, operands: xp.maximum(operands.value(data), 0.0), nonnegative=True, rectifies=True, data=data)
+
+
 @register("LeakyRelu")
 def leaky_relu(node: Site, alpha: float = 0.01) -> Pass:
     """x for x >= 0, else alpha x."""
