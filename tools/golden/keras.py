@@ -111,4 +111,4 @@ def export(task: Task, golden: Golden) -> Array:
 def main() -> None:
     """Make both goldens."""
     for task in (net.digits(), net.residual()):
-        make("keras", TOOL, task, sys.modules[__name__], export)
+        make("keras", TOOL, task, sys.modules[__name__], export).save()

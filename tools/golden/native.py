@@ -10,25 +10,17 @@ from .lrp import Framework, composites, explain
 from .network import Array, Task, merged
 from .record import Golden, Reference
 
+Exporter = Callable[[Task, Golden], Array]
 
-def make(name: str, tool: str, task: Task, framework: Framework, export: Callable[[Task, Golden], Array]) -> None:
-    """Export, explain, and save; the framework's own float32 logits must be near those of the explanation."""
-    golden = begin(name, task, framework)
-    found = export(task, golden)
-    error = np.abs(found - golden.logits).max() / np.abs(golden.logits).max()
+
+def make(name: str, tool: str, task: Task, framework: Framework, export: Exporter) -> Golden:
+    """Explain and export; the exported module's own float32 logits must be near those of the explanation."""
+    network = merged(task.network)
+    found = {c.name: explain(framework, task, network, c) for c in composites(task.low, task.high)}
+    logits = found["epsilon"][0]
+    golden = Golden(f"{name}-{task.name}", task.description, task.inputs, logits, task.target)
+    for composite, (_, relevance) in found.items():
+        golden.add(Reference(f"LRP by {tool}", composite), relevance)
+    error = np.abs(export(task, golden) - logits).max() / np.abs(logits).max()
     assert error < 1e-5, f"{name}: the exported model and the explained one differ by {error:.2g}"
-    add_native(golden, tool, task, framework)
-    golden.save()
-
-
-def begin(name: str, task: Task, framework: Framework) -> Golden:
-    """A golden without models and references yet."""
-    logits, _ = explain(framework, task, merged(task.network), composites(task.low, task.high)[0])
-    return Golden(f"{name}-{task.name}", task.description, task.inputs, logits, task.target)
-
-
-def add_native(golden: Golden, tool: str, task: Task, framework: Framework) -> None:
-    """Explain by every composite."""
-    for composite in composites(task.low, task.high):
-        _, relevance = explain(framework, task, merged(task.network), composite)
-        golden.add(Reference(f"LRP by {tool}", composite.name), relevance)
+    return golden

@@ -102,4 +102,4 @@ def export(task: Task, golden: Golden) -> Array:
 def main() -> None:
     """Make both goldens."""
     for task in (net.digits(), net.residual()):
-        make("paddle", TOOL, task, sys.modules[__name__], export)
+        make("paddle", TOOL, task, sys.modules[__name__], export).save()

@@ -10,6 +10,7 @@ import tensorflow as tf
 import tf2onnx
 
 from . import network as net
+from .innvestigate import add_innvestigate
 from .native import make
 from .network import Array, Layer, Network, Task
 from .record import EXACT, FOLDED, Golden, Model, named
@@ -89,7 +90,7 @@ def _made(layer: Layer) -> Any:
         return layers.BatchNormalization(epsilon=layer.epsilon)
     if isinstance(layer, (net.MaxPool, net.AveragePool)):
         return (layers.MaxPooling2D if isinstance(layer, net.MaxPool) else layers.AveragePooling2D)(layer.size)
-    return layers.Flatten() if isinstance(layer, net.Flatten) else layers.ReLU()
+    return layers.Flatten() if isinstance(layer, net.Flatten) else layers.Activation("relu")
 
 
 def export(task: Task, golden: Golden) -> Array:
@@ -109,4 +110,7 @@ def export(task: Task, golden: Golden) -> Array:
 def main() -> None:
     """Make both goldens."""
     for task in (net.digits(), net.residual()):
-        make("tensorflow", TOOL, task, sys.modules[__name__], export)
+        golden = make("tensorflow", TOOL, task, sys.modules[__name__], export)
+        if task.name == "digits":
+            add_innvestigate(golden)
+        golden.save()
