@@ -1,4 +1,4 @@
-"""Make the golden files of tests/regression/golden: networks by real exporters, and relevances by the framework's own tools.
+"""Make tests/regression/golden: networks by real exporters, and relevances by the frameworks' own tools.
 
 usage: make_golden.py FRAMEWORK...                    in an environment that has the framework
        make_golden.py all [--environments FOLDER]     makes an environment for each framework, and the files in it

@@ -1,6 +1,6 @@
 """iNNvestigate's epsilon rule in float64, in a process of its own: it needs TensorFlow without eager execution.
 
-Its z+ and alpha-beta rules count biases otherwise than the other tools (twice, or not at all), so they are no reference.
+Its z+ and alpha-beta rules count biases otherwise than the other tools (twice, or not at all): they are no reference.
 """
 
 from __future__ import annotations

@@ -68,7 +68,7 @@ def epsilon_rule(framework: Framework, layer: Conv | Dense, a: Array, relevance:
 
 
 def signed_rule(kept: Callable[[Array], Array], other: Callable[[Array], Array]) -> Rule:
-    """Positive inputs meet weights that ``kept`` changed, negative ones those of ``other``; the bias goes with the first."""
+    """Positive inputs meet weights that ``kept`` changed, negative ones those of ``other``; the bias is ``kept``'s."""
 
     def rule(framework: Framework, layer: Conv | Dense, a: Array, relevance: Array) -> Array:
         layers = [modified(layer, kept), modified(layer, other, bias=False)]
@@ -102,15 +102,16 @@ def gamma_rule(framework: Framework, layer: Conv | Dense, a: Array, relevance: A
 
 def flat_rule(framework: Framework, layer: Conv | Dense, a: Array, relevance: Array) -> Array:
     """Lapuschkin et al. 2019."""
-    return share(framework, [modified(replace(layer, bias=0 * layer.bias), lambda w: 0 * w + 1, False)], [0 * a + 1], relevance)
+    return share(framework, [modified(layer, np.ones_like, bias=False)], [np.ones_like(a)], relevance)
 
 
 def box_rule(low: float, high: float) -> Rule:
     """Montavon et al. 2017, for inputs between low and high."""
 
     def rule(framework: Framework, layer: Conv | Dense, a: Array, relevance: Array) -> Array:
-        layers = [modified(layer, change, bias=False) for change in (np.array, lambda w: -positive(w), lambda w: -negative(w))]
-        return share(framework, layers, [a, 0 * a + low, 0 * a + high], relevance)
+        changes: tuple[Callable[[Array], Array], ...] = (np.array, lambda w: -positive(w), lambda w: -negative(w))
+        layers = [modified(layer, change, bias=False) for change in changes]
+        return share(framework, layers, [a, np.full_like(a, low), np.full_like(a, high)], relevance)
 
     return rule
 
@@ -172,9 +173,7 @@ def backward(
     return relevance
 
 
-def step(
-    framework: Framework, layer: Layer, a: Array, relevance: Array, composite: Composite, is_first: bool
-) -> Array:
+def step(framework: Framework, layer: Layer, a: Array, relevance: Array, composite: Composite, is_first: bool) -> Array:
     """Relevance of one layer's input."""
     if isinstance(layer, (Conv, Dense)):
         rule = composite.convolution if isinstance(layer, Conv) else composite.dense

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any, Literal, Union
+from typing import Any, Literal
 
 import numpy as np
 import onnx
@@ -84,7 +84,7 @@ class Residual:
     shortcut: tuple[Layer, ...] = ()
 
 
-Layer = Union[Conv, Dense, Norm, Relu, MaxPool, AveragePool, Flatten, Residual]
+Layer = Conv | Dense | Norm | Relu | MaxPool | AveragePool | Flatten | Residual
 Network = Sequence[Layer]
 
 

@@ -25,24 +25,25 @@ FOLDED = 2e-5  # the exporter merged BatchNorm in float32
 
 @dataclass(frozen=True)
 class Model:
-    """One ONNX file: which exporter wrote it, how it lays out pictures, how near its relevance must come."""
+    """One ONNX file: which exporter wrote it, how it lays out pictures, how near its relevance must come.
+
+    ``output`` names the output to explain where it is not the first one.
+    """
 
     file: str
     exporter: str
     layout: str = "NCHW"
     tolerance: float = EXACT
     note: str = ""
+    output: str | None = None
 
 
 @dataclass(frozen=True)
 class Reference:
-    """A relevance that ``tool`` computed in float64; ``composite`` and ``batchnorm`` are onnx_lrp's words for it."""
+    """A relevance that ``tool`` computed in float64; ``composite`` is onnx_lrp's word for it."""
 
     tool: str
     composite: str
-    batchnorm: str = "affine"
-    tolerance: float = EXACT
-    note: str = ""
 
 
 @dataclass

@@ -27,7 +27,9 @@ def apply(layer: Layer, x: Any) -> Any:
         return x @ layer.weight.T + layer.bias
     if isinstance(layer, net.Flatten):
         return tf.reshape(x, (len(x), -1))
-    return tf.transpose(_apply_last(layer, tf.transpose(x, (0, 2, 3, 1))), (0, 3, 1, 2)) if x.ndim == 4 else tf.nn.relu(x)
+    if isinstance(layer, net.Relu):
+        return tf.nn.relu(x)
+    return tf.transpose(_apply_last(layer, tf.transpose(x, (0, 2, 3, 1))), (0, 3, 1, 2))
 
 
 def _apply_last(layer: Layer, x: Any) -> Any:
@@ -35,9 +37,7 @@ def _apply_last(layer: Layer, x: Any) -> Any:
         return tf.nn.conv2d(x, layer.weight.transpose(2, 3, 1, 0), layer.stride, layer.padding) + layer.bias
     if isinstance(layer, net.MaxPool):
         return tf.nn.max_pool2d(x, layer.size, layer.size, "VALID")
-    if isinstance(layer, net.AveragePool):
-        return tf.nn.avg_pool2d(x, layer.size, layer.size, "VALID")
-    return tf.nn.relu(x)
+    return tf.nn.avg_pool2d(x, layer.size, layer.size, "VALID")
 
 
 def forward(layer: Layer, a: Array) -> Array:
