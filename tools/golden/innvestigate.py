@@ -1,6 +1,7 @@
 """iNNvestigate's epsilon rule in float64, in a process of its own: it needs TensorFlow without eager execution.
 
-Its z+ and alpha-beta rules count biases otherwise than the other tools (twice, or not at all): they are no reference.
+Its other rules count biases otherwise than zennit: Alpha1Beta0 takes the whole bias where zennit takes its positive
+part, ZPlus takes none. They are no reference.
 """
 
 from __future__ import annotations
