@@ -2,8 +2,9 @@
 
 usage: make_pictures.py [--squeezenet MODEL.onnx] [--out docs/pictures]
 
-``digits.png`` needs only what the project ships. ``coffee.png`` needs the package scikit-image and an ImageNet model
-with caffe preprocessing, such as the SqueezeNet 1.1 that Windows-Machine-Learning published (input ``data_0``).
+``digits.png`` and ``five_frameworks.png`` need only what the project ships. ``coffee.png`` needs the package
+scikit-image and an ImageNet model with caffe preprocessing, such as the SqueezeNet 1.1 that Windows-Machine-Learning
+published (input ``data_0``).
 """
 
 from __future__ import annotations
@@ -12,7 +13,7 @@ import argparse
 from pathlib import Path
 
 import numpy as np
-from PIL import Image
+from PIL import Image, ImageDraw, ImageFont
 
 import onnx_lrp as lrp
 from onnx_lrp.pictures.heatmap import heatmap, overlay
@@ -21,6 +22,14 @@ from onnx_lrp.pictures.reading import Picture, read_input
 
 ROOT = Path(__file__).resolve().parents[1]
 TILE = 336
+GOLDEN = ROOT / "tests" / "regression" / "golden"
+FRAMEWORKS = {  # one network (tools/golden/network.py), as each framework's exporter wrote it, and its layout
+    "PyTorch": ("torch-digits/dynamo-18.onnx", (1, 1, 28, 28)),
+    "TensorFlow": ("tensorflow-digits/tf2onnx-18.onnx", (1, 28, 28, 1)),
+    "Keras 3": ("keras-digits/keras.onnx", (1, 28, 28, 1)),
+    "JAX": ("jax-digits/jax2onnx-default.onnx", (1, 28, 28, 1)),
+    "Paddle": ("paddle-digits/paddle2onnx-17.onnx", (1, 1, 28, 28)),
+}
 
 
 def main() -> None:
@@ -31,6 +40,7 @@ def main() -> None:
     arguments = parser.parse_args()
     arguments.out.mkdir(parents=True, exist_ok=True)
     digits().save(arguments.out / "digits.png", optimize=True)
+    five_frameworks().save(arguments.out / "five_frameworks.png", optimize=True)
     if arguments.squeezenet:
         coffee(arguments.squeezenet).save(arguments.out / "coffee.png", optimize=True)
 
@@ -47,6 +57,28 @@ def digits() -> Image.Image:
         relevance = explainer(x).inputs["input"]
         columns.append([Image.fromarray(prepare.display(x)), heatmap(spatial(relevance, relevance.shape))])
     return grid(columns, 112)
+
+
+def five_frameworks() -> Image.Image:
+    """Two digits, and what speaks for a three in each of them: one network, exported by five frameworks."""
+    pictures = [read_input(ROOT / "models" / "digits" / f"{digit}.png") for digit in (3, 5)]
+    prepare = Preprocessing.create("zero-one")
+    columns = [[Image.fromarray(prepare.display(prepare.apply(p.pixels, (1, 1, 28, 28)))) for p in pictures]]
+    for file, shape in FRAMEWORKS.values():
+        explainer = lrp.Explainer(GOLDEN / file, "epsilon_gamma_box:low=0,high=1")
+        relevances = [explainer(prepare.apply(p.pixels, shape), target=3).relevance for p in pictures]
+        columns.append([heatmap(spatial(relevance, shape)) for relevance in relevances])
+    return headed(grid(columns, 112), ["input", *FRAMEWORKS])
+
+
+def headed(sheet: Image.Image, names: list[str], height: int = 24) -> Image.Image:
+    """The sheet with a name above each column."""
+    page = Image.new("RGB", (sheet.width, sheet.height + height), "white")
+    page.paste(sheet, (0, height))
+    width, font = sheet.width / len(names), ImageFont.load_default(15)
+    for i, name in enumerate(names):
+        ImageDraw.Draw(page).text(((i + 0.5) * width, height / 2), name, "black", font, anchor="mm")
+    return page
 
 
 def coffee(model: Path) -> Image.Image:

@@ -136,6 +136,7 @@ def emit(prepared: Prepared, plan: Plan, answer: Answer, measured: Tape) -> Comp
             "fix that number (--shape NAME=1,...)"
         ) from None
     graph.prune(own)
+    _forget_shapes(model.graph)
     model.ir_version = max(model.ir_version, OLDEST_IR)
     about = {
         "version": __version__, "source_sha256": prepared.sha256, "composite": str(plan.composite),
@@ -217,12 +218,17 @@ class Emission:
         return name
 
 
+def _forget_shapes(graph: ir.Graph) -> None:
+    """What exporters say of tensors inside is sometimes wrong, runtimes believe it, and every runtime infers it."""
+    for node in graph:
+        for value in node.outputs:
+            if not value.is_graph_output():
+                value.shape = value.type = None
+
+
 def message(model: ir.Model, prepared: Prepared) -> onnx.ModelProto:
     """The converted model as a message."""
     proto = ir.to_proto(model)
-    del proto.graph.value_info[
-        :
-    ]  # what exporters say of tensors inside is sometimes wrong, and every runtime infers it
     for value in proto.graph.output:
         if value.name in prepared.untyped:  # a ZipMap's, which onnx_ir has no type for
             value.CopyFrom(prepared.untyped[value.name])

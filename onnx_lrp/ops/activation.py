@@ -15,6 +15,35 @@ def relu(node: Site) -> Pass:
     return Pass(lambda xp, operands: xp.maximum(operands.value(0), 0.0), nonnegative=True, rectifies=True)
 
 
+@register("Max")
+def maximum(node: Site) -> Pass:
+    """max(x, 0) with a constant 0: how JAX writes a ReLU."""
+    data, bound = _with_scalar(node)
+    if bound != 0:
+        raise Unsupported(f"max(x, {bound:g}) is not ReLU-compatible", "only a Max with the constant 0 is (ReLU)")
+    return Pass(lambda xp, operands: xp.maximum(operands.value(data), 0.0), nonnegative=True, rectifies=True, data=data)
+
+
+@register("Min")
+def minimum(node: Site) -> Pass:
+    """min(x, c) with a constant c > 0: the upper half of a ReLU6, as JAX writes it."""
+    data, bound = _with_scalar(node)
+    if not bound > 0:
+        raise Unsupported(f"min(x, {bound:g}) is not ReLU-compatible", "only a Min with a constant above 0 is (ReLU6)")
+    return Pass(lambda xp, operands: xp.minimum(operands.value(data), bound), data=data)
+
+
+def _with_scalar(node: Site) -> tuple[int, float]:
+    """Position of the data, and the one number that it is compared with."""
+    data = node.variable[0]
+    other = node.constant(1 - data) if node.arity == 2 else None
+    if other is None or other.size != 1 or other.ndim > (node.rank(data) or 0):
+        raise Unsupported(
+            "compares with something other than one constant number", "only max(x, 0), min(x, c) have a role"
+        )
+    return data, float(other.reshape(-1)[0])
+
+
 @register("LeakyRelu")
 def leaky_relu(node: Site, alpha: float = 0.01) -> Pass:
     """x for x >= 0, else alpha x."""
