@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import asdict, dataclass
 from typing import Any
 
@@ -56,16 +57,27 @@ class Report:
         return "\n".join([f"{self.source}: {verdict}", *(f"  note: {note}" for note in self.notes), body])
 
 
-def check(model: Source, composite: str | Composite = "epsilon_plus", output: str | None = None) -> Report:
+def check(
+    model: Source,
+    composite: str | Composite = "epsilon_plus",
+    output: str | None = None,
+    pass_ops: str | Iterable[str] = (),
+) -> Report:
     """Say whether a model can be explained, node by node.
+
+    Args:
+        model: as for :class:`Explainer`, like the rest.
+        composite: which rule goes where.
+        output: the output to explain.
+        pass_ops: activations that relevance passes on your own responsibility.
 
     Raises:
         LoadError, InvalidModelError: the file cannot be read or is malformed (an unsupported model is no error here).
         TargetError: no such output.
-        CompositeError: no such composite.
+        CompositeError: no such composite, or ``pass_ops`` names what is no such activation.
     """
     try:
-        prepared = prepare(model, output)
+        prepared = prepare(model, output, pass_ops=pass_ops)
     except UnsupportedModelError as error:
         return Report(str(error).partition(": unsupported")[0], clean(output or ""), problems=error.problems)
     plan = make_plan(prepared.verdict, prepared.model, Composite.parse(composite))

@@ -44,7 +44,7 @@ def run_job(args: Namespace) -> list[str]:
     explainer = Explainer(
         args.model, from_preprocessing(args.composite, preprocessing) if bounded else args.composite,
         output=args.output, backend=args.backend, dtype=args.dtype, device=args.device,
-        batchnorm=args.batchnorm, threads=args.threads,
+        batchnorm=args.batchnorm, pass_ops=args.pass_op, threads=args.threads,
     )  # fmt: skip
     inputs = explainer.prepared.inputs
     batches = Feeder(inputs, preprocessing, explainer.prepared.source).batches(files)

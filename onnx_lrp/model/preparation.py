@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import logging
+from collections.abc import Iterable
 from copy import copy
 from dataclasses import dataclass
 
@@ -14,7 +15,7 @@ from onnx_ir.passes import common as passes
 
 from ..errors import ConversionError, InvalidModelError
 from ..text import clean
-from .canonizers import Expand, FoldConstants, MergeAffine, cut, inline
+from .canonizers import Expand, FoldConstants, MergeAffine, NameActivations, cut, inline, trust
 from .evaluation import opset_of
 from .graph import sort
 from .loading import Source, load
@@ -54,17 +55,19 @@ class Prepared:
         return model
 
 
-def prepare(source: Source, output: str | None = None, oldest: int = 0) -> Prepared:
+def prepare(source: Source, output: str | None = None, oldest: int = 0, pass_ops: str | Iterable[str] = ()) -> Prepared:
     """Load, canonize and check a model.
 
     Args:
         source: path, bytes or ``ModelProto``.
         output: the output to explain, the first one by default.
         oldest: the opset that an older model is raised to.
+        pass_ops: activations through which relevance passes unchanged, on the user's word.
 
     Raises:
         ModelError: see :mod:`onnx_lrp.errors`.
         TargetError: no such output.
+        CompositeError: one of ``pass_ops`` is no such activation, or the model has none of it.
     """
     loaded = load(source)
     untyped = {value.name: copy(value) for value in loaded.proto.graph.output if not _is_tensor(value)}
@@ -77,21 +80,24 @@ def prepare(source: Source, output: str | None = None, oldest: int = 0) -> Prepa
     target, notes = cut(model, output, loaded.source)
     in_source = target.name or ""
     notes += _canonize(model, loaded.source)
+    notes += trust(model, pass_ops, loaded.source)
     verdict = validate(model, loaded.source)
     name = model.graph.outputs[0].name or in_source
     return Prepared(model, whole, in_source, verdict, name, loaded.source, tuple(notes), loaded.sha256, untyped)
 
 
 def _canonize(model: ir.Model, source: str) -> list[str]:
-    """Rewrite until nothing is left to fold or to expand; then merge. Returns notes."""
-    fold, expand, merge = FoldConstants(opset_of(model)), Expand(), MergeAffine()
+    """Rewrite until nothing is left to fold or to expand; then name and merge. Returns notes."""
+    opset = opset_of(model)
+    fold, expand, name, merge = FoldConstants(opset), Expand(), NameActivations(opset), MergeAffine()
     fold(model)
     while expand(model).modified:  # what is inside may be composed in turn, and shapes get known
         _infer_shapes(model, source)
         fold(model)
+    name(model)
     merge(model)
     passes.RemoveUnusedNodesPass()(model)
-    return [*expand.notes, *merge.notes]
+    return [*fold.notes, *expand.notes, *name.notes, *merge.notes]
 
 
 def _is_tensor(value: onnx.ValueInfoProto) -> bool:
