@@ -3,16 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from typing import Any
 
 from .composites import Composite
+from .doubts import doubts
 from .errors import Problem, UnsupportedModelError
 from .model.graph import dims
 from .model.loading import Source
 from .model.preparation import prepare
 from .planning import Step, make_plan
 from .text import clean
+from .work import multiply_adds, shares
 
 
 @dataclass(frozen=True)
@@ -28,13 +30,19 @@ class Row:
 
 @dataclass(frozen=True)
 class Report:
-    """The verdict on a model: rows if it is supported, problems if not."""
+    """The verdict on a model: rows if it is supported, problems if not.
+
+    ``notes`` say how it was rewritten, ``warnings`` what may make relevance inexact, and ``multiply_adds`` how many run
+    under each rule in one forward pass, for one sample where their number is open.
+    """
 
     source: str
     output: str
     rows: tuple[Row, ...] = ()
     problems: tuple[Problem, ...] = ()
     notes: tuple[str, ...] = ()
+    warnings: tuple[str, ...] = ()
+    multiply_adds: dict[str, int] = field(default_factory=dict)
 
     @property
     def supported(self) -> bool:
@@ -54,7 +62,10 @@ class Report:
             if self.supported
             else f"unsupported, nodes without a role: {len(self.problems)}"
         )
-        return "\n".join([f"{self.source}: {verdict}", *(f"  note: {note}" for note in self.notes), body])
+        about = [f"  note: {note}" for note in self.notes] + [f"  warning: {warning}" for warning in self.warnings]
+        if self.supported:
+            about.append(f"  multiply-adds: {shares(self.multiply_adds)}")
+        return "\n".join([f"{self.source}: {verdict}", *about, body])
 
 
 def check(
@@ -82,7 +93,10 @@ def check(
         return Report(str(error).partition(": unsupported")[0], clean(output or ""), problems=error.problems)
     plan = make_plan(prepared.verdict, prepared.model, Composite.parse(composite))
     rows = tuple(_row(step) for step in plan.steps)
-    return Report(prepared.source, clean(prepared.output), rows, notes=prepared.notes)
+    return Report(
+        prepared.source, clean(prepared.output), rows, notes=prepared.notes, warnings=doubts(prepared, plan),
+        multiply_adds=multiply_adds(prepared, plan),
+    )  # fmt: skip
 
 
 def _row(step: Step) -> Row:
