@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass
 from typing import Any
 
 from .composites import Composite
@@ -33,7 +33,8 @@ class Report:
     """The verdict on a model: rows if it is supported, problems if not.
 
     ``notes`` say how it was rewritten, ``warnings`` what may make relevance inexact, and ``multiply_adds`` how many run
-    under each rule in one forward pass, for one sample where their number is open.
+    under each rule in one forward pass, for one sample where their number is open; None if other
+    sizes are open, too.
     """
 
     source: str
@@ -42,7 +43,7 @@ class Report:
     problems: tuple[Problem, ...] = ()
     notes: tuple[str, ...] = ()
     warnings: tuple[str, ...] = ()
-    multiply_adds: dict[str, int] = field(default_factory=dict)
+    multiply_adds: dict[str, int] | None = None
 
     @property
     def supported(self) -> bool:

@@ -50,9 +50,9 @@ def _folded(model: ir.Model) -> Iterator[str]:
         count = f"{len(found)} layer{'s' if len(found) > 1 else ''}"
         names = ", ".join(label(node) for node in found[:3]) + ", …" * (len(found) > 3)
         yield (
-            f"an exporter seems to have merged BatchNormalization in float32 into {count} ({names}): relevance will agree "
-            "with the training framework's to about 1e-6 only; for more, export without folding (torch: optimize=False, "
-            "or dynamo=False with do_constant_folding=False) and leave the merging to this program"
+            f"an exporter seems to have merged BatchNormalization in float32 into {count} ({names}): relevance agrees "
+            "with the training framework's to about 1e-6 only; for more, export without folding (torch: "
+            "optimize=False, or dynamo=False with do_constant_folding=False), and it is merged here in float64"
         )
 
 
@@ -104,6 +104,6 @@ def _cancels(step: Step) -> Iterator[str]:
         yield f"{who} adds a constant: where that nearly cancels the input, relevance grows without bound; {more}"
     elif step.op == "BatchNormalization":
         yield (
-            f"{who} could not be merged into a layer: where its shift nearly cancels its input, relevance grows without "
-            f"bound; let relevance pass it (batchnorm='pass'), or {more}"
+            f"{who} could not be merged into a layer: where its shift nearly cancels its input, relevance grows "
+            f"without bound; let relevance pass it (batchnorm='pass'), or {more}"
         )

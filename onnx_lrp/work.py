@@ -13,8 +13,8 @@ from .planning import Plan
 from .recording import StepOperands
 
 
-def multiply_adds(prepared: Prepared, plan: Plan) -> dict[str, int]:
-    """Multiply-adds of one forward pass, by rule, the largest first; empty if sizes other than the batch are open.
+def multiply_adds(prepared: Prepared, plan: Plan) -> dict[str, int] | None:
+    """Multiply-adds of one forward pass, by rule, the largest first; None if sizes other than the batch are open.
 
     For one sample where the model leaves their number open. A zero that pads a border counts, an addition alone (a
     bias, a merge) does not.
@@ -22,7 +22,7 @@ def multiply_adds(prepared: Prepared, plan: Plan) -> dict[str, int]:
     try:
         return _counted(prepared, plan)
     except (OnnxLrpError, *UNFIT):  # open or unfit sizes: the model may be explained all the same
-        return {}
+        return None
 
 
 def _counted(prepared: Prepared, plan: Plan) -> dict[str, int]:
@@ -40,12 +40,14 @@ def _one_sample(shape: Sizes) -> tuple[int, ...]:
     return tuple(n.times if isinstance(n, Batch) else n for n in shape)
 
 
-def shares(work: dict[str, int]) -> str:
-    """``ZPlus 93.1 %, Epsilon 6.9 %, total 1.82 G``."""
+def shares(work: dict[str, int] | None) -> str:
+    """``ZPlus 93.10 %, Epsilon 6.90 %; total 1.82 G``."""
+    if work is None:
+        return "unknown: sizes other than the number of samples are open"
     total = sum(work.values())
     if not total:
-        return "unknown: sizes other than the number of samples are open" if not work else "none"
-    parts = [f"{rule} {100 * n / total:.3g} %" for rule, n in work.items()]
+        return "none"
+    parts = [f"{rule} {100 * n / total:.2f} %" for rule, n in work.items()]
     return f"{', '.join(parts)}; total {_short(total)}"
 
 

@@ -72,15 +72,15 @@ def prepare(source: Source, output: str | None = None, oldest: int = 0, pass_ops
     loaded = load(source)
     untyped = {value.name: copy(value) for value in loaded.proto.graph.output if not _is_tensor(value)}
     model = parse(_raised(loaded.proto, oldest, loaded.source), loaded.source)
-    inline(model, loaded.source)
+    notes = [f"raised to opset {oldest} from {opset_of(loaded.proto)}"] if opset_of(loaded.proto) < oldest else []
+    notes += inline(model, loaded.source)
     sort(model.graph, loaded.source)
     check_shape_vectors(model, loaded.source)
     _infer_shapes(model, loaded.source)
     whole = model.clone()
-    target, notes = cut(model, output, loaded.source)
+    target, heads = cut(model, output, loaded.source)
     in_source = target.name or ""
-    notes += _canonize(model, loaded.source)
-    notes += trust(model, pass_ops, loaded.source)
+    notes += [*heads, *_canonize(model, loaded.source), *trust(model, pass_ops, loaded.source)]
     verdict = validate(model, loaded.source)
     name = model.graph.outputs[0].name or in_source
     return Prepared(model, whole, in_source, verdict, name, loaded.source, tuple(notes), loaded.sha256, untyped)

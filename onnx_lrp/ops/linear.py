@@ -247,7 +247,8 @@ def matmul(node: Site) -> Linear:
     """Matrix product with a constant on either side."""
     if len(node.variable) != 1:
         raise Unsupported(
-            "product of two variables is not linear (attention?)", "LRP needs a MatMul with a constant operand"
+            "product of two variables is not linear (attention?)",
+            "LRP needs a MatMul with a constant operand; explain the output before the attention",
         )
     data = node.variable[0]
     weight = node.constant(1 - data)
@@ -269,10 +270,13 @@ def scale(node: Site) -> Linear | Pass:
     if node.hint == "gate":
         return Pass(lambda xp, operands: operands.value(0) * operands.value(1), data=1, keeps_sign=False)
     if len(node.variable) != 1:
-        raise Unsupported("product or quotient of two variables is not linear", "gates and attention have no role")
+        raise Unsupported(
+            "product or quotient of two variables is not linear",
+            "gates (GLU, squeeze-and-excitation) and attention have no role; explain an earlier output",
+        )
     data = node.variable[0]
     if node.op_type == "Div" and data == 1:
-        raise Unsupported("divides by a variable", "LRP has no rule for a reciprocal")
+        raise Unsupported("divides by a variable", "LRP has no rule for a reciprocal; explain an earlier output")
 
     def parameters(xp: Backend, operands: Operands) -> tuple[Array, Array | None]:
         w = operands.constant(1 - data)

@@ -2,9 +2,9 @@
 
 ``inlining`` opens functions, ``heads`` cuts what stands behind the logit, ``folding`` computes what is known,
 ``expanding`` replaces composed ops by elementary ones, ``activations`` does the reverse where an exporter took one
-apart, ``merging`` takes BatchNorm into the layer before it, ``trusting`` marks what passes relevance on the user's word.
-Each pass notes what it did in the user's words; the names of the user's nodes and tensors stay. ``lowering`` is for
-runtimes only.
+apart, ``merging`` takes BatchNorm into the layer before it, ``trusting`` marks what passes relevance on the user's
+word. Each pass notes what it did in the user's words; the names of the user's nodes and tensors stay. ``lowering`` is
+for runtimes only.
 """
 
 from . import fused

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from itertools import islice
 from typing import Any
 
 import numpy as np
@@ -31,6 +32,8 @@ CURVED = (
 # What these are is plain to see (not so a Clip)
 PLAIN = ("Relu", "LeakyRelu", "Identity", "Cast", *(op for op in smooth.TRUSTABLE if op != "Clip"))
 LARGEST = 16  # nodes of one activation
+MOST = 200  # different regions that are tried: a real model has a few
+TRIALS = 4  # regions that end in one node; a longer chain is no activation
 
 
 @dataclass(frozen=True)
@@ -59,6 +62,24 @@ class Region:
         return [float(a) for a in known if a is not None and a.dtype.kind == "f"]
 
     @property
+    def half(self) -> bool:
+        """Whether its constants are rounded to 16 bits."""
+        return self.source.dtype in (ir.DataType.FLOAT16, ir.DataType.BFLOAT16)
+
+    @property
+    def recipe(self) -> str:
+        """What is done, the same for all regions that do the same."""
+        number: dict[ir.Value | None, int] = {
+            value: i for i, value in enumerate([self.source, *(node.outputs[0] for node in self.nodes)])
+        }
+        steps = [
+            (node.op_type, sorted((k, str(v)) for k, v in attributes(node).items()),
+             [f"#{number[v]}" if v in number else str(_number(v)) for v in node.inputs])
+            for node in self.nodes
+        ]  # fmt: skip
+        return f"{self.half} {steps}"
+
+    @property
     def keeps_shape(self) -> bool:
         """Whether no constant broadcasts the tensor to another shape."""
         before, after = dims(self.source), dims(self.nodes[-1].outputs[0])
@@ -76,6 +97,7 @@ class NameActivations(InPlacePass):
     def __init__(self, opset: int) -> None:
         self.opset = opset
         self.notes: list[str] = []
+        self._known: dict[str, Activation | None] = {}  # models repeat their activation many times
 
     def call(self, model: ir.Model) -> PassResult:
         """From the last node to the first, so that the whole of an activation is met before its parts."""
@@ -90,20 +112,23 @@ class NameActivations(InPlacePass):
         return PassResult(model, bool(self.notes))
 
     def _name(self, model: ir.Model, end: ir.Node, place: dict[ir.Node, int]) -> None:
-        for region in _regions(end, place):
-            activation = self._identified(region)
+        curved = (r for r in _regions(end, place) if any(node.op_type in CURVED for node in r.nodes) and r.keeps_shape)
+        for region in islice(curved, TRIALS):
+            recipe = region.recipe
+            if recipe not in self._known:
+                if len(self._known) == MOST:
+                    return
+                self._known[recipe] = self._identified(region)
+            activation = self._known[recipe]
             if activation is not None:
                 if len(region.nodes) > 1 or end.op_type != "Clip":  # which has its role already
                     self._replace(model, end, region, activation)
                 return
 
     def _identified(self, region: Region) -> Activation | None:
-        if not any(node.op_type in CURVED for node in region.nodes) or not region.keeps_shape:
-            return None
         results = region.run(self.opset)
-        half = region.source.dtype in (ir.DataType.FLOAT16, ir.DataType.BFLOAT16)
         fits = results is not None and results.shape == PROBES.shape and results.dtype.kind == "f"
-        return identify(results, region.numbers, half) if fits and results is not None else None
+        return identify(results, region.numbers, region.half) if fits and results is not None else None
 
     def _replace(self, model: ir.Model, end: ir.Node, region: Region, activation: Activation) -> None:
         build = Builder(model, end)

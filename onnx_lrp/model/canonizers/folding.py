@@ -20,7 +20,8 @@ class FoldConstants(InPlacePass):
     @property
     def notes(self) -> list[str]:
         """How many nodes are gone: there may be thousands."""
-        return [f"{self.folded} node{'s' * (self.folded > 1)} computed beforehand"] if self.folded else []
+        nodes = "1 node that depends" if self.folded == 1 else f"{self.folded} nodes that depend"
+        return [f"{nodes} on constants and shapes only, computed beforehand"] if self.folded else []
 
     def call(self, model: ir.Model) -> PassResult:
         """Fold, in topological order."""

@@ -39,13 +39,13 @@ def _check(op: str, count: Counter[str], source: str) -> None:
     if op not in smooth.TRUSTABLE:
         known = ", ".join(sorted(smooth.TRUSTABLE))
         raise CompositeError(
-            f"{source}: {shown} is no elementwise activation, relevance cannot pass it unchanged; --pass-op takes {known}"
+            f"{source}: {shown} is no elementwise activation, so relevance cannot pass it unchanged; "
+            f"--pass-op takes {known}"
         )
     if not count[op]:
         there = ", ".join(f"{name} ({_nodes(n)})" for name, n in sorted(count.items()))
         raise CompositeError(
-            f"{source}: there is no {shown} to be passed (--pass-op); "
-            f"of activations that can be, the model has {there or 'none'}"
+            f"{source}: there is no {shown} for --pass-op; of activations that can be, the model has {there or 'none'}"
         )
 
 
