@@ -30,8 +30,7 @@ RULE = "pkg.onnxscript.rewriter.rule_name"  # torch's exporter since 2.5 says wh
 
 WIDEST = 1e6  # channels farther apart than this cannot both be exact in float32
 LARGEST_GAIN = 1e3
-SMALLEST = float(np.finfo(np.float32).tiny)
-LARGEST = 1e18  # beyond, a product of two overflows
+SMALLEST, LARGEST = 1e-18, 1e18  # beyond, a product of two underflows or overflows
 SMALL_EPSILON = 1e-2
 
 
@@ -83,7 +82,7 @@ def _weights(step: Step) -> Iterator[str]:
     alive = sizes[sizes > 0]
     if dead := int(sizes.size - alive.size):
         yield f"{who}: {dead} of {sizes.size} output channels have only zeros as weights; prune them, or train again"
-    if alive.size and (alive.min() < SMALLEST or alive.max() > LARGEST or alive.max() / alive.min() > WIDEST):
+    if alive.size and (alive.max() < SMALLEST or alive.max() > LARGEST or alive.max() / alive.min() > WIDEST):
         yield f"{who}: the weights of its output channels go from {alive.min():.2g} to {alive.max():.2g}; use float64"
 
 

@@ -131,7 +131,7 @@ REFUSED: tuple[tuple[tuple[str, ...], str, str], ...] = (
     (
         ("Where", "Greater", "GreaterOrEqual", "Less", "LessOrEqual", "Equal", "And", "Or", "Xor", "Not"),
         "decides by the data which values count, and is not part of a ReLU, LeakyReLU or Clip",
-        "write the activation as one of these, or explain an earlier output",
+        "write it with ReLU, LeakyReLU or Clip, or explain an earlier output",
     ),
     (
         ("Max", "Min"),

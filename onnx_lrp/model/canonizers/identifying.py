@@ -83,7 +83,7 @@ def identify(results: np.ndarray, numbers: Sequence[float], half: bool) -> Activ
         half: its constants are rounded to 16 bits.
     """
     for activation in _kinked(results, numbers):
-        if _same(activation, results, np.s_[:], 1e-3 if half else 1e-6, 0.0):
+        if _same(activation, results, np.s_[:], 1e-3 if half else 1e-12, 0.0):
             return activation
     tolerance = 2e-4 if half else 2e-6  # erf's Gelu and tanh's differ by 5e-4
     for activation in _smooth(results):
@@ -121,7 +121,7 @@ def _smooth(results: np.ndarray) -> Iterator[Activation]:
         yield Activation(op)
     yield Activation("Gelu", {"approximate": "tanh"})
     at_one, lowest, at_zero = _at(results, 1.0), -_at(results, -30.0), _at(results, 0.0)
-    if 0 < at_one < 1:
+    if 0.52 < at_one < 1:  # at 0.5 it is linear
         yield Activation("Swish", {"alpha": float(np.log(at_one / (1 - at_one)))})
     if 0 < lowest < 30:
         yield Activation("Elu", {"alpha": lowest})
