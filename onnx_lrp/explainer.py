@@ -72,7 +72,7 @@ class Explainer:
         self.composite = Composite.parse(composite)
         self.options = SessionOptions(threads, tuple(providers))
         self._model, self._output = model, output
-        self._trusted = (pass_ops,) if isinstance(pass_ops, str) else tuple(pass_ops)
+        self._trusted = pass_ops if isinstance(pass_ops, str) else tuple(pass_ops)
         self._rewriting: tuple[Literal["affine", "pass"], bool] = (batchnorm, facts)
         self._choices = backends.choices(backend, dtype, device)
         self._unverified = verify

@@ -143,6 +143,8 @@ def emit(prepared: Prepared, plan: Plan, answer: Answer, measured: Tape) -> Comp
         "version": __version__, "source_sha256": prepared.sha256, "composite": str(plan.composite),
         "explains": prepared.output, "seed": answer.seed, "targets": str(answer.targets),
     }  # fmt: skip
+    if prepared.pass_ops:
+        about["pass_ops"] = ", ".join(prepared.pass_ops)
     model.metadata_props.update({f"{METADATA}.{key}": value for key, value in about.items()})
     return emission.compiled
 

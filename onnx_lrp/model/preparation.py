@@ -28,7 +28,7 @@ class Prepared:
 
     ``whole`` is the source with its functions inlined and all its outputs, otherwise untouched; ``target`` is what the
     explained tensor is called in there. ``notes`` say what was rewritten; ``sha256`` is the source's, ``untyped`` are
-    outputs of types that :mod:`onnx_ir` lacks.
+    outputs of types that :mod:`onnx_ir` lacks, ``pass_ops`` what relevance passes on the user's word.
     """
 
     model: ir.Model
@@ -40,6 +40,7 @@ class Prepared:
     notes: tuple[str, ...]
     sha256: str
     untyped: dict[str, onnx.ValueInfoProto]
+    pass_ops: tuple[str, ...] = ()
 
     @property
     def inputs(self) -> list[ir.Value]:
@@ -70,6 +71,7 @@ def prepare(source: Source, output: str | None = None, oldest: int = 0, pass_ops
         CompositeError: one of ``pass_ops`` is no such activation, or the model has none of it.
     """
     loaded = load(source)
+    trusted = (pass_ops,) if isinstance(pass_ops, str) else tuple(pass_ops)
     untyped = {value.name: copy(value) for value in loaded.proto.graph.output if not _is_tensor(value)}
     model = parse(_raised(loaded.proto, oldest, loaded.source), loaded.source)
     notes = [f"raised to opset {oldest} from {opset_of(loaded.proto)}"] if opset_of(loaded.proto) < oldest else []
@@ -80,10 +82,12 @@ def prepare(source: Source, output: str | None = None, oldest: int = 0, pass_ops
     whole = model.clone()
     target, heads = cut(model, output, loaded.source)
     in_source = target.name or ""
-    notes += [*heads, *_canonize(model, loaded.source), *trust(model, pass_ops, loaded.source)]
+    notes += [*heads, *_canonize(model, loaded.source), *trust(model, trusted, loaded.source)]
     verdict = validate(model, loaded.source)
     name = model.graph.outputs[0].name or in_source
-    return Prepared(model, whole, in_source, verdict, name, loaded.source, tuple(notes), loaded.sha256, untyped)
+    return Prepared(
+        model, whole, in_source, verdict, name, loaded.source, tuple(notes), loaded.sha256, untyped, trusted
+    )
 
 
 def _canonize(model: ir.Model, source: str) -> list[str]:

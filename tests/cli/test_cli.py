@@ -615,7 +615,8 @@ def test_pass_op(capsys: Capture, folder: Path) -> None:
     assert code == 0
     assert "note: Swish (1 node) passes relevance unchanged, on your word" in printed
     assert run(capsys, "convert", "silu.onnx", "out.onnx", "--pass-op", "Swish")[0] == 0
-    assert Path("out.onnx").exists()
+    about = {prop.key: prop.value for prop in onnx.load("out.onnx").metadata_props}
+    assert about["onnx_lrp.pass_ops"] == "Swish"  # who reads the file is told
 
 
 @pytest.mark.parametrize("command", ["check", "explain", "convert"])

@@ -15,13 +15,13 @@ from ..graph import HINT
 AT_HOME = tuple(name for name, op in OPS.items() if op.__module__ == activation.__name__)
 
 
-def trust(model: ir.Model, ops: str | Iterable[str], source: str) -> list[str]:
+def trust(model: ir.Model, ops: Iterable[str], source: str) -> list[str]:
     """Mark every node of these ops; returns notes.
 
     Raises:
         CompositeError: one of them is no activation, or the model has none of it.
     """
-    wanted = dict.fromkeys([ops] if isinstance(ops, str) else ops)
+    wanted = dict.fromkeys(ops)
     here = [node for node in model.graph if node.domain in ("", "ai.onnx") and node.op_type in smooth.TRUSTABLE]
     count = Counter(node.op_type for node in here if HINT not in node.meta)
     for op in wanted:
@@ -45,7 +45,8 @@ def _check(op: str, count: Counter[str], source: str) -> None:
     if not count[op]:
         there = ", ".join(f"{name} ({_nodes(n)})" for name, n in sorted(count.items()))
         raise CompositeError(
-            f"{source}: there is no {shown} for --pass-op; of activations that can be, the model has {there or 'none'}"
+            f"{source}: there is no {shown} for --pass-op; "
+            f"of activations that can be passed, the model has {there or 'none'}"
         )
 
 
