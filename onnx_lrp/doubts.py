@@ -78,7 +78,8 @@ def _weights(step: Step) -> Iterator[str]:
     gain = float(np.abs(origin.gain).max()) if origin is not None else 0.0
     if gain > LARGEST_GAIN:
         yield f"{who}: the BatchNormalization merged into it scales by {gain:.2g} (a variance near 0?); use float64"
-    sizes = np.abs(data).max(axis=tuple(i for i in range(data.ndim) if i != _channel_axis(node, data.ndim)))
+    others = tuple(i for i in range(data.ndim) if i != _channel_axis(node, data.ndim))
+    sizes = np.maximum(data.max(others), -data.min(others))
     alive = sizes[sizes > 0]
     if dead := int(sizes.size - alive.size):
         yield f"{who}: {dead} of {sizes.size} output channels have only zeros as weights; prune them, or train again"
