@@ -2,18 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import asdict, dataclass
 from itertools import groupby
 from typing import Any
 
 from .composites import Composite
+from .doubts import doubts
 from .errors import Problem, UnsupportedModelError
 from .model.graph import dims, whole
 from .model.loading import Source
 from .model.preparation import prepare
 from .planning import Step, make_plan
 from .text import clean, table
+from .work import multiply_adds, shares
 
 
 @dataclass(frozen=True)
@@ -29,13 +31,20 @@ class Row:
 
 @dataclass(frozen=True)
 class Report:
-    """The verdict on a model: rows if it is supported, problems if not."""
+    """The verdict on a model: rows if it is supported, problems if not.
+
+    ``notes`` say how it was rewritten, ``warnings`` what may make relevance inexact, and ``multiply_adds`` how many run
+    under each rule in one forward pass, for one sample where their number is open; None if other
+    sizes are open, too.
+    """
 
     source: str
     output: str
     rows: tuple[Row, ...] = ()
     problems: tuple[Problem, ...] = ()
     notes: tuple[str, ...] = ()
+    warnings: tuple[str, ...] = ()
+    multiply_adds: dict[str, int] | None = None
 
     @property
     def supported(self) -> bool:
@@ -55,25 +64,42 @@ class Report:
             if self.supported
             else f"unsupported, nodes without a role: {len(self.problems)}"
         )
-        return "\n".join([f"{self.source}: {verdict}", *(f"  note: {note}" for note in self.notes), *body])
+        about = [f"  note: {note}" for note in self.notes] + [f"  warning: {warning}" for warning in self.warnings]
+        if self.supported:
+            about.append(f"  multiply-adds: {shares(self.multiply_adds)}")
+        return "\n".join([f"{self.source}: {verdict}", *about, *body])
 
 
-def check(model: Source, composite: str | Composite = "epsilon_plus", output: str | None = None) -> Report:
+def check(
+    model: Source,
+    composite: str | Composite = "epsilon_plus",
+    output: str | None = None,
+    pass_ops: str | Iterable[str] = (),
+) -> Report:
     """Say whether a model can be explained, node by node.
+
+    Args:
+        model: as for :class:`Explainer`, like the rest.
+        composite: which rule goes where.
+        output: the output to explain.
+        pass_ops: activations that relevance passes on your own responsibility.
 
     Raises:
         LoadError, InvalidModelError: the file cannot be read or is malformed (an unsupported model is no error here).
         TargetError: no such output.
-        CompositeError: no such composite.
+        CompositeError: no such composite, or ``pass_ops`` names what is no such activation.
     """
     try:
-        prepared = prepare(model, output)
+        prepared = prepare(model, output, pass_ops=pass_ops)
     except UnsupportedModelError as error:
         return Report(str(error).partition(": unsupported")[0], clean(output or ""), problems=error.problems)
     plan = make_plan(prepared.verdict, prepared.model, Composite.parse(composite))
     groups = groupby(plan.steps, lambda step: step if step.node is None else whole(step.node))
     rows = tuple(_row(thing.name, thing.op, list(steps)) for thing, steps in groups)
-    return Report(prepared.source, clean(prepared.output), rows, notes=prepared.notes)
+    return Report(
+        prepared.source, clean(prepared.output), rows, notes=prepared.notes, warnings=doubts(prepared, plan),
+        multiply_adds=multiply_adds(prepared, plan),
+    )  # fmt: skip
 
 
 def _row(name: str, op: str, steps: Sequence[Step]) -> Row:

@@ -13,7 +13,7 @@ from .emission.conversion import Answer
 from .emission.sizes import measure
 from .engines import Request, Result, answer, per_sample, reshaped, sums
 from .errors import ConversionError
-from .ledger import Entry
+from .ledger import Entry, entry
 from .model.preparation import Prepared
 from .planning import Plan, Step
 from .programs import Programs, is_open
@@ -173,5 +173,5 @@ def _any_open(given: Indices) -> bool:
 
 def _entries(steps: Sequence[Step], page: np.ndarray) -> tuple[Entry, ...]:
     """The rows of a ledger."""
-    pairs = np.asarray(page, np.float64).reshape(-1, 2).tolist()
-    return tuple(Entry(s.name, s.op, str(s.rule or ""), arrived, handed) for s, (arrived, handed) in zip(steps, pairs))
+    rows = np.asarray(page, np.float64).reshape(-1, 4).tolist()
+    return tuple(entry(step, *row) for step, row in zip(steps, rows))

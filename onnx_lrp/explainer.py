@@ -39,6 +39,8 @@ class Explainer:
         device: Torch's device, for example ``"cuda"``.
         batchnorm: what a BatchNormalization does that cannot be merged: ``"affine"`` (Epsilon on the diagonal map) or
             ``"pass"`` (relevance unchanged).
+        pass_ops: activations that are not ReLU-compatible, for example ``("Gelu",)``: relevance passes them unchanged,
+            on your own responsibility.
         verify: compare the canonized model's answer with the original's on the first batch.
         facts: use static facts to skip work that is provably zero; off gives the same result, more slowly.
         threads: onnxruntime's threads, 0 for its default.
@@ -59,6 +61,7 @@ class Explainer:
         dtype: str | None = None,
         device: str | None = None,
         batchnorm: Literal["affine", "pass"] = "affine",
+        pass_ops: str | Iterable[str] = (),
         verify: bool = True,
         facts: bool = True,
         threads: int = 0,
@@ -69,6 +72,7 @@ class Explainer:
         self.composite = Composite.parse(composite)
         self.options = SessionOptions(threads, tuple(providers))
         self._model, self._output = model, output
+        self._trusted = pass_ops if isinstance(pass_ops, str) else tuple(pass_ops)
         self._rewriting: tuple[Literal["affine", "pass"], bool] = (batchnorm, facts)
         self._choices = backends.choices(backend, dtype, device)
         self._unverified = verify
@@ -78,7 +82,8 @@ class Explainer:
         """Prepare for the first backend of the choices that can take this model."""
         choice, *self._choices = self._choices
         try:
-            self.prepared: Prepared = prepare(self._model, self._output, OLDEST_OPSET if choice.name == "onnx" else 0)
+            oldest = OLDEST_OPSET if choice.name == "onnx" else 0
+            self.prepared: Prepared = prepare(self._model, self._output, oldest, self._trusted)
         except ConversionError:
             if not self._choices:
                 raise

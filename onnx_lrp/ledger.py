@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 
 import numpy as np
 
 from .backends.base import Array, Backend
 from .planning import Step
+
+AMPLIFIED = 1e3  # as a factor of Σ|R| at one node
 
 
 @dataclass(frozen=True)
@@ -31,13 +34,17 @@ class Conservation:
 
 @dataclass(frozen=True)
 class Entry:
-    """One node's account: relevance in (from its outputs), out (to its inputs), summed over everything."""
+    """One node's account: relevance in (from its outputs), out (to its inputs), summed over everything.
+
+    ``amplification`` is Σ|R| out over Σ|R| in: relevance of both signs may cancel in the sums and yet explode.
+    """
 
     node: str
     op: str
     rule: str
     arrived: float
     handed_on: float
+    amplification: float = 1.0
 
     @property
     def absorbed(self) -> float:
@@ -54,10 +61,30 @@ class Ledger:
 
     def __call__(self, step: Step, arriving: list[Array | None], shares: list[tuple[str, Array]]) -> None:
         """Book one step (an observer of :func:`onnx_lrp.propagation.walk`)."""
-        arrived = sum(self._total(r) for r in arriving if r is not None)
-        handed_on = sum(self._total(r) for _, r in shares)
-        self.entries.append(Entry(step.name, step.op, str(step.rule or ""), arrived, handed_on))
+        sums = [self._sums([r for r in arriving if r is not None]), self._sums([r for _, r in shares])]
+        self.entries.append(entry(step, *(total for pair in zip(*sums) for total in pair)))
+
+    def _sums(self, relevances: list[Array]) -> tuple[float, float]:
+        """ΣR and Σ|R|."""
+        return sum(map(self._total, relevances)), sum(self._total(self.xp.abs(r)) for r in relevances)
 
     def _total(self, r: Array) -> float:
         axes = range(len(self.xp.shape(r)))
         return float(self.xp.to_numpy(self.xp.sum(r, list(axes))))
+
+
+def entry(step: Step, arrived: float, handed_on: float, size_in: float, size_out: float) -> Entry:
+    """A step's account from ΣR and Σ|R| of what arrived and of what was handed on."""
+    return Entry(
+        step.name, step.op, str(step.rule or ""), arrived, handed_on, size_out / size_in if size_in > 0 else 1.0
+    )
+
+
+def amplifiers(entries: Iterable[Entry]) -> list[str]:
+    """What to say of nodes that amplify relevance so much that its digits are lost."""
+    return [
+        f"{e.op} {e.node} amplifies relevance {e.amplification:.3g}-fold: its output nearly cancels; "
+        "use a larger epsilon there, or float64"
+        for e in entries
+        if e.amplification > AMPLIFIED
+    ]

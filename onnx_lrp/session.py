@@ -13,6 +13,7 @@ import numpy as np
 import onnx_ir as ir
 
 from .errors import InvalidModelError
+from .model.canonizers.lowering import lower
 from .model.graph import FLOATS
 from .text import clean
 
@@ -28,7 +29,10 @@ class SessionOptions:
 
 
 def to_float32(model: ir.Model) -> ir.Model:
-    """A copy in which every float tensor is float32: what onnxruntime has kernels for, and no less than float32."""
+    """A copy in which every float tensor is float32: what onnxruntime has kernels for, and no less than float32.
+
+    Activations that a canonizer found and the model's opset lacks are written out again.
+    """
     copy = model.clone()
     copy.ir_version = max(copy.ir_version, 4)  # before, initializers had to be listed as inputs
     for value in copy.graph.initializers.values():
@@ -46,6 +50,7 @@ def to_float32(model: ir.Model) -> ir.Model:
     for value in [*copy.graph.inputs, *(v for node in copy.graph for v in node.outputs)]:
         if value.dtype in FLOATS:
             value.type = ir.TensorType(ir.DataType.FLOAT)
+    lower(copy)
     return copy
 
 

@@ -40,7 +40,7 @@ class Parser(argparse.ArgumentParser):
 
 
 def add_model(parser: argparse.ArgumentParser) -> None:
-    """MODEL, --composite, --output: the same for all commands."""
+    """MODEL, --composite, --output, --pass-op: the same for all commands."""
     parser.add_argument("model", metavar="MODEL", help="the ONNX file")
     add_composite(parser)
 
@@ -54,6 +54,13 @@ def add_composite(parser: argparse.ArgumentParser) -> None:
         help="which rule goes to which layer (default: %(default)s)",
     )
     parser.add_argument("--output", metavar="NAME", help="the model's output to explain (default: the first one)")
+    parser.add_argument(
+        "--pass-op",
+        metavar="OP",
+        action="append",
+        default=[],
+        help="let relevance pass an activation such as Gelu unchanged, on your own responsibility; may be repeated",
+    )
 
 
 def add_inputs(parser: argparse.ArgumentParser) -> None:

@@ -29,7 +29,7 @@ def run(args: Namespace) -> int:
     from ..text import clean
 
     try:
-        report = check(args.model, args.composite, args.output)
+        report = check(args.model, args.composite, args.output, args.pass_op)
     except OnnxLrpError as error:
         if args.json:
             _print_json({"source": clean(args.model), "supported": False, "error": str(error)})

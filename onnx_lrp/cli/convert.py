@@ -72,7 +72,7 @@ def run(args: Namespace) -> int:
     outputs.reserve(path)
     model = convert(
         args.model, _composite(args), output=args.output, layers=args.layers, seed=args.seed, targets=args.targets,
-        shapes=dict(args.shape), batchnorm=args.batchnorm, facts=not args.no_facts,
+        shapes=dict(args.shape), batchnorm=args.batchnorm, pass_ops=args.pass_op, facts=not args.no_facts,
     )  # fmt: skip
     data = model.SerializeToString(deterministic=True)
     outputs.add(path, lambda temporary: _write(temporary, data))

@@ -46,7 +46,8 @@ def read(args: Namespace) -> Given:
     pictures = any(isinstance(file.content, Picture) for file in files)
     bounded = pictures or args.preprocess
     composite = from_preprocessing(args.composite, preprocessing) if bounded else args.composite
-    options = {name: getattr(args, name) for name in ("output", "backend", "dtype", "device", "batchnorm", "threads")}
+    names = ("output", "backend", "dtype", "device", "batchnorm", "threads")
+    options = {name: getattr(args, name) for name in names} | {"pass_ops": args.pass_op}
     return Given(files, preprocessing, _about(args, preprocessing) * pictures, composite, options)
 
 

@@ -10,7 +10,7 @@ import numpy as np
 
 from ..errors import InputError
 from ..explanation import Explanation
-from ..ledger import Conservation, Entry
+from ..ledger import Conservation, Entry, amplifiers
 from ..model.graph import dims
 from ..pictures.heatmap import heatmap, overlay
 from ..pictures.layout import Layout
@@ -118,4 +118,5 @@ def _place(element: int, shape: tuple[int, ...]) -> int | tuple[int, ...]:
 def ledger(entries: Sequence[Entry]) -> list[str]:
     """The account of every node, from the output to the input, summed over the batch."""
     rows = [(e.node, e.op, e.rule, f"{e.arrived:.6g}", f"{e.handed_on:.6g}", f"{e.absorbed:.3g}") for e in entries]
-    return table(("node", "op", "rule", "arrived", "handed on", "absorbed"), rows)
+    lines = table(("node", "op", "rule", "arrived", "handed on", "absorbed"), rows)
+    return [*lines, *(f"warning: {line}" for line in amplifiers(entries))]

@@ -77,6 +77,7 @@ def convert(
     targets: int = 1,
     shapes: Shapes | None = None,
     batchnorm: Literal["affine", "pass"] = "affine",
+    pass_ops: str | Iterable[str] = (),
     facts: bool = True,
 ) -> onnx.ModelProto:
     """Compile the explanation into the model.
@@ -99,6 +100,7 @@ def convert(
             ``target`` the shape (N or 1, targets), and its default means the largest ones in descending order.
         shapes: sizes of open axes by input name; None leaves the first axis open. Only that one may stay open.
         batchnorm: as for :class:`Explainer`.
+        pass_ops: as for :class:`Explainer`.
         facts: use static facts to save work; off gives the same result, more slowly.
 
     Raises:
@@ -107,7 +109,7 @@ def convert(
     """
     if seed not in get_args(Seed):
         raise TargetError(f"unknown seed {seed!r}; choose one of {', '.join(get_args(Seed))}")
-    prepared = prepare(model, output, OLDEST_OPSET)
+    prepared = prepare(model, output, OLDEST_OPSET, pass_ops)
     plan = make_plan(prepared.verdict, prepared.model, Composite.parse(composite), batchnorm, facts)
     wanted = known_layers(plan, layers, prepared.source)
     tape = measure(prepared, plan, shapes or {})
@@ -142,6 +144,8 @@ def emit(prepared: Prepared, plan: Plan, answer: Answer, measured: Tape) -> Comp
         "version": __version__, "source_sha256": prepared.sha256, "composite": str(plan.composite),
         "explains": prepared.output, "seed": answer.seed, "targets": str(answer.targets),
     }  # fmt: skip
+    if prepared.pass_ops:
+        about["pass_ops"] = ", ".join(prepared.pass_ops)
     model.metadata_props.update({f"{METADATA}.{key}": value for key, value in about.items()})
     return emission.compiled
 

@@ -98,10 +98,9 @@ def _declared(value: ir.Value, shapes: Shapes, source: str) -> list[int | None]:
 
 def _forward(prepared: Prepared, plan: Plan, declared: dict[str, list[int | None]], samples: int) -> Tape:
     """One symbolic forward pass, whose nodes are thrown away."""
-    scratch = Graph(ir.Graph([], [], nodes=[], opset_imports={"": 18}), 18, ir.val("samples"))
-    xp = OnnxBackend(scratch)
+    xp = scratch()
     feeds = {
-        name: scratch.wrap(ir.val(name), [samples if n is None else n for n in shape])
+        name: xp.graph.wrap(ir.val(name), [samples if n is None else n for n in shape])
         for name, shape in declared.items()
     }
     try:
@@ -111,6 +110,11 @@ def _forward(prepared: Prepared, plan: Plan, declared: dict[str, list[int | None
     except UNFIT as error:
         raise ConversionError(f"{prepared.source}: shapes do not fit: {clean(str(error), 200)}") from None
     return Tape(shapes={name: value.shape for name, value in tape.values.items()}, derived=tape.derived)
+
+
+def scratch() -> OnnxBackend:
+    """A backend whose graph is thrown away."""
+    return OnnxBackend(Graph(ir.Graph([], [], nodes=[], opset_imports={"": 18}), 18, ir.val("samples")))
 
 
 class ShapesOnly(Weights):

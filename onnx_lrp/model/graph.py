@@ -25,6 +25,7 @@ SHAPE_READERS = {"Shape": (0,), "Size": (0,), "CastLike": (1,)}
 HINT = "onnx_lrp.hint"  # how a node is meant whose op alone does not tell; see Site.hint
 REFUSED = "onnx_lrp.refused"  # why it could not be expanded
 WHOLE = "onnx_lrp.whole"  # the Whole that it is a part of
+WRITTEN = "onnx_lrp.written"  # the ops that the source has in its place
 
 FLOATS = (ir.DataType.FLOAT, ir.DataType.DOUBLE, ir.DataType.FLOAT16, ir.DataType.BFLOAT16)
 

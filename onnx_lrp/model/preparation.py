@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import logging
+from collections.abc import Iterable
 from copy import copy
 from dataclasses import dataclass
 
@@ -14,7 +15,7 @@ from onnx_ir.passes import common as passes
 
 from ..errors import ConversionError, InvalidModelError
 from ..text import clean
-from .canonizers import Expand, FoldConstants, JoinSums, MergeAffine, cut, inline
+from .canonizers import Expand, FoldConstants, JoinSums, MergeAffine, NameActivations, cut, inline, trust
 from .evaluation import opset_of
 from .graph import sort
 from .loading import Source, load
@@ -27,7 +28,7 @@ class Prepared:
 
     ``whole`` is the source with its functions inlined and all its outputs, otherwise untouched; ``target`` is what the
     explained tensor is called in there. ``notes`` say what was rewritten; ``sha256`` is the source's, ``untyped`` are
-    outputs of types that :mod:`onnx_ir` lacks.
+    outputs of types that :mod:`onnx_ir` lacks, ``pass_ops`` what relevance passes on the user's word.
     """
 
     model: ir.Model
@@ -39,6 +40,7 @@ class Prepared:
     notes: tuple[str, ...]
     sha256: str
     untyped: dict[str, onnx.ValueInfoProto]
+    pass_ops: tuple[str, ...] = ()
 
     @property
     def inputs(self) -> list[ir.Value]:
@@ -54,45 +56,52 @@ class Prepared:
         return model
 
 
-def prepare(source: Source, output: str | None = None, oldest: int = 0) -> Prepared:
+def prepare(source: Source, output: str | None = None, oldest: int = 0, pass_ops: str | Iterable[str] = ()) -> Prepared:
     """Load, canonize and check a model.
 
     Args:
         source: path, bytes or ``ModelProto``.
         output: the output to explain, the first one by default.
         oldest: the opset that an older model is raised to.
+        pass_ops: activations through which relevance passes unchanged, on the user's word.
 
     Raises:
         ModelError: see :mod:`onnx_lrp.errors`.
         TargetError: no such output.
+        CompositeError: one of ``pass_ops`` is no such activation, or the model has none of it.
     """
     loaded = load(source)
+    trusted = (pass_ops,) if isinstance(pass_ops, str) else tuple(pass_ops)
     untyped = {value.name: copy(value) for value in loaded.proto.graph.output if not _is_tensor(value)}
     model = parse(_raised(loaded.proto, oldest, loaded.source), loaded.source)
-    inline(model, loaded.source)
+    notes = [f"raised to opset {oldest} from {opset_of(loaded.proto)}"] if opset_of(loaded.proto) < oldest else []
+    notes += inline(model, loaded.source)
     sort(model.graph, loaded.source)
     check_shape_vectors(model, loaded.source)
     _infer_shapes(model, loaded.source)
     whole = model.clone()
-    target, notes = cut(model, output, loaded.source)
+    target, heads = cut(model, output, loaded.source)
     in_source = target.name or ""
-    notes += _canonize(model, loaded.source)
+    notes += [*heads, *_canonize(model, loaded.source), *trust(model, trusted, loaded.source)]
     verdict = validate(model, loaded.source)
     name = model.graph.outputs[0].name or in_source
-    return Prepared(model, whole, in_source, verdict, name, loaded.source, tuple(notes), loaded.sha256, untyped)
+    return Prepared(
+        model, whole, in_source, verdict, name, loaded.source, tuple(notes), loaded.sha256, untyped, trusted
+    )
 
 
 def _canonize(model: ir.Model, source: str) -> list[str]:
-    """Rewrite until nothing is left to fold or to expand; then merge. Returns notes."""
-    fold, expand, join, merge = FoldConstants(opset_of(model)), Expand(), JoinSums(opset_of(model)), MergeAffine()
+    """Rewrite until nothing is left to fold or to expand; then name and merge. Returns notes."""
+    opset = opset_of(model)
+    fold, expand, name = FoldConstants(opset), Expand(), NameActivations(opset)
+    join, merge = JoinSums(opset), MergeAffine()
     fold(model)
     while expand(model).modified:  # what is inside may be composed in turn, and shapes get known
         _infer_shapes(model, source)
         fold(model)
-    join(model)
-    merge(model)
-    passes.RemoveUnusedNodesPass()(model)
-    return [*expand.notes, *join.notes, *merge.notes]
+    for rewrite in (name, join, merge, passes.RemoveUnusedNodesPass()):
+        rewrite(model)
+    return [*fold.notes, *expand.notes, *name.notes, *join.notes, *merge.notes]
 
 
 def _is_tensor(value: onnx.ValueInfoProto) -> bool:

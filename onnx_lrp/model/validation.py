@@ -11,7 +11,7 @@ from ..errors import InputError, InvalidModelError, Problem, UnsupportedModelErr
 from ..ops import Linear, Merge, Role, Unsupported, role_of
 from ..text import clean
 from .evaluation import evaluable, opset_of
-from .graph import FLOATS, REFUSED, Kind, NodeSite, array, attributes, kinds, label
+from .graph import FLOATS, REFUSED, WRITTEN, Kind, NodeSite, array, attributes, kinds, label
 
 STANDARD = ("", "ai.onnx")
 LARGEST = 2**30  # elements of one tensor: 4 GiB as float32
@@ -44,7 +44,8 @@ def validate(model: ir.Model, source: str) -> Verdict:
             else:
                 derived.append(_derived(node))
         except Unsupported as verdict:
-            problems.append(Problem(label(node), _op(node), verdict.reason, verdict.remedy))
+            written = f" (written as {node.meta[WRITTEN]})" if WRITTEN in node.meta else ""
+            problems.append(Problem(label(node), _op(node), verdict.reason + written, verdict.remedy))
     problems += _end_problems(model, kind)
     if problems:
         raise UnsupportedModelError(source, problems)

@@ -2,46 +2,21 @@
 
 from __future__ import annotations
 
+import math
+
 import numpy as np
 
 from ..backends.base import Array, Backend
 from .registry import Site, Unsupported, register
 from .roles import Operands, Pass
 
+ON_YOUR_WORD = "--pass-op {} lets relevance pass it unchanged, on your own responsibility"
+
 
 @register("Relu")
 def relu(node: Site) -> Pass:
     """max(x, 0)."""
     return Pass(lambda xp, operands: xp.maximum(operands.value(0), 0.0), nonnegative=True, rectifies=True)
-
-
-@register("Max")
-def maximum(node: Site) -> Pass:
-    """max(x, 0) with a constant 0: how JAX writes a ReLU."""
-    data, bound = _with_scalar(node)
-    if bound != 0:
-        raise Unsupported(f"max(x, {bound:g}) is not ReLU-compatible", "only a Max with the constant 0 is (ReLU)")
-    return Pass(lambda xp, operands: xp.maximum(operands.value(data), 0.0), nonnegative=True, rectifies=True, data=data)
-
-
-@register("Min")
-def minimum(node: Site) -> Pass:
-    """min(x, c) with a constant c > 0: the upper half of a ReLU6, as JAX writes it."""
-    data, bound = _with_scalar(node)
-    if not bound > 0:
-        raise Unsupported(f"min(x, {bound:g}) is not ReLU-compatible", "only a Min with a constant above 0 is (ReLU6)")
-    return Pass(lambda xp, operands: xp.minimum(operands.value(data), bound), data=data)
-
-
-def _with_scalar(node: Site) -> tuple[int, float]:
-    """Position of the data, and the one number that it is compared with."""
-    data = node.variable[0]
-    other = node.constant(1 - data) if node.arity == 2 else None
-    if other is None or other.size != 1 or other.ndim > (node.rank(data) or 0):
-        raise Unsupported(
-            "compares with something other than one constant number", "only max(x, 0), min(x, c) have a role"
-        )
-    return data, float(other.reshape(-1)[0])
 
 
 @register("LeakyRelu")
@@ -79,17 +54,23 @@ def thresholded_relu(node: Site, alpha: float = 1.0) -> Pass:
 
 @register("Clip")
 def clip(node: Site, min: float | None = None, max: float | None = None) -> Pass:
-    """Clip to [0, max] (ReLU6); bounds are attributes, or inputs since opset 11."""
-    low, high = _bound(node, 1, min), _bound(node, 2, max)
-    if low != 0 or (high is not None and high <= 0):
-        shown = f"[{'-inf' if low is None else f'{low:g}'}, {'inf' if high is None else f'{high:g}'}]"
-        raise Unsupported(f"clips to {shown}, which is not ReLU-compatible", "only a Clip from 0 upwards is (ReLU6)")
+    """Clip to [0, max] (ReLU6), or on somebody's word to other bounds: attributes, or inputs since opset 11."""
+    given = _bound(node, 1, min), _bound(node, 2, max)
+    low, high = -math.inf if given[0] is None else given[0], math.inf if given[1] is None else given[1]
+    if (low != 0 or high <= 0) and node.hint != "trusted":
+        raise Unsupported(
+            f"clips to [{low:g}, {high:g}], which is not ReLU-compatible",
+            f"only a Clip from 0 upwards is (ReLU6); {ON_YOUR_WORD.format('Clip')}",
+        )
 
     def function(xp: Backend, operands: Operands) -> Array:
-        rectified = xp.maximum(operands.value(0), 0.0)
-        return rectified if high is None else xp.minimum(rectified, high)
+        above = operands.value(0) if low == -math.inf else xp.maximum(operands.value(0), low)
+        return above if high == math.inf else xp.minimum(above, high)
 
-    return Pass(function, nonnegative=True, rectifies=high is None)
+    return Pass(
+        function, nonnegative=low >= 0, rectifies=(low, high) == (0, math.inf), keeps_sign=high >= 0,
+        through_zero=low <= 0 <= high,
+    )  # fmt: skip
 
 
 def _bound(node: Site, position: int, attribute: float | None) -> float | None:

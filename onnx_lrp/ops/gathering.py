@@ -112,5 +112,8 @@ def gather_nd(node: Site, batch_dims: int = 0) -> Route:
 def where(node: Site) -> Route:
     """Where with a constant condition."""
     if 0 in node.variable:
-        raise Unsupported("chooses by the data, so it is not linear", "only a constant condition can be explained")
+        raise Unsupported(
+            "decides by the data which values count, and is not part of a ReLU, LeakyReLU or Clip",
+            "write it with ReLU, LeakyReLU or Clip, or explain an earlier output",
+        )
     return Route(ChoiceMap(node.variable), data=node.variable)

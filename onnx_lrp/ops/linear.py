@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import ClassVar
@@ -28,6 +29,10 @@ class ConvMap(LinearMap):
     def transpose(self, xp: Backend, s: Array, w: Array, shape: Shape) -> Array:
         """Aᵀ s."""
         return xp.conv_transpose(s, w, conv_window(self.padding, xp.shape(w)[2:], shape[2:]), shape[2:])
+
+    def multiply_adds(self, x: Shape, w: Shape, z: Shape) -> int:
+        """The kernel over all channels of its group, for each output; zeros of the border count."""
+        return math.prod(z) * math.prod(w[1:])
 
     def forward_sum(self, xp: Backend, xs: Sequence[Array], ws: Sequence[Array]) -> Array:
         """Σ A(w_i) x_i: stacked along the input channels where these are few, because one pass is cheaper then."""
@@ -92,6 +97,10 @@ class ConvTransposeMap(LinearMap):
         """Aᵀ s."""
         return xp.conv(s, w, self._window(xp, w, shape)[0])
 
+    def multiply_adds(self, x: Shape, w: Shape, z: Shape) -> int:
+        """The kernel over all channels of its group, for each input."""
+        return math.prod(x) * math.prod(w[1:])
+
     def _window(self, xp: Backend, w: Array, shape: Shape) -> tuple[Window, Shape]:
         return transposed_window(self.padding, xp.shape(w)[2:], shape[2:], self.output_padding, self.output_shape)
 
@@ -111,6 +120,10 @@ class MatMulMap(LinearMap):
         """Aᵀ s."""
         wt = _swap(xp, w)
         return sum_to(xp, xp.matmul(wt, s) if self.left else xp.matmul(s, wt), shape)
+
+    def multiply_adds(self, x: Shape, w: Shape, z: Shape) -> int:
+        """The inner axis, for each output."""
+        return math.prod(z) * w[-1 if self.left else -2]
 
 
 @dataclass(frozen=True)
@@ -137,6 +150,10 @@ class PromotedMatMul(LinearMap):
         for axis in sorted(self._dropped(rank)):
             full.insert(axis, 1)
         return xp.reshape(self.inner.transpose(xp, xp.reshape(s, full), w, tuple(promoted)), shape)
+
+    def multiply_adds(self, x: Shape, w: Shape, z: Shape) -> int:
+        """As without the axes of size 1."""
+        return self.inner.multiply_adds(x, w, z)
 
     def _promoted(self, shape: Sequence[int]) -> list[int]:
         return [*shape, 1] if self.inner.left else [1, *shape]
@@ -230,7 +247,8 @@ def matmul(node: Site) -> Linear:
     """Matrix product with a constant on either side."""
     if len(node.variable) != 1:
         raise Unsupported(
-            "product of two variables is not linear (attention?)", "LRP needs a MatMul with a constant operand"
+            "product of two variables is not linear (attention?)",
+            "LRP needs a MatMul with a constant operand; explain the output before the attention",
         )
     data = node.variable[0]
     weight = node.constant(1 - data)
@@ -253,10 +271,13 @@ def scale(node: Site) -> Linear | Pass:
         signal = 1 if 1 in node.variable else ()
         return Pass(lambda xp, operands: operands.value(0) * operands.value(1), data=signal, keeps_sign=False)
     if len(node.variable) != 1:
-        raise Unsupported("product or quotient of two variables is not linear", "gates and attention have no role")
+        raise Unsupported(
+            "product or quotient of two variables is not linear",
+            "gates (GLU, squeeze-and-excitation) and attention have no role; explain an earlier output",
+        )
     data = node.variable[0]
     if node.op_type == "Div" and data == 1:
-        raise Unsupported("divides by a variable", "LRP has no rule for a reciprocal")
+        raise Unsupported("divides by a variable", "LRP has no rule for a reciprocal; explain an earlier output")
 
     def parameters(xp: Backend, operands: Operands) -> tuple[Array, Array | None]:
         w = operands.constant(1 - data)

@@ -37,6 +37,10 @@ class SumPoolMap(LinearMap):
         single = xp.reshape(weighted, (-1, 1, *xp.shape(weighted)[2:]))
         return xp.reshape(xp.conv_transpose(single, self._ones(xp), self.window(shape), shape[2:]), shape)
 
+    def multiply_adds(self, x: Shape, w: Shape, z: Shape) -> int:
+        """The kernel, for each output."""
+        return math.prod(z) * math.prod(self.kernel)
+
     def window(self, shape: Shape) -> Window:
         """Where the kernel stands over an input of this shape."""
         return pool_window(self.padding, self.kernel, shape[2:], self.ceil_mode)
@@ -62,6 +66,10 @@ class SumMap(LinearMap):
         axes = self.resolved(len(shape))
         kept = tuple(1 if i in axes else n for i, n in enumerate(shape))
         return xp.expand(xp.reshape(s * w, kept), shape)
+
+    def multiply_adds(self, x: Shape, w: Shape, z: Shape) -> int:
+        """Each input once."""
+        return math.prod(x)
 
     def resolved(self, rank: int) -> list[int]:
         """The axes as non-negative numbers."""

@@ -99,21 +99,57 @@ def role_of(node: Site, attributes: dict[str, Any]) -> Role:
     return op(node, **attributes)
 
 
-NORMS = ("LayerNormalization", "InstanceNormalization", "GroupNormalization", "LpNormalization", "LRN",
-         "RMSNormalization", "MeanVarianceNormalization")  # fmt: skip
-CONTROL = ("If", "Loop", "Scan")
-QUANTIZED = ("QuantizeLinear", "DequantizeLinear", "DynamicQuantizeLinear", "QLinearConv", "QLinearMatMul",
-             "ConvInteger", "MatMulInteger", "QLinearAdd")  # fmt: skip
+# Why ops have no role, and what to do: (ops, reason, remedy)
+REFUSED: tuple[tuple[tuple[str, ...], str, str], ...] = (
+    (
+        ("Softmax", "LogSoftmax", "Hardmax", "Attention", "RotaryEmbedding"),
+        "attention, or a normalisation like it, inside the network",
+        "only a Softmax at the end is cut; explain up to it",
+    ),
+    (
+        ("LayerNormalization", "InstanceNormalization", "GroupNormalization", "LpNormalization", "LRN",
+         "RMSNormalization", "MeanVarianceNormalization"),
+        "normalises by the data itself, so it is not linear",
+        "train with BatchNormalization instead",
+    ),
+    (
+        ("If", "Loop", "Scan"),
+        "control flow",
+        "export with fixed control flow (tracing), so that no If, Loop or Scan is left",
+    ),
+    (
+        ("QuantizeLinear", "DequantizeLinear", "DynamicQuantizeLinear", "QLinearConv", "QLinearMatMul", "ConvInteger",
+         "MatMulInteger", "QLinearAdd"),
+        "quantised arithmetic is not supported yet",
+        "explain the float model that it was quantised from",
+    ),
+    (
+        ("Greater", "GreaterOrEqual", "Less", "LessOrEqual", "Equal", "And", "Or", "Xor", "Not"),
+        "decides by the data which values count, and is not part of a ReLU, LeakyReLU or Clip",
+        "write it with ReLU, LeakyReLU or Clip, or explain an earlier output",
+    ),
+    (
+        ("Abs", "Ceil", "Cos", "Cosh", "Exp", "Floor", "Log", "Mod", "Pow", "Reciprocal", "Round", "Sign", "Sin",
+         "Sinh", "Sqrt", "Tan"),
+        "bends its input, and is no activation that LRP knows: neither linear nor ReLU-compatible",
+        "explain an earlier output, or train with ReLU, LeakyReLU, PReLU or ReLU6",
+    ),
+    (
+        ("Bernoulli", "Multinomial", "RandomNormal", "RandomNormalLike", "RandomUniform", "RandomUniformLike"),
+        "random, so two runs have two explanations",
+        "export in eval mode",
+    ),
+    (
+        ("TopK", "NonMaxSuppression", "NonZero", "Unique", "Compress"),
+        "selects by the data, and with it the shape",
+        "explain the output before the selection",
+    ),
+)  # fmt: skip
 
 
 def _unknown(op: str) -> tuple[str, str]:
     """Reason and remedy for an op without a role."""
-    if op in ("Softmax", "LogSoftmax"):
-        return "attention-like normalisation inside the network", "only a Softmax at the end is cut; explain up to it"
-    if op in NORMS:
-        return "normalises by the data itself, so it is not linear", "train with BatchNormalization instead"
-    if op in CONTROL:
-        return "control flow", "export with fixed control flow (tracing), so that no If, Loop or Scan is left"
-    if op in QUANTIZED:
-        return "quantised arithmetic is not supported yet", "explain the float model that it was quantised from"
+    for ops, reason, remedy in REFUSED:
+        if op in ops:
+            return reason, remedy
     return "no role in LRP is known for this op", "replace it, or register a role for it (CONTRIBUTING.md)"

@@ -6,6 +6,7 @@ computes with any :class:`~onnx_lrp.backends.base.Backend`.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Protocol
@@ -43,6 +44,10 @@ class LinearMap(Protocol):
 
     def transpose(self, xp: Backend, s: Array, w: Array, shape: Shape) -> Array:
         """A(w)ᵀ s, of x's shape."""
+
+    def multiply_adds(self, x: Shape, w: Shape, z: Shape) -> int:
+        """How many products ``forward`` sums, for these shapes of x, w and A(w) x: one per output, if not told."""
+        return math.prod(z)
 
     # What follows from these two, and what a map may know a cheaper way to
 

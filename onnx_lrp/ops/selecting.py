@@ -1,13 +1,14 @@
-"""Routes that pick positions along axes: Slice, Split, Tile, Pad."""
+"""Routes that pick positions along axes, Slice, Split, Tile, Pad, or one of several tensors, Max and Min."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 from itertools import groupby
 
 import numpy as np
 
-from ..backends.base import Array, Backend
+from ..backends.base import Array, Backend, sum_to
 from .registry import Site, Unsupported, register
 from .roles import Operands, Route
 from .routing import Pick, SelectMap, ZeroPadMap, constants_only, ints
@@ -126,3 +127,40 @@ def _fill(node: Site, attribute: float) -> float:
         return attribute
     value = node.constant(2)
     return float("nan") if value is None else float(np.asarray(value).reshape(-1)[0])
+
+
+@dataclass(frozen=True)
+class ExtremeMap:
+    """Elementwise maximum (or minimum) of several variables: the winner takes all, the first one on ties."""
+
+    data: tuple[int, ...]
+    sign: float
+
+    def forward(self, xp: Backend, operands: Operands) -> list[Array]:
+        """The extremes."""
+        best = operands.value(0)
+        for i in self.data[1:]:
+            value = operands.value(i)
+            best = xp.where(self.sign * value > self.sign * best, value, best)
+        return [best]
+
+    def adjoint(self, xp: Backend, relevance: Sequence[Array | None], operands: Operands) -> list[Array]:
+        """Relevance to the winners."""
+        (best,), left = self.forward(xp, operands), relevance[0]
+        shares = []
+        for i in self.data:
+            share = xp.where(operands.value(i) == best, left, 0.0)
+            shares.append(sum_to(xp, share, operands.shape(i)))
+            left = left - share
+        return shares
+
+
+@register("Max", "Min")
+def extreme(node: Site) -> Route:
+    """Max or Min of variables (Maxout); with a constant it is no selection (and what is a ReLU is named so before)."""
+    if len(node.variable) != node.arity:
+        raise Unsupported(
+            "neither a ReLU nor a clip: compares with a constant other than 0",
+            "use max(x, 0), or explain an earlier output",
+        )
+    return Route(ExtremeMap(node.variable, 1.0 if node.op_type == "Max" else -1.0), node.variable, node.variable)

@@ -9,7 +9,8 @@ import math
 from collections.abc import Callable
 
 from ..backends.base import Array, Backend
-from .registry import Site, Unsupported, register
+from .activation import ON_YOUR_WORD
+from .registry import OPS, Site, Unsupported, register
 from .roles import Pass
 
 
@@ -24,8 +25,7 @@ def _trusted(
     if node.hint != "trusted":
         raise Unsupported(
             "activation is not ReLU-compatible",
-            "use ReLU, LeakyReLU, PReLU or ReLU6, or explain an earlier output; "
-            f"--pass-op {node.op_type} lets relevance pass it unchanged, on your own responsibility",
+            "use ReLU, LeakyReLU, PReLU or ReLU6, or explain an earlier output; " + ON_YOUR_WORD.format(node.op_type),
         )
     return Pass(lambda xp, operands: function(xp, operands.value(0)), nonnegative, through_zero=through_zero)
 
@@ -94,7 +94,7 @@ def hard_swish(node: Site) -> Pass:
 
 @register("Swish")
 def swish(node: Site, alpha: float = 1.0) -> Pass:
-    """x sigmoid(alpha x)."""
+    """x sigmoid(alpha x); with alpha = 1 it is SiLU."""
     return _trusted(node, lambda xp, x: x * sigmoid(xp, alpha * x))
 
 
@@ -129,3 +129,7 @@ def celu(node: Site, alpha: float = 1.0) -> Pass:
 def selu(node: Site, alpha: float = 1.6732632423543772, gamma: float = 1.0507009873554805) -> Pass:
     """gamma (x for x > 0, else alpha (e^x - 1))."""
     return _trusted(node, lambda xp, x: gamma * elu(xp, x, alpha))
+
+
+# What relevance may pass on somebody's word: all ops of this module, and a Clip that starts elsewhere than at 0
+TRUSTABLE = (*(name for name, op in OPS.items() if op.__module__ == __name__), "Clip")

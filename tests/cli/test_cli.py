@@ -592,3 +592,55 @@ def test_help_names_what_there_is() -> None:
     assert re.findall(r"\w+", arguments.COMPOSITES.partition(".")[0])[1:] == list(COMPOSITES)
     assert set(re.findall(r"^  (\S+)  ", explain.EPILOG, re.M)) == set(PREPROCESSINGS)
     assert arguments.PREPROCESSING in PREPROCESSINGS
+
+
+SILU = """<ir_version: 8, opset_import: ["": 17]> g (float[N,3] x) => (float y)
+    <float[3] k = {1.0, -2.0, 3.0}> { s = Sigmoid (x) a = Mul (x, s) y = Mul (a, k) }"""
+
+
+def test_pass_op(capsys: Capture, folder: Path) -> None:
+    onnx.save(onnx.parser.parse_model(SILU), "silu.onnx")
+    np.save("x.npy", np.array([[1.0, 2.0, -3.0]], np.float32))
+    code, printed, _ = run(capsys, "check", "silu.onnx")
+    assert code == 1
+    assert "--pass-op Swish lets relevance pass it unchanged, on your own responsibility" in printed
+    assert "written as Sigmoid and Mul" in printed
+    code, printed, _ = run(capsys, "check", "silu.onnx", "--pass-op", "Swish", "--json")
+    report = json.loads(printed)
+    assert code == 0
+    assert "Swish (1 node) passes relevance unchanged, on your word" in report["notes"]
+    assert report["multiply_adds"] == {"Epsilon": 3}
+    assert report["warnings"] == []
+    code, printed, _ = run(capsys, "explain", "silu.onnx", "x.npy", "--pass-op", "Swish", "-v", "--target", "1")
+    assert code == 0
+    assert "note: Swish (1 node) passes relevance unchanged, on your word" in printed
+    assert run(capsys, "convert", "silu.onnx", "out.onnx", "--pass-op", "Swish")[0] == 0
+    about = {prop.key: prop.value for prop in onnx.load("out.onnx").metadata_props}
+    assert about["onnx_lrp.pass_ops"] == "Swish"  # who reads the file is told
+
+
+@pytest.mark.parametrize("command", ["check", "explain", "convert"])
+def test_pass_op_that_makes_no_sense(capsys: Capture, folder: Path, command: str) -> None:
+    onnx.save(onnx.parser.parse_model(SILU), "silu.onnx")
+    np.save("x.npy", np.zeros((1, 3), np.float32))
+    more = {"explain": ["x.npy"], "convert": ["out.onnx"]}.get(command, [])
+    code, line = refused(capsys, command, "silu.onnx", *more, "--pass-op", "Swish", "--pass-op", "Gelu")
+    assert code == 2
+    assert "no Gelu for --pass-op; of activations that can be passed, the model has Swish (1 node)" in line
+    code, line = refused(capsys, command, "silu.onnx", *more, "--pass-op", "LayerNormalization")
+    assert code == 2
+    assert "LayerNormalization is no elementwise activation" in line
+
+
+def test_the_ledger_warns_of_amplification(capsys: Capture, folder: Path) -> None:
+    text = """<ir_version: 8, opset_import: ["": 17]> g (float[1,2] x) => (float y)
+        <float[2,1] w = {1.0, -1.0}> { y = MatMul (x, w) }"""
+    onnx.save(onnx.parser.parse_model(text), "cancels.onnx")
+    np.save("x.npy", np.array([[1.0, 0.99999]], np.float32))
+    options = ["--composite", "epsilon:epsilon=1e-9", "--seed", "one", "--ledger", "--no-heatmap"]
+    _, printed, _ = run(capsys, "explain", "cancels.onnx", "x.npy", *options)
+    assert "warning: MatMul MatMul→y amplifies relevance " in printed
+    assert "use a larger epsilon there, or float64" in printed
+    _, printed, _ = run(capsys, "explain", "cancels.onnx", "x.npy", "--ledger", "--no-heatmap", "--composite",
+                        "epsilon:epsilon=1")  # fmt: skip
+    assert "warning" not in printed

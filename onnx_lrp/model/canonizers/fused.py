@@ -1,4 +1,4 @@
-"""What onnxruntime's graph optimizer writes: layers fused with their activation (domain com.microsoft)."""
+"""What onnxruntime's graph optimizer writes: fused layers and activations (domain com.microsoft)."""
 
 from __future__ import annotations
 
@@ -53,6 +53,17 @@ def fused_matmul(build: Builder) -> Sequence[ir.Value]:
     y = build.node("MatMul", sides)
     alpha = build.attributes.get("alpha", 1.0)
     return [y if alpha == 1 else build.node("Mul", [y, build.constant(np.float32(alpha), "alpha")], "scale")]
+
+
+@expands(MICROSOFT, "Gelu", "FastGelu", "BiasGelu", "QuickGelu")
+def gelu(build: Builder) -> Sequence[ir.Value]:
+    """GELU by erf, by tanh (FastGelu) or as x sigmoid(1.702 x) (QuickGelu), of X or of X + B."""
+    x, bias = build.value(0), build.inputs[1]
+    if bias is not None:
+        x = build.node("Add", [x, bias], "add")
+    if build.old.op_type == "QuickGelu":
+        return [build.node("Swish", [x], alpha=build.attributes.get("alpha", 1.702))]
+    return [build.node("Gelu", [x], approximate="tanh" if build.old.op_type == "FastGelu" else "none")]
 
 
 def _transposed(build: Builder, position: int, flag: int) -> ir.Value:

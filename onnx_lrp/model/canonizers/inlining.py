@@ -12,13 +12,15 @@ from ...errors import InvalidModelError
 MAX_NODES = 200_000
 
 
-def inline(model: ir.Model, source: str) -> None:
-    """Replace calls of the model's own functions by their bodies, and Constant nodes by initializers.
+def inline(model: ir.Model, source: str) -> list[str]:
+    """Replace calls of the model's own functions by their bodies, and Constant nodes by initializers; returns notes.
 
     Raises:
         InvalidModelError: functions that call themselves, or that would expand to an absurd number of nodes.
     """
+    notes: list[str] = []
     if model.functions:
+        count = len(model.functions)
         sizes: dict[ir.OperatorIdentifier, int] = {}
         for function in _callees_first(model, source):
             sizes[function.identifier()] = sum(sizes.get(node.op_identifier(), 1) for node in function)
@@ -26,8 +28,10 @@ def inline(model: ir.Model, source: str) -> None:
         if total > MAX_NODES:
             raise InvalidModelError(f"{source}: its local functions expand to {total} nodes; refused")
         passes.InlinePass()(model)
+        notes = [f"the model's own functions ({count}) opened: {total} nodes"]
     passes.LiftConstantsToInitializersPass(lift_all_constants=True, size_limit=0)(model)
     passes.RemoveInitializersFromInputsPass()(model)
+    return notes
 
 
 def _callees_first(model: ir.Model, source: str) -> Iterator[ir.Function]:

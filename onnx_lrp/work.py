@@ -1,0 +1,58 @@
+"""How much of a model's arithmetic runs under which rule: multiply-adds of its linear maps, from shapes alone."""
+
+from __future__ import annotations
+
+from collections import Counter
+
+from .backends.symbols import Batch, Sizes
+from .emission.sizes import UNFIT, ShapesOnly, measure, scratch
+from .errors import OnnxLrpError
+from .model.preparation import Prepared
+from .ops import Linear
+from .planning import Plan
+from .recording import StepOperands
+
+
+def multiply_adds(prepared: Prepared, plan: Plan) -> dict[str, int] | None:
+    """Multiply-adds of one forward pass, by rule, the largest first; None if sizes other than the batch are open.
+
+    For one sample where the model leaves their number open. A zero that pads a border counts, an addition alone (a
+    bias, a merge) does not.
+    """
+    try:
+        return _counted(prepared, plan)
+    except (OnnxLrpError, *UNFIT):  # open or unfit sizes: the model may be explained all the same
+        return None
+
+
+def _counted(prepared: Prepared, plan: Plan) -> dict[str, int]:
+    tape, weights = measure(prepared, plan, {}), ShapesOnly(prepared.model, scratch())
+    work: Counter[str] = Counter()
+    for step in plan.steps:
+        if isinstance(step.role, Linear):
+            x, z = (_one_sample(tape.shapes[name or ""]) for name in (step.inputs[step.role.data], step.outputs[0]))
+            w = StepOperands(step, tape, weights).parameters(step.role).weight.shape
+            work[str(step.rule).removesuffix("()")] += step.role.map.multiply_adds(x, _one_sample(w), z)
+    return dict(work.most_common())
+
+
+def _one_sample(shape: Sizes) -> tuple[int, ...]:
+    return tuple(n.times if isinstance(n, Batch) else n for n in shape)
+
+
+def shares(work: dict[str, int] | None) -> str:
+    """``ZPlus 93.10 %, Epsilon 6.90 %; total 1.82 G``."""
+    if work is None:
+        return "unknown: sizes other than the number of samples are open"
+    total = sum(work.values())
+    if not total:
+        return "none"
+    parts = [f"{rule} {100 * n / total:.2f} %" for rule, n in work.items()]
+    return f"{', '.join(parts)}; total {_short(total)}"
+
+
+def _short(n: int) -> str:
+    for size, unit in ((10**12, "T"), (10**9, "G"), (10**6, "M"), (10**3, "k")):
+        if n >= size:
+            return f"{n / size:.3g} {unit}"
+    return str(n)
