@@ -64,9 +64,11 @@ def _is_nonnegative(value: ir.Value | None, found: set[ir.Value]) -> bool:
     return data is not None and bool((data >= 0).all())
 
 
-def proportional(roles: dict[ir.Node, Role], rules: dict[ir.Node, Rule], target: ir.Value) -> dict[ir.Value, bool]:
-    """Whether relevance arrives at a tensor in proportion to it: none where it is 0."""
-    found: dict[ir.Value, bool] = {target: False}  # a seed may be any array
+def proportional(
+    roles: dict[ir.Node, Role], rules: dict[ir.Node, Rule], start: dict[ir.Value, bool]
+) -> dict[ir.Value, bool]:
+    """Whether relevance arrives in proportion to a tensor, none where it is 0; ``start`` says so of the target."""
+    found = dict(start)
     for node, role in reversed(roles.items()):
         arriving = all(found.get(output, True) for output in node.outputs)
         for position in role.data if isinstance(role.data, tuple) else (role.data,):
@@ -77,7 +79,7 @@ def proportional(roles: dict[ir.Node, Role], rules: dict[ir.Node, Rule], target:
 
 
 def _masked(roles: dict[ir.Node, Role], rules: dict[ir.Node, Rule], target: ir.Value) -> dict[ir.Value, ir.Value]:
-    arrives = proportional(roles, rules, target)
+    arrives = proportional(roles, rules, {target: False})  # a seed may be any array
     masked: dict[ir.Value, ir.Value] = {}
     for node in roles:
         output = node.outputs[0]

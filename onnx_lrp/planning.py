@@ -151,7 +151,7 @@ def _input_scaling(verdict: Verdict, rules: dict[ir.Node, Rule], target: ir.Valu
 
     Such a rule gives relevance to values that are 0, which in proportion to x / (x - mean) would be unbounded.
     """
-    arrives = proportional(verdict.roles, rules, target)
+    arrives = proportional(verdict.roles, rules, {target: True})
     passed: dict[ir.Node, Rule] = {}
     disproportional: set[ir.Value | None] = set()
     for node in reversed(_input_nodes(verdict, rules)):

@@ -60,13 +60,11 @@ OTHERS = {
     "a jump": "c = Greater (x, zero) y = Where (c, x, one)",
     "mask elsewhere, no ReLU below": "c = Less (x, half) y = Where (c, x, zero)",
     "|x|": "y = Abs (x)",
-    "mirrored": "h = Mul (x, half) y = Min (x, h)",
     "x²": "y = Mul (x, x)",
     "hard shrink": "a = Abs (x) c = Greater (a, half) y = Where (c, x, zero)",
     "x tanh(x)": "t = Tanh (x) y = Mul (x, t)",
     "not quite a Gelu": "d = Div (x, half) e = Erf (d) p = Add (e, one) t = Mul (x, p) y = Mul (t, half)",
     "a ReLU plus a little": "m = Max (x, zero) s = Mul (m, m) t = Mul (s, tiny) y = Add (m, t)",
-    "one slope per channel": "h = Mul (x, slopes) y = Max (x, h)",
     "another tensor's gate": "k = MatMul (x, w) s = Sigmoid (k) y = Mul (x, s)",
     "broadcast to another shape": "y = Max (x, wide)",
 }
@@ -74,7 +72,7 @@ NUMBERS = {
     "zero": 0, "half": 0.5, "one": 1, "three": 3, "six": 6, "root2": 2**0.5, "root_half": 0.5**0.5, "small": 0.044715,
     "slope": (2 / np.pi) ** 0.5, "tiny": 1e-20,
 }  # fmt: skip
-ARRAYS = {"slopes": np.full(5, 0.1) * np.arange(1, 6), "wide": np.zeros((2, 1, 1)), "w": np.eye(5) * 2}
+ARRAYS = {"wide": np.zeros((2, 1, 1)), "w": np.eye(5) * 2}
 
 
 def net(body: str, opset: int = 17, dtype: type = np.float32) -> onnx.ModelProto:
