@@ -99,7 +99,7 @@ def role_of(node: Site, attributes: dict[str, Any]) -> Role:
     return op(node, **attributes)
 
 
-NORMS = ("LayerNormalization", "InstanceNormalization", "GroupNormalization", "LpNormalization", "LRN",
+NORMS = ("LayerNormalization", "InstanceNormalization", "GroupNormalization", "LpNormalization",
          "RMSNormalization", "MeanVarianceNormalization")  # fmt: skip
 CONTROL = ("If", "Loop", "Scan")
 RECURRENT = ("LSTM", "GRU", "RNN")
