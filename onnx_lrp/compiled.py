@@ -14,6 +14,7 @@ from .emission.sizes import measure
 from .engines import Request, Result, answer, per_sample, reshaped, sums
 from .errors import ConversionError
 from .ledger import Entry
+from .model.graph import is_half
 from .model.preparation import Prepared
 from .planning import Plan, Step
 from .programs import Programs, is_open
@@ -36,6 +37,8 @@ class CompiledEngine:
     dtype: np.dtype[Any] = np.dtype(np.float32)
 
     def __init__(self, prepared: Prepared, plan: Plan, options: SessionOptions) -> None:
+        if is_half(prepared.model):  # else a runtime rounds to 16 bits wherever its optimisations leave it a cast
+            prepared = replace(prepared, whole=to_float32(prepared.whole))
         self.prepared, self.plan, self.options = prepared, plan, options
         self._open = all(is_open(value) for value in prepared.inputs)
         self._tapes: dict[str, Tape] = {}
