@@ -90,6 +90,10 @@ class UnsupportedModelError(ModelError):
     """At least one node has no role in LRP; ``problems`` lists all of them."""
 
     def __init__(self, source: str, problems: Sequence[Problem]) -> None:
-        self.problems = tuple(problems)
+        self.source, self.problems = source, tuple(problems)
         count = f"{len(self.problems)} node{'s' if len(self.problems) > 1 else ''}"
         super().__init__(f"{source}: unsupported model, {count} without a role: " + " | ".join(map(str, self.problems)))
+
+    def __reduce__(self) -> tuple[type, tuple[str, tuple[Problem, ...]]]:
+        """What a process pool hands over: the arguments, not the message."""
+        return type(self), (self.source, self.problems)

@@ -244,3 +244,18 @@ def test_relevance_that_overflows_is_an_error() -> None:
     """)
     with pytest.raises(lrp.NumericalError, match="float64"):
         lrp.explain(model, np.full((1, 2), 3, np.float32), composite="epsilon", backend="onnx", verify=False)
+
+
+def test_float16_is_explained_in_float32() -> None:
+    """Else activations would be rounded to 16 bits wherever the runtime's optimisations leave a cast."""
+    model = onnx.load(RESNET)
+    for value in (*model.graph.input, *model.graph.output):
+        value.type.tensor_type.elem_type = onnx.TensorProto.FLOAT16
+    for tensor in model.graph.initializer:
+        array = onnx.numpy_helper.to_array(tensor)
+        if array.dtype == np.float32:
+            tensor.CopyFrom(onnx.numpy_helper.from_array(array.astype(np.float16), tensor.name))
+    x = X.astype(np.float16)
+    made, expected = (explainer(x, 3) for explainer in both(model, "epsilon"))
+    close(made.relevance, expected.relevance, 1e-4)
+    close(made.output, expected.output)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import pickle
 from pathlib import Path
 
 import numpy as np
@@ -171,3 +172,4 @@ def test_all_offenders_are_listed() -> None:
     report = lrp.check(model)
     assert not report.supported
     assert "Tanh" in str(report)
+    assert str(pickle.loads(pickle.dumps(caught.value))) == str(caught.value)  # as a process pool hands it over

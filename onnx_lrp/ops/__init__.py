@@ -1,6 +1,17 @@
 """Which map each ONNX op is: one module per kind of map, one function per op. Importing this registers them all."""
 
-from . import activation, gathering, linear, merge, pooling, resizing, routing, selecting, smooth
+from . import (
+    activation,
+    gathering,
+    linear,
+    merge,
+    normalization,
+    pooling,
+    resizing,
+    routing,
+    selecting,
+    smooth,
+)
 from .registry import OPS, Site, Unsupported, register, role_of
 from .roles import Linear, LinearMap, Merge, Operands, Parameters, Pass, Role, Route
 
@@ -20,6 +31,7 @@ __all__ = [
     "gathering",
     "linear",
     "merge",
+    "normalization",
     "pooling",
     "register",
     "resizing",

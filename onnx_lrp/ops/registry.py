@@ -107,7 +107,7 @@ REFUSED: tuple[tuple[tuple[str, ...], str, str], ...] = (
         "only a Softmax at the end is cut; explain up to it",
     ),
     (
-        ("LayerNormalization", "InstanceNormalization", "GroupNormalization", "LpNormalization", "LRN",
+        ("LayerNormalization", "InstanceNormalization", "GroupNormalization", "LpNormalization",
          "RMSNormalization", "MeanVarianceNormalization"),
         "normalises by the data itself, so it is not linear",
         "train with BatchNormalization instead",

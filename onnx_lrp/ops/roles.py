@@ -146,7 +146,7 @@ class Merge:
 
 @dataclass(frozen=True)
 class Pass:
-    """Elementwise, monotone, through zero: relevance passes unchanged.
+    """Elementwise, monotone, through zero, or a positive factor taken as constant: relevance passes unchanged.
 
     ``nonnegative``: its output has no negative entry. ``rectifies``: it is exactly max(x, 0). The last two do not hold
     for what passes on somebody's word: ``keeps_sign``, no input >= 0 gives an output < 0; ``through_zero``, 0 gives 0.

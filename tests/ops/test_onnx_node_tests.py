@@ -29,7 +29,7 @@ WANTED = {
     "ReduceMean", "ReduceSum", "Resize", "Upsample", "Reshape", "Flatten", "Transpose", "Squeeze", "Unsqueeze",
     "Identity", "Dropout", "Cast", "Concat", "Split", "Slice", "Gather", "Pad", "Expand", "Tile", "DepthToSpace",
     "SpaceToDepth", "MaxPool", "GlobalMaxPool", "ReduceMax", "Add", "Sub", "Sum", "Mean", "Relu", "LeakyRelu", "PRelu",
-    "ThresholdedRelu", "Clip", "GatherND", "Where", "Neg",
+    "ThresholdedRelu", "Clip", "LRN", "GatherND", "Where", "Neg",
 }  # fmt: skip
 ALL_VARIABLE = {"Add", "Sub", "Sum", "Mean", "Concat"}
 FLOATS = (onnx.TensorProto.FLOAT, onnx.TensorProto.FLOAT16, onnx.TensorProto.DOUBLE, onnx.TensorProto.BFLOAT16)
