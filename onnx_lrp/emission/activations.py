@@ -32,7 +32,7 @@ class SymbolicWeights(Weights):
         self.recorder, self._source = xp, values
 
     def on_backend(self, name: str) -> Symbol:
-        """The weight; a merged one is the stored one times the gain of what was merged into it."""
+        """The weight; a merged or dequantised one is made of the stored one."""
         if name not in self._arrays:
             self._arrays[name] = self._symbol(name)
         made: Symbol = self._arrays[name]
@@ -46,7 +46,11 @@ class SymbolicWeights(Weights):
         if stored is None:
             return self.recorder.asarray(np.asarray(self.numpy(name)))
         symbol = as_float(self.recorder, stored, shape)
-        return symbol if origin is None else symbol * self.recorder.asarray(np.asarray(origin.gain))
+        if origin is None:
+            return symbol
+        if origin.shift is not None and origin.shift.any():
+            symbol = symbol - self.recorder.asarray(origin.shift)
+        return symbol * self.recorder.asarray(np.asarray(origin.gain))
 
 
 def as_float(xp: OnnxBackend, value: ir.Value, shape: Sizes) -> Symbol:
@@ -101,7 +105,7 @@ class Activations(dict[str, Symbol]):
         assert self.tape is not None
         assert self.weights is not None
         mover = self._movers.get(name)
-        if mover is not None and isinstance(mover.role, Route):
+        if mover is not None and isinstance(mover.role, Route) and self._is_stored(mover.outputs[0]):
             moved = self[mover.outputs[0]]
             back: Symbol = mover.role.map.adjoint(self._xp, [moved], StepOperands(mover, self.tape, self.weights))[0]
             return back
@@ -109,6 +113,12 @@ class Activations(dict[str, Symbol]):
         results = step.role.forward(self._xp, StepOperands(step, self.tape, self.weights))
         again: Symbol = results[step.outputs.index(name)]
         return again
+
+    def _is_stored(self, name: str) -> bool:
+        """Whether the source has this tensor, or one that it was only moved to."""
+        while name not in self._values and name in self._movers:
+            name = self._movers[name].outputs[0]
+        return name in self._values
 
 
 def _is_bijective(step: Step) -> bool:

@@ -64,6 +64,7 @@ def load(source: Source) -> Loaded:
     for tensor in tensors(proto):
         _check_size(tensor, name)
     _check_structure(proto, name)
+    _raise_ir_version(proto)
     _check_schema(proto, name)
     return Loaded(proto, name, digest)
 
@@ -196,6 +197,13 @@ def _check_structure(proto: onnx.ModelProto, name: str) -> None:
     for output in graph.output:
         if output.name not in made:
             raise InvalidModelError(f"{name}: output {clean(output.name)!r} is made by no node")
+
+
+def _raise_ir_version(proto: onnx.ModelProto) -> None:
+    """Up to IR 3 initializers had to be inputs, too; quantisers and optimizers add others, and runtimes take them."""
+    inputs = {value.name for value in proto.graph.input}
+    if proto.ir_version < 4 and any(tensor.name not in inputs for tensor in proto.graph.initializer):
+        proto.ir_version = 4
 
 
 def _check_schema(proto: onnx.ModelProto, name: str) -> None:

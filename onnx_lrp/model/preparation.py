@@ -14,7 +14,7 @@ from onnx_ir.passes import common as passes
 
 from ..errors import ConversionError, InvalidModelError
 from ..text import clean
-from .canonizers import Expand, FoldConstants, MergeAffine, cut, inline
+from .canonizers import Dequantize, Expand, FoldConstants, MergeAffine, cut, expose, inline
 from .evaluation import opset_of
 from .graph import sort
 from .loading import Source, load
@@ -73,6 +73,7 @@ def prepare(source: Source, output: str | None = None, oldest: int = 0) -> Prepa
     sort(model.graph, loaded.source)
     check_shape_vectors(model, loaded.source)
     _infer_shapes(model, loaded.source)
+    expose(model)
     whole = model.clone()
     target, notes = cut(model, output, loaded.source)
     in_source = target.name or ""
@@ -87,6 +88,9 @@ def _canonize(model: ir.Model, source: str) -> list[str]:
     fold, expand, merge = FoldConstants(opset_of(model)), Expand(), MergeAffine()
     fold(model)
     while expand(model).modified:  # what is inside may be composed in turn, and shapes get known
+        _infer_shapes(model, source)
+        fold(model)
+    if Dequantize()(model).modified:
         _infer_shapes(model, source)
         fold(model)
     merge(model)

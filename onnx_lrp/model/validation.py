@@ -42,7 +42,7 @@ def validate(model: ir.Model, source: str) -> Verdict:
             if max(kind[output] for output in node.outputs) is Kind.VARIABLE:
                 roles[node] = _role(node, kind, opset)
             else:
-                derived.append(_derived(node))
+                derived.append(_derived(node, opset))
         except Unsupported as verdict:
             problems.append(Problem(label(node), _op(node), verdict.reason, verdict.remedy))
     problems += _end_problems(model, kind)
@@ -72,8 +72,8 @@ def _remedy(domain: str) -> str:
     return "export without runtime-specific optimisation" if "microsoft" in domain else "replace it by standard ops"
 
 
-def _derived(node: ir.Node) -> ir.Node:
-    if not evaluable(node):
+def _derived(node: ir.Node, opset: int) -> ir.Node:
+    if not evaluable(node, opset):
         raise Unsupported("does not depend on the data, but cannot be evaluated either", "fold it when exporting")
     return node
 

@@ -1,6 +1,6 @@
 """Which map each ONNX op is: one module per kind of map, one function per op. Importing this registers them all."""
 
-from . import activation, linear, merge, pooling, routing, selecting, smooth
+from . import activation, linear, merge, pooling, quantized, routing, selecting, smooth
 from .registry import OPS, Site, Unsupported, register, role_of
 from .roles import Linear, LinearMap, Merge, Operands, Parameters, Pass, Role, Route
 
@@ -20,6 +20,7 @@ __all__ = [
     "linear",
     "merge",
     "pooling",
+    "quantized",
     "register",
     "role_of",
     "routing",

@@ -103,8 +103,6 @@ NORMS = ("LayerNormalization", "InstanceNormalization", "GroupNormalization", "L
          "RMSNormalization", "MeanVarianceNormalization")  # fmt: skip
 CONTROL = ("If", "Loop", "Scan")
 RECURRENT = ("LSTM", "GRU", "RNN")
-QUANTIZED = ("QuantizeLinear", "DequantizeLinear", "DynamicQuantizeLinear", "QLinearConv", "QLinearMatMul",
-             "ConvInteger", "MatMulInteger", "QLinearAdd")  # fmt: skip
 
 
 def _unknown(op: str) -> tuple[str, str]:
@@ -117,6 +115,4 @@ def _unknown(op: str) -> tuple[str, str]:
         return "control flow", "export with fixed control flow (tracing), so that no If, Loop or Scan is left"
     if op in RECURRENT:
         return "recurrent layers are not supported yet", "explain a part of the model without them"
-    if op in QUANTIZED:
-        return "quantised arithmetic is not supported yet", "explain the float model that it was quantised from"
     return "no role in LRP is known for this op", "replace it, or register a role for it (CONTRIBUTING.md)"

@@ -10,6 +10,7 @@ import onnx_ir as ir
 from onnx_ir.passes import InPlacePass, PassResult
 
 from ...ops import Unsupported
+from ..evaluation import opset_of
 from ..graph import HINT, REFUSED, array, attributes, label
 
 Expander = Callable[["Builder"], Sequence[ir.Value]]
@@ -39,6 +40,7 @@ class Builder:
         self.model, self.old, self.name = model, node, label(node)
         self.attributes = attributes(node)
         self.made: list[ir.Node] = []
+        self.gone: list[ir.Node] = []
         self.constants: list[ir.Value] = []
 
     @property
@@ -56,10 +58,19 @@ class Builder:
         """A constant input's value, None if it is left out or not constant."""
         return array(self.inputs[position])
 
+    @property
+    def opset(self) -> int:
+        """Version of the standard operator set."""
+        return opset_of(self.model)
+
     def constant(self, data: np.ndarray | np.generic, part: str) -> ir.Value:
         """A new initializer."""
-        name = self._free(f"{self.name}/{part}")
-        value = ir.val(name, const_value=ir.tensor(np.asarray(data), name=name))
+        return self.initializer(ir.tensor(np.asarray(data)), part)
+
+    def initializer(self, tensor: ir.TensorProtocol, part: str) -> ir.Value:
+        """A new initializer, which may be computed only when it is read."""
+        name = tensor.name = self._free(f"{self.name}/{part}")
+        value = ir.val(name, const_value=tensor)
         self.model.graph.register_initializer(value)
         self.constants.append(value)
         return value
@@ -89,6 +100,11 @@ class Builder:
         self.made.append(node)
         return node.outputs
 
+    def through(self, followers: Sequence[ir.Node]) -> None:
+        """Take the place of these nodes, too, each of which only the one before it feeds."""
+        chain = [self.old, *followers]
+        self.old, self.gone = chain[-1], chain[-2::-1]
+
     def replace(self, results: Sequence[ir.Value]) -> None:
         """Put what was made in the old node's place; its outputs keep their names, shapes and types."""
         graph = self.model.graph
@@ -98,6 +114,8 @@ class Builder:
             new.name, new.shape, new.type = name, old.shape or new.shape, old.type or new.type
             ir.convenience.replace_all_uses_with(old, new, replace_graph_outputs=True)
         graph.remove(self.old, safe=True)
+        for node in self.gone:
+            graph.remove(node, safe=True)
 
     def discard(self) -> None:
         """Forget what was made."""

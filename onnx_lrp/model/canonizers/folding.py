@@ -21,7 +21,7 @@ class FoldConstants(InPlacePass):
         modified = False
         for node in list(model.graph):
             values = self._inputs(node)
-            if values is not None and evaluable(node):
+            if values is not None and evaluable(node, self.opset):
                 modified = True
                 self._replace(model, node, evaluate(node, values, self.opset))
         return PassResult(model, modified)

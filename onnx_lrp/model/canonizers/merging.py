@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import onnx_ir as ir
@@ -58,14 +58,15 @@ class MergeAffine(InPlacePass):
 
 @dataclass(frozen=True)
 class Scaled:
-    """How a merged weight is made: the tensor of this name in the source, times a gain that broadcasts to it."""
+    """How a weight is made: gain · (the tensor of this name in the source - shift); both broadcast to it."""
 
     base: str
     gain: np.ndarray
+    shift: np.ndarray | None = None
 
 
 def scaled_from(value: ir.Value) -> Scaled | None:
-    """Where a merged weight comes from."""
+    """Where a merged or dequantised weight comes from."""
     origin = value.meta.get(ORIGIN)
     return origin if isinstance(origin, Scaled) else None
 
@@ -94,7 +95,8 @@ def _scale_weight(model: ir.Model, node: ir.Node, gain: np.ndarray) -> None:
 
     lazy = ir.LazyTensor(product, ir.DataType.DOUBLE, ir.Shape(base.const_value.shape.numpy()))
     value = _initializer(model, f"{label(node)}/weight", lazy)
-    value.meta[ORIGIN] = Scaled(base.name or "", gain)
+    origin = scaled_from(base) or Scaled(base.name or "", np.ones(()))
+    value.meta[ORIGIN] = replace(origin, gain=origin.gain * gain)
     node.replace_input_with(1, value)
 
 
