@@ -13,7 +13,7 @@ import onnx_ir as ir
 from ..backends.numpy import NumpyBackend
 from ..errors import InvalidModelError
 from ..ops import Role, Unsupported, role_of
-from .graph import NodeSite, attributes, label
+from .graph import Kind, NodeSite, attributes, label
 
 LIMIT = 2**27  # elements; far above any weight or shape, far below what would exhaust memory
 
@@ -92,8 +92,9 @@ class Known:
 
 def _quantizer(node: ir.Node, opset: int) -> Role | None:
     """What quantises, or the reverse; None if it is not supported."""
+    constant = {value: Kind.CONSTANT for value in node.inputs if value is not None}
     try:
-        return role_of(NodeSite(node, {}, opset), attributes(node))
+        return role_of(NodeSite(node, constant, opset), attributes(node))
     except Unsupported:
         return None
 

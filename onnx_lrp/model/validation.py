@@ -86,6 +86,9 @@ def _end_problems(model: ir.Model, kind: dict[ir.Value, Kind]) -> list[Problem]:
         return [Problem(name, "output", "does not depend on the model's inputs", "explain another output")]
     if target.dtype is not None and target.dtype not in FLOATS:
         return [Problem(name, "output", f"is {target.dtype.name.lower()}, not a float", "explain another output")]
+    maker = target.producer()
+    if maker is not None and maker.op_type == "DynamicQuantizeLinear":
+        return [Problem(name, "output", "is a scale of integers", "explain another output")]
     strange = [v for v in model.graph.inputs if isinstance(v.type, (ir.SequenceType, ir.OptionalType))]
     return [Problem(clean(v.name or ""), "input", "is a Sequence or Optional", "feed tensors") for v in strange]
 

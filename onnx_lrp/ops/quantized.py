@@ -14,9 +14,11 @@ from .roles import Operands, Pass
 
 RANGES = {
     "uint8": (0, 255), "int8": (-128, 127), "uint16": (0, 65535), "int16": (-32768, 32767),
-    "uint4": (0, 15), "int4": (-8, 7), "int32": (-(2**31), 2**31 - 1),
+    "uint4": (0, 15), "int4": (-8, 7), "uint2": (0, 3), "int2": (-2, 1), "int32": (-(2**31), 2**31 - 1),
 }  # fmt: skip
-OUTPUT_TYPES = {0: "uint8", 2: "uint8", 3: "int8", 4: "uint16", 5: "int16", 21: "uint4", 22: "int4"}  # TensorProto's
+OUTPUT_TYPES = {  # TensorProto's
+    0: "uint8", 2: "uint8", 3: "int8", 4: "uint16", 5: "int16", 21: "uint4", 22: "int4", 25: "uint2", 26: "int2",
+}  # fmt: skip
 FLOATS = (0, 1, 10, 11, 16)
 REMEDY = "quantise to integers, per tensor or per channel"
 
@@ -29,6 +31,8 @@ def quantize_linear(node: Site, axis: int = 1, saturate: int = 1, block_size: in
     ``saturate`` concerns 8-bit floats only. At a zero point that is the type's minimum it is a ReLU as well.
     """
     low, high = _range(node, output_dtype, block_size)
+    if any(node.variable[1:]) or node.variable[:1] not in ((), (0,)):
+        raise Unsupported("its scale or zero point depends on the data", REMEDY)
 
     def function(xp: Backend, operands: Operands) -> Array:
         levels = xp.round(operands.value(0) / _grid(xp, operands, 1, axis))
@@ -43,6 +47,8 @@ def quantize_linear(node: Site, axis: int = 1, saturate: int = 1, block_size: in
 def dequantize_linear(node: Site, axis: int = 1, block_size: int = 0, output_dtype: int = 0) -> Pass:
     """scale · (q - zero point), per tensor or along an axis."""
     low, _ = _range(node, 0, block_size)
+    if node.variable[:1] not in ((), (0,)):
+        raise Unsupported("the scale of a constant depends on the data", REMEDY)
     if output_dtype not in FLOATS:
         raise Unsupported("dequantises to a type that is not a float", REMEDY)
     zero = node.constant(2) if node.has(2) else None
@@ -60,7 +66,7 @@ def dynamic_quantize_linear(node: Site) -> Pass:
     """To uint8, with the scale and the zero point at which the whole batch, and 0, just fit (outputs 2 and 3)."""
 
     def grid(xp: Backend, x: Array) -> tuple[Array, Array]:
-        top, bottom = xp.maximum(_largest(xp, x), 0.0), -xp.maximum(_largest(xp, -x), 0.0)
+        top, bottom = xp.maximum(xp.largest(x), 0.0), -xp.maximum(xp.largest(-x), 0.0)
         width = (top - bottom) / 255.0
         scale = xp.where(width > 0, width, xp.ones_like(width))
         return scale, saturated(xp, xp.round(-bottom / scale), 0, 255)
@@ -78,12 +84,6 @@ def dynamic_quantize_linear(node: Site) -> Pass:
 def saturated(xp: Backend, levels: Array, low: int, high: int) -> Array:
     """Clipped to a type's range."""
     return xp.minimum(xp.maximum(levels, float(low)), float(high))
-
-
-def _largest(xp: Backend, x: Array) -> Array:
-    """The maximum of all elements, as a scalar."""
-    row = xp.reshape(x, (1, -1))
-    return xp.reshape(xp.gather(row, xp.argmax(row)), ())
 
 
 def _range(node: Site, output_dtype: int, block_size: int) -> tuple[int, int]:

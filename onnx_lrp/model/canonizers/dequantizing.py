@@ -66,15 +66,15 @@ class Dequantize(InPlacePass):
     @staticmethod
     def _refuse(graph: ir.Graph) -> None:
         """Note on every node that computes with integers that it cannot be explained."""
-        integers: set[ir.Value | None] = set()
+        quantized: set[ir.Value | None] = set()
         for node in graph:
             blind = SHAPE_READERS.get(node.op_type, ())
-            reads = any(value in integers and i not in blind for i, value in enumerate(node.inputs))
-            if node.op_type in ("QuantizeLinear", "DynamicQuantizeLinear"):
-                integers.add(node.outputs[0])
-            elif reads and node.op_type != "DequantizeLinear":
-                refusal = Unsupported("computes with quantised integers", "quantise in the QDQ format")
+            reads = any(value in quantized and i not in blind for i, value in enumerate(node.inputs))
+            if reads and node.op_type != "DequantizeLinear":
+                refusal = Unsupported("computes with quantised integers or their scale", "quantise in the QDQ format")
                 node.meta.setdefault(REFUSED, refusal)
+            if node.op_type in ("QuantizeLinear", "DynamicQuantizeLinear"):
+                quantized.update(node.outputs)
 
 
 def _grid(node: ir.Node) -> tuple[float, float] | None:

@@ -24,7 +24,7 @@ UNARY = {
     "QLinearLeakyRelu": "LeakyRelu", "QLinearReduceMean": "ReduceMean", "QLinearSigmoid": "Sigmoid",
     "QLinearSoftmax": "Softmax",
 }  # fmt: skip
-WIDE = ("int16", "uint16", "int4", "uint4")  # standard quantised types since opset 21
+SINCE = {"int16": 21, "uint16": 21, "int4": 21, "uint4": 21, "int2": 25, "uint2": 25}  # opsets of the other types
 
 
 @expands("", "QLinearConv")
@@ -78,8 +78,9 @@ def qlinear_unary(build: Builder) -> Sequence[ir.Value]:
 def standard(build: Builder) -> Sequence[ir.Value]:
     """The standard's op of the same name."""
     zero = build.array(2)
-    if zero is not None and zero.dtype.name in WIDE and build.opset < 21:
-        raise Unsupported(f"quantised to {zero.dtype.name} before opset 21", "export with opset 21 or newer")
+    needed = 10 if zero is None else SINCE.get(zero.dtype.name, 10)
+    if build.opset < needed:
+        raise Unsupported(f"a quantised type of opset {needed} at opset {build.opset}", "export with a newer opset")
     return [build.node(build.old.op_type, list(build.old.inputs), **build.attributes)]
 
 
