@@ -17,6 +17,7 @@ CONSTANTS = {
     "s": np.float32(0.03), "t": np.float32(0.05), "z": np.int8(-20), "u": np.uint8(7), "one": np.float32(1),
     "w": RNG.integers(-100, 100, (4, 2, 3, 3)).astype(np.int8), "ws": np.float32([0.01, 0.02, 0.005, 0.03]),
     "wz": np.int8([0, 0, 0, 0]), "b": np.int32([500, -300, 0, 20]), "c": np.full((3, 2, 1, 6), 17, np.int8),
+    "constant": np.full((1, 2, 1, 6), 90, np.int8),
     "v": RNG.integers(0, 255, (6, 5)).astype(np.uint8), "vs": np.float32(0.01), "vz": np.uint8(130),
     "pads": np.int64([0, 0, 1, 2, 0, 0, 0, 1]), "fill": np.int8(-20), "ten": np.int8(10),
     "zero": np.int8(0), "z16": np.int16(3),
@@ -26,10 +27,8 @@ ENDS = "d = GlobalAveragePool(r)  y = Flatten(d)"
 
 def graph(body: str, opset: int = 17) -> onnx.ModelProto:
     """A model of x (N, 2, 6, 6) with output y; the constants that it reads are added."""
-    head = (
-        f'<ir_version: 8, opset_import: ["" : {opset}, "com.microsoft" : 1]> g (float[N, 2, 6, 6] x) => (float[N, M] y)'
-    )
-    model = onnx.parser.parse_model(f"{head} {{ {body} }}")
+    head = f'<ir_version: 8, opset_import: ["" : {opset}, "com.microsoft" : 1]> g'
+    model = onnx.parser.parse_model(f"{head} (float[N, 2, 6, 6] x) => (float[N, M] y) {{ {body} }}")
     read = {name for node in model.graph.node for name in node.input}
     model.graph.initializer.extend(numpy_helper.from_array(np.asarray(a), n) for n, a in CONSTANTS.items() if n in read)
     return model
@@ -49,7 +48,7 @@ EXPLAINED = {
     "conv": f"q = QuantizeLinear(x, s, z)  {CONV.replace('r =', 'o =')}  r = DequantizeLinear(o, t, z)  {ENDS}",
     "matmul": "q = QuantizeLinear(x, s, u)  o = QLinearMatMul(q, s, u, v, vs, vz, t, u)"
     f"  r = DequantizeLinear(o, t, u)  {ENDS}",
-    "gemm_float": "f = Flatten <axis = 3> (x)  q = QuantizeLinear(f, s, u)"
+    "gemm_float": "f = ReduceMax <axes = [1, 2], keepdims = 0> (x)  q = QuantizeLinear(f, s, u)"
     "  y = com.microsoft.QGemm <alpha = 0.5> (q, s, u, v, vs, vz)",
     "add": "q = QuantizeLinear(x, s, z)  k = QuantizeLinear(x, t, ten)"
     f"  o = com.microsoft.QLinearAdd(q, s, z, k, t, ten, t, z)  r = DequantizeLinear(o, t, z)  {ENDS}",
@@ -61,8 +60,8 @@ EXPLAINED = {
     "microsoft": "q = com.microsoft.QuantizeLinear(x, s, z)"
     f"  r = com.microsoft.DequantizeLinear(q, s, z)  {ENDS}",
     "no_zero_point": f"q = QuantizeLinear(x, s)  r = DequantizeLinear(q, s)  {ENDS}",
-    "quantised_constant": "n = DequantizeLinear(c, s, z)  q = QuantizeLinear(n, t, u)  k = DequantizeLinear(q, t, u)"
-    f"  r = Add(x, k)  {ENDS}",
+    "quantised_constant": "n = DequantizeLinear(constant, s, z)  q = QuantizeLinear(n, t, u)"
+    f"  p = DequantizeLinear(q, t, u)  r = Add(x, p)  {ENDS}",
     "dynamic": "q, qs, qz = DynamicQuantizeLinear(x)  i = ConvInteger <pads = [1, 1, 1, 1]> (q, w, qz, zero)"
     f"  f = Cast <to = 1> (i)  m = Mul(qs, vs)  r = Mul(f, m)  {ENDS}",
     "static_integer": "q = QuantizeLinear(x, s, u)  i = MatMulInteger(q, v, u, vz)"
@@ -79,11 +78,15 @@ EXPLAINED = {
 def test_explained(name: str, backend: str) -> None:
     """The answer is the runtime's to one level, and the backends agree."""
     model = graph(EXPLAINED[name])
-    found = lrp.explain(model, X, 1, composite="epsilon", backend=backend, dtype="float32")
+    found = lrp.explain(model, X, 0, composite="epsilon", backend=backend, dtype="float32")
     if name != "sigmoid_head":  # its logit is no output
         assert np.abs(found.output - answer(model, {"x": X})).max() < 0.051
-    wanted = lrp.explain(model, X, 1, composite="epsilon", backend="numpy", dtype="float64", facts=False)
-    assert distance(found.relevance, wanted.relevance) < 1e-4
+    single, double = (
+        lrp.explain(model, X, 0, composite="epsilon", backend="numpy", dtype=t, facts=False).relevance
+        for t in ("float32", "float64")
+    )
+    assert distance(found.relevance, single) < 1e-5
+    assert distance(found.relevance, double) < 0.02  # halves may go the other way
     assert np.abs(found.relevance).sum() > 0
 
 
