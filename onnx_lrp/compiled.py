@@ -15,6 +15,7 @@ from .engines import Request, Result, answer, per_sample, reshaped, sums
 from .errors import ConversionError
 from .ledger import Entry, entry
 from .model.preparation import Prepared
+from .ops import Pass
 from .planning import Plan, Step
 from .programs import Programs, is_open
 from .recording import Tape
@@ -104,8 +105,12 @@ class CompiledEngine:
         return np.zeros([n.times * samples if isinstance(n, Batch) else n for n in shape], np.float32)
 
     def _streams(self, tape: Tape) -> bool:
-        """Whether samples are independent: every input and the explained tensor have one row for each."""
+        """Whether every input and the explained tensor have one row for each sample."""
         return all(tape.shapes[name][:1] == (Batch(),) for name in (*self.plan.inputs, self.plan.target))
+
+    def _mixes(self) -> bool:
+        """Whether samples decide together on a scale."""
+        return any(isinstance(step.role, Pass) and not step.role.batchwise for step in self.plan.steps)
 
     def _stream(
         self, feeds: Feeds, tape: Tape, wanted: Answer, control: np.ndarray | None
@@ -133,7 +138,7 @@ class CompiledEngine:
     def _parts(self, feeds: Feeds, tape: Tape, wanted: Answer) -> list[slice | None]:
         """Stretches of the batch, as equal as can be; None is all of it at once."""
         inside = [tape.shapes[tensor][:1] == (Batch(),) for tensor in wanted.layers.values()]
-        if not self._streams(tape) or not all(inside):
+        if self._mixes() or not self._streams(tape) or not all(inside):
             return [None]
         samples = len(next(iter(feeds.values())))
         size = -(-samples // -(-samples // self._programs.preferred(tape)))

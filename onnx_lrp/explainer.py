@@ -16,9 +16,9 @@ from .errors import CompositeError, ConversionError, NumericalError, TargetError
 from .explanation import Explanation
 from .inputs import check_inputs
 from .ledger import Conservation
-from .model.graph import is_half
 from .model.loading import Source
 from .model.preparation import Prepared, prepare
+from .model.rounding import tolerance
 from .planning import Plan, known_layers, make_plan
 from .session import SessionOptions
 from .targets import Seed, Target
@@ -204,8 +204,7 @@ class Explainer:
         expected, logits = (np.asarray(a, np.float64) for a in self.engine.answers(feeds))
         scale = np.abs(expected).max(initial=0.0)
         error = np.abs(expected - logits).max(initial=0.0) if expected.shape == logits.shape else np.inf
-        tolerance = 2e-2 if is_half(self.prepared.model) else 1e-3
-        if not error <= tolerance * scale + 1e-6:
+        if not error <= tolerance(self.prepared.model, scale):
             raise VerificationError(
                 f"{self.prepared.source}: the canonized model's answer differs from the original's by {error:.3g} "
                 f"(largest logit {scale:.3g}); please report this model, or pass verify=False to go on regardless"

@@ -50,7 +50,7 @@ class Programs:
         size = samples if samples == self._fixed else None
         key = (id(tape), str(wanted), size)
         if key not in self._made:
-            compiled = emit(self.prepared, self.plan, wanted, tape)
+            compiled = emit(self.prepared, self.plan, wanted, tape, narrow=False)
             self._made[key] = Program(self._session(compiled, size), compiled)
         return self._made[key]
 

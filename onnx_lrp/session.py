@@ -75,6 +75,8 @@ def make_session(
     settings.log_severity_level = 4  # what matters is raised
     settings.intra_op_num_threads = options.threads
     settings.add_session_config_entry("session.set_denormal_as_zero", "1")
+    # quantised models as the standard says: integer kernels round elsewhere, and what is fetched decides where they run
+    settings.add_session_config_entry("session.disable_quant_qdq", "1")
     settings.add_session_config_entry("session.force_spinning_stop", "1")  # after a run, idle threads slow others
     for key, value in config.items():
         settings.add_session_config_entry(key.replace("_", ".", 1), value)

@@ -176,7 +176,7 @@ def test_what_auto_takes(options: dict[str, Any], name: str) -> None:
 
 @pytest.mark.parametrize("where", ["programs.emit", "compiled.measure"])
 def test_auto_falls_back(where: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    def refuse(*_: object) -> None:
+    def refuse(*_: object, **options: object) -> None:
         raise lrp.ConversionError("cannot be compiled")
 
     monkeypatch.setattr(f"onnx_lrp.{where}", refuse)

@@ -85,6 +85,9 @@ class Backend(Protocol):
     def round(self, a: Array) -> Array:
         """To the nearest integer, halves to the even one."""
 
+    def largest(self, a: Array) -> Array:
+        """The largest of all elements, as a scalar."""
+
     def saturate(self, a: Array, epsilon: float, nonnegative: bool = False) -> Array:
         """|a| / (|a| + ε), for ε > 0; ``nonnegative`` says that |a| is a."""
 

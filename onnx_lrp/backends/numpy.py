@@ -76,6 +76,9 @@ class NumpyBackend:
     def round(self, a: Array) -> Array:
         return np.rint(a)
 
+    def largest(self, a: Array) -> Array:
+        return np.asarray(a.max())
+
     def saturate(self, a: Array, epsilon: float, nonnegative: bool = False) -> Array:
         size = a if nonnegative else np.abs(a)
         return size / (size + epsilon)

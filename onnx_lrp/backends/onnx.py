@@ -83,6 +83,9 @@ class OnnxBackend:
             raise ConversionError("rounding takes opset 11: raise the model with onnx.version_converter")
         return self.graph.emit("Round", [a], a.shape)
 
+    def largest(self, a: Symbol) -> Symbol:
+        return self.graph.emit("ReduceMax", [a], (), keepdims=0)
+
     def saturate(self, a: Symbol, epsilon: float, nonnegative: bool = False) -> Symbol:
         """As |softsign(a / ε)|, softsign(t) = t / (1 + |t|): fewer passes than the quotient itself."""
         if epsilon < TINY:  # a / ε might overflow

@@ -75,6 +75,9 @@ class TorchBackend:
     def round(self, a: Tensor) -> Tensor:
         return a.round()
 
+    def largest(self, a: Tensor) -> Tensor:
+        return a.max()
+
     def saturate(self, a: Tensor, epsilon: float, nonnegative: bool = False) -> Tensor:
         size = a if nonnegative else a.abs()
         return size / (size + epsilon)

@@ -32,7 +32,7 @@ class SymbolicWeights(Weights):
         self.recorder, self._source = xp, values
 
     def on_backend(self, name: str) -> Symbol:
-        """The weight; a merged one is the stored one times the gain of what was merged into it."""
+        """The weight; a merged or dequantised one is made of the stored one."""
         if name not in self._arrays:
             self._arrays[name] = self._symbol(name)
         made: Symbol = self._arrays[name]
@@ -42,7 +42,7 @@ class SymbolicWeights(Weights):
         value = self._values[name]
         origin = origin_of(value)
         if isinstance(origin, Scaled) and origin.base in self._source:
-            return self._stored(origin.base, value) * self.recorder.asarray(np.asarray(origin.gain))
+            return self._scaled(self._stored(origin.base, value), origin)
         if isinstance(origin, Stacked) and all(base.name in self._source for base in origin.bases):
             return self.recorder.concat([self._rows(base, origin) for base in origin.bases], 0)
         if origin is None and name in self._source:
@@ -53,6 +53,11 @@ class SymbolicWeights(Weights):
         """A tensor of the source that has the shape of this one."""
         assert like.const_value is not None
         return as_float(self.recorder, self._source[name], tuple(like.const_value.shape.numpy()))
+
+    def _scaled(self, stored: Symbol, origin: Scaled) -> Symbol:
+        if origin.shift is not None and origin.shift.any():
+            stored = stored - self.recorder.asarray(origin.shift)
+        return stored * self.recorder.asarray(np.asarray(origin.gain))
 
     def _rows(self, base: ir.Value, origin: Stacked) -> Symbol:
         stored, xp = self._stored(base.name or "", base), self.recorder

@@ -23,7 +23,7 @@ from ..propagation import walk
 from ..recording import Tape
 from .activations import SymbolicWeights, make_tape, named_values
 from .ledger import SymbolicLedger
-from .precision import single_precision
+from .precision import single_precision, throughout
 from .seeds import Seeds
 from .sizes import UNFIT, Shapes, measure
 
@@ -116,14 +116,16 @@ def convert(
     return message(emit(prepared, plan, Answer(seed, targets, wanted), tape).model, prepared)
 
 
-def emit(prepared: Prepared, plan: Plan, answer: Answer, measured: Tape) -> Compiled:
+def emit(prepared: Prepared, plan: Plan, answer: Answer, measured: Tape, narrow: bool = True) -> Compiled:
     """A prepared, planned and measured model that explains itself.
+
+    ``narrow`` leaves what is stored in 16 bits in 16 bits; else everything is computed in float32.
 
     Raises:
         TargetError: more targets than outputs.
         ConversionError: something depends on the number of samples.
     """
-    model = single_precision(prepared.whole)
+    model = single_precision(prepared.whole) if narrow else throughout(prepared.whole)
     own, values = set(model.graph), named_values(model.graph)
     graph = Graph(model.graph, opset_of(model), values[plan.inputs[0]])
     tape, weights = make_tape(plan, prepared.model, values, measured, OnnxBackend(graph))

@@ -1,4 +1,4 @@
-"""Models in double precision: runtimes have no convolution for it, so they compute in float32, between casts."""
+"""Models in another precision than float32, which is what explanations are computed in."""
 
 from __future__ import annotations
 
@@ -9,8 +9,17 @@ from ..session import to_float32
 WIDE = (ir.DataType.DOUBLE, ir.DataType.BFLOAT16)
 
 
+def throughout(model: ir.Model) -> ir.Model:
+    """A copy that computes in float32 from its inputs to its outputs, as the other backends do."""
+    given = [*model.graph.inputs, *model.graph.initializers.values()]
+    return to_float32(model) if any(value.dtype in (*WIDE, ir.DataType.FLOAT16) for value in given) else model.clone()
+
+
 def single_precision(model: ir.Model) -> ir.Model:
-    """A copy that no runtime lacks kernels for: as it is, or in float32 with inputs and outputs of the same types."""
+    """A copy that no runtime lacks kernels for: as it is, or in float32 with inputs and outputs of the same types.
+
+    Of double precision there is no convolution, so that is computed in float32, between casts.
+    """
     given = [*model.graph.inputs, *model.graph.initializers.values()]
     if not any(value.dtype in WIDE for value in given):
         return model.clone()

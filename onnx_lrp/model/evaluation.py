@@ -4,13 +4,16 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
+from dataclasses import dataclass
 
 import numpy as np
 import onnx
 import onnx_ir as ir
 
+from ..backends.numpy import NumpyBackend
 from ..errors import InvalidModelError
-from .graph import label
+from ..ops import Role, Unsupported, role_of
+from .graph import Kind, NodeSite, attributes, label
 
 LIMIT = 2**27  # elements; far above any weight or shape, far below what would exhaust memory
 
@@ -26,14 +29,16 @@ SHRINKING = {
     "Split", "Squeeze", "Transpose", "Unsqueeze",
 }  # fmt: skip
 GROWING = {"ConstantOfShape", "Expand", "MatMul", "Pad", "Range", "Tile"}
-EVALUABLE = ELEMENTWISE | SHRINKING | GROWING
+QUANTIZING = {"QuantizeLinear", "DequantizeLinear"}
+EVALUABLE = ELEMENTWISE | SHRINKING | GROWING | QUANTIZING
 
 Inputs = Sequence[np.ndarray | None]
 
 
-def evaluable(node: ir.Node) -> bool:
+def evaluable(node: ir.Node, opset: int) -> bool:
     """Whether :func:`evaluate` can compute this node."""
-    return node.domain in ("", "ai.onnx") and node.op_type in EVALUABLE
+    known = node.domain in ("", "ai.onnx") and node.op_type in EVALUABLE
+    return known and (node.op_type not in QUANTIZING or _quantizer(node, opset) is not None)
 
 
 def evaluate(node: ir.Node, inputs: Inputs, opset: int) -> list[np.ndarray]:
@@ -49,6 +54,8 @@ def evaluate(node: ir.Node, inputs: Inputs, opset: int) -> list[np.ndarray]:
         raise InvalidModelError(
             f"node {label(node)} ({node.op_type}) would make a constant of {size} elements; refused"
         )
+    if node.op_type in QUANTIZING:
+        return [_quantized(node, inputs, opset)]
     proto = ir.to_proto(node)
     proto.domain = ""
     feeds = {name: value for name, value in zip(proto.input, inputs) if value is not None}
@@ -62,6 +69,46 @@ def evaluate(node: ir.Node, inputs: Inputs, opset: int) -> list[np.ndarray]:
         reason = str(error).splitlines()[0] if str(error) else type(error).__name__
         raise InvalidModelError(f"node {label(node)} ({node.op_type}) cannot be evaluated: {reason}") from None
     return [np.asarray(r) for r in results]
+
+
+@dataclass(frozen=True)
+class Known:
+    """Operands that are all known; integers are widened."""
+
+    arrays: Inputs
+
+    def value(self, position: int) -> np.ndarray:
+        """The input's array."""
+        return np.asarray(self.arrays[position]).astype(np.float64)
+
+    def shape(self, position: int) -> tuple[int, ...]:
+        """The input's shape."""
+        return self.value(position).shape
+
+    def constant(self, position: int) -> np.ndarray | None:
+        """The input's array; None if it is left out."""
+        return self.arrays[position] if position < len(self.arrays) else None
+
+
+def _quantizer(node: ir.Node, opset: int) -> Role | None:
+    """What quantises, or the reverse; None if it is not supported."""
+    constant = {value: Kind.CONSTANT for value in node.inputs if value is not None}
+    try:
+        return role_of(NodeSite(node, constant, opset), attributes(node))
+    except Unsupported:
+        return None
+
+
+def _quantized(node: ir.Node, inputs: Inputs, opset: int) -> np.ndarray:
+    """In double precision, which the reference implementation does not have here; integers in their own type."""
+    role = _quantizer(node, opset)
+    assert role is not None, "it is evaluable"
+    result = np.asarray(role.forward(NumpyBackend(), Known(inputs))[0])
+    if node.op_type == "DequantizeLinear":
+        return result
+    kind = node.outputs[0].dtype
+    zero = inputs[2] if len(inputs) > 2 else None
+    return result.astype(zero.dtype if zero is not None else np.uint8 if kind is None else kind.numpy())
 
 
 def _size(op: str, inputs: Inputs) -> int:

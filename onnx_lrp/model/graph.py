@@ -109,13 +109,6 @@ def sort(graph: ir.Graph, source: str) -> None:
         raise InvalidModelError(f"{source}: the graph has a cycle; LRP needs a feed-forward model") from None
 
 
-def is_half(model: ir.Model) -> bool:
-    """Whether the model computes in 16-bit floats anywhere."""
-    given = [*model.graph.inputs, *model.graph.initializers.values()]
-    made = [value for node in model.graph for value in node.outputs]
-    return any(value.dtype in (ir.DataType.FLOAT16, ir.DataType.BFLOAT16) for value in given + made)
-
-
 def dims(value: ir.Value) -> list[int | str | None] | None:
     """Static shape: ints, names of symbolic axes, None for unknown ones; None as a whole if the rank is unknown."""
     if value.shape is None:

@@ -64,6 +64,7 @@ def load(source: Source) -> Loaded:
     for tensor in tensors(proto):
         _check_size(tensor, name)
     _check_structure(proto, name)
+    _raise_ir_version(proto)
     _check_schema(proto, name)
     return Loaded(proto, name, digest)
 
@@ -200,6 +201,13 @@ def _check_structure(proto: onnx.ModelProto, name: str) -> None:
 
 def _shaped(values: Iterable[onnx.ValueInfoProto]) -> bool:
     return all(value.type.tensor_type.HasField("shape") for value in values)
+
+
+def _raise_ir_version(proto: onnx.ModelProto) -> None:
+    """Up to IR 3 initializers had to be inputs, too; quantisers and optimizers add others, and runtimes take them."""
+    inputs = {value.name for value in proto.graph.input}
+    if proto.ir_version < 4 and any(tensor.name not in inputs for tensor in proto.graph.initializer):
+        proto.ir_version = 4
 
 
 def _check_schema(proto: onnx.ModelProto, name: str) -> None:

@@ -15,7 +15,18 @@ from onnx_ir.passes import common as passes
 
 from ..errors import ConversionError, InvalidModelError
 from ..text import clean
-from .canonizers import Expand, FoldConstants, JoinSums, MergeAffine, NameActivations, cut, inline, trust
+from .canonizers import (
+    Dequantize,
+    Expand,
+    FoldConstants,
+    JoinSums,
+    MergeAffine,
+    NameActivations,
+    cut,
+    expose,
+    inline,
+    trust,
+)  # fmt: skip
 from .evaluation import opset_of
 from .graph import sort
 from .loading import Source, load
@@ -79,6 +90,7 @@ def prepare(source: Source, output: str | None = None, oldest: int = 0, pass_ops
     sort(model.graph, loaded.source)
     check_shape_vectors(model, loaded.source)
     _infer_shapes(model, loaded.source)
+    expose(model)
     whole = model.clone()
     target, heads = cut(model, output, loaded.source)
     in_source = target.name or ""
@@ -97,6 +109,9 @@ def _canonize(model: ir.Model, source: str) -> list[str]:
     join, merge = JoinSums(opset), MergeAffine()
     fold(model)
     while expand(model).modified:  # what is inside may be composed in turn, and shapes get known
+        _infer_shapes(model, source)
+        fold(model)
+    if Dequantize()(model).modified:
         _infer_shapes(model, source)
         fold(model)
     for rewrite in (name, join, merge, passes.RemoveUnusedNodesPass()):

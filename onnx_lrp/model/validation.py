@@ -42,7 +42,7 @@ def validate(model: ir.Model, source: str) -> Verdict:
             if max(kind[output] for output in node.outputs) is Kind.VARIABLE:
                 roles[node] = _role(node, kind, opset)
             else:
-                derived.append(_derived(node))
+                derived.append(_derived(node, opset))
         except Unsupported as verdict:
             written = f" (written as {node.meta[WRITTEN]})" if WRITTEN in node.meta else ""
             problems.append(Problem(label(node), _op(node), verdict.reason + written, verdict.remedy))
@@ -73,8 +73,8 @@ def _remedy(domain: str) -> str:
     return "export without runtime-specific optimisation" if "microsoft" in domain else "replace it by standard ops"
 
 
-def _derived(node: ir.Node) -> ir.Node:
-    if not evaluable(node):
+def _derived(node: ir.Node, opset: int) -> ir.Node:
+    if not evaluable(node, opset):
         raise Unsupported("does not depend on the data, but cannot be evaluated either", "fold it when exporting")
     return node
 
@@ -87,6 +87,9 @@ def _end_problems(model: ir.Model, kind: dict[ir.Value, Kind]) -> list[Problem]:
         return [Problem(name, "output", "does not depend on the model's inputs", "explain another output")]
     if target.dtype is not None and target.dtype not in FLOATS:
         return [Problem(name, "output", f"is {target.dtype.name.lower()}, not a float", "explain another output")]
+    maker = target.producer()
+    if maker is not None and maker.op_type == "DynamicQuantizeLinear":
+        return [Problem(name, "output", "is a scale of integers", "explain another output")]
     strange = [v for v in model.graph.inputs if isinstance(v.type, (ir.SequenceType, ir.OptionalType))]
     return [Problem(clean(v.name or ""), "input", "is a Sequence or Optional", "feed tensors") for v in strange]
 

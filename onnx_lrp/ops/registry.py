@@ -118,12 +118,6 @@ REFUSED: tuple[tuple[tuple[str, ...], str, str], ...] = (
         "export with fixed control flow (tracing), so that no If, Loop or Scan is left",
     ),
     (
-        ("QuantizeLinear", "DequantizeLinear", "DynamicQuantizeLinear", "QLinearConv", "QLinearMatMul", "ConvInteger",
-         "MatMulInteger", "QLinearAdd"),
-        "quantised arithmetic is not supported yet",
-        "explain the float model that it was quantised from",
-    ),
-    (
         ("Greater", "GreaterOrEqual", "Less", "LessOrEqual", "Equal", "And", "Or", "Xor", "Not"),
         "decides by the data which values count, and is not part of a ReLU, LeakyReLU or Clip",
         "write it with ReLU, LeakyReLU or Clip, or explain an earlier output",

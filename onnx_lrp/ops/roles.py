@@ -151,6 +151,8 @@ class Pass:
     ``nonnegative``: its output has no negative entry. ``rectifies``: it is exactly max(x, 0). The last two do not hold
     for what passes on somebody's word: ``keeps_sign``, no input >= 0 gives an output < 0; ``through_zero``, 0 gives 0.
     ``data`` is empty where a gate opens for a constant: that absorbs the relevance, like a bias.
+    ``numbers`` are outputs beside the first, which say something about the data and receive no relevance.
+    ``batchwise``: samples are mapped independently.
     """
 
     function: Callable[[Backend, Operands], Array]
@@ -159,10 +161,12 @@ class Pass:
     data: int | tuple[int, ...] = 0
     keeps_sign: bool = True
     through_zero: bool = True
+    numbers: Callable[[Backend, Operands], list[Array]] | None = None
+    batchwise: bool = True
 
     def forward(self, xp: Backend, operands: Operands) -> list[Array]:
-        """The activation."""
-        return [self.function(xp, operands)]
+        """The activation, and the numbers."""
+        return [self.function(xp, operands), *(self.numbers(xp, operands) if self.numbers is not None else ())]
 
 
 Role = Linear | Route | Merge | Pass

@@ -30,12 +30,16 @@ WANTED = {
     "Identity", "Dropout", "Cast", "Concat", "Split", "Slice", "Gather", "Pad", "Expand", "Tile", "DepthToSpace",
     "SpaceToDepth", "MaxPool", "GlobalMaxPool", "ReduceMax", "Add", "Sub", "Sum", "Mean", "Relu", "LeakyRelu", "PRelu",
     "ThresholdedRelu", "Clip", "LRN", "GatherND", "Where", "Neg",
+    "QuantizeLinear", "DequantizeLinear", "DynamicQuantizeLinear",
 }  # fmt: skip
 ALL_VARIABLE = {"Add", "Sub", "Sum", "Mean", "Concat"}
+QUANTIZING = {"QuantizeLinear", "DynamicQuantizeLinear"}
 FLOATS = (onnx.TensorProto.FLOAT, onnx.TensorProto.FLOAT16, onnx.TensorProto.DOUBLE, onnx.TensorProto.BFLOAT16)
 FEWEST = 200  # cases that reproduce; 291 with onnx 1.23
 
 REFUSED = (  # names, and what the problem's reason says
+    (r"quantizelinear_e\dm\d\w*|dequantizelinear_\w+_zero_point|\w*_float4e2m1", "floats of few bits"),
+    (r"(de)?quantizelinear_\w*blocked\w*", "in blocks"),
     (r"(add|sub|mul|div)_u?int\d+(_trunc)?|maxpool_2d_uint8|reduce_max_\w*bool\w*", "not a float"),
     (r"(edge|reflect|wrap)_pad|clip_default_int8_(min|inbounds_expanded)", "not a float"),
     (r"cast(like)?(_no_saturate|_e8m0)?_\w+_to_(FLOAT8|FLOAT4|U?INT)\w+", "a type that is not a float"),
@@ -78,12 +82,27 @@ def one_variable(case: object) -> tuple[onnx.ModelProto, dict[str, np.ndarray]]:
     feeds = {i.name: v for i, v in zip(inputs, case.data_sets[0][0])}
     read = set(model.graph.node[0].input)
     floats = [i.name for i in inputs if i.type.tensor_type.elem_type in FLOATS and i.name in read]
-    if model.graph.node[0].op_type not in ALL_VARIABLE:
+    op = model.graph.node[0].op_type
+    if op in QUANTIZING:
+        as_floats(model)
+    if op not in ALL_VARIABLE:
+        first = inputs[0].name if op == "DequantizeLinear" else (floats or [inputs[0].name])[0]
         for value in inputs:
-            if value.name != (floats or [inputs[0].name])[0]:
+            if value.name != first:
                 model.graph.initializer.append(numpy_helper.from_array(to_array(feeds.pop(value.name)), value.name))
                 model.graph.input.remove(value)
     return model, feeds
+
+
+def as_floats(model: onnx.ModelProto) -> None:
+    """Only floats can be explained: the integers are dequantised with a scale of 1, which is exact."""
+    graph = model.graph
+    levels = graph.output[0]
+    graph.initializer.append(numpy_helper.from_array(np.float32(1), "one"))
+    graph.node.append(onnx.helper.make_node("DequantizeLinear", [levels.name, "one"], [f"{levels.name}/floats"]))
+    levels.name = f"{levels.name}/floats"
+    levels.type.tensor_type.elem_type = onnx.TensorProto.FLOAT
+    del graph.output[1:]
 
 
 def forward(model: onnx.ModelProto, output: str, feeds: dict[str, np.ndarray], xp: Backend) -> np.ndarray:

@@ -1,20 +1,41 @@
 """Canonizers: rewrite the graph, exactly, until every node has one of the four roles (passes over :mod:`onnx_ir`).
 
 ``inlining`` opens functions, ``heads`` cuts what stands behind the logit, ``folding`` computes what is known,
-``expanding`` replaces composed ops by elementary ones, ``activations`` does the reverse where an exporter took one
-apart, ``merging`` takes BatchNorm into the layer before it, ``trusting`` marks what passes relevance on the user's
-word. Each pass notes what it did in the user's words; the names of the user's nodes and tensors stay. ``lowering`` is
-for runtimes only.
+``expanding`` replaces composed ops by elementary ones (``recurrent`` layers, integer arithmetic in ``quantized`` and
+``integer``, what onnxruntime ``fused``, ...), ``dequantizing`` confines integers, ``activations`` names what exporters
+took apart, ``sums`` joins what one wrote element by element, ``merging`` takes BatchNorm into the layer before it,
+``trusting`` marks what passes relevance on the user's word. Each pass notes what it did in the user's words; the names
+of the user's nodes and tensors stay. ``lowering`` is for runtimes only.
 """
 
-from . import branches, einsum, fused, recurrent, scikit  # noqa: F401 - importing registers what they expand
+from . import (  # noqa: F401 - importing registers what they expand
+    branches,
+    einsum,
+    fused,
+    integer,
+    quantized,
+    recurrent,
+    scikit,
+)
 from .activations import NameActivations
+from .dequantizing import Dequantize
 from .expanding import Expand
 from .folding import FoldConstants
-from .heads import cut
+from .heads import cut, expose
 from .inlining import inline
 from .merging import MergeAffine
 from .sums import JoinSums
 from .trusting import trust
 
-__all__ = ["Expand", "FoldConstants", "JoinSums", "MergeAffine", "NameActivations", "cut", "inline", "trust"]
+__all__ = [
+    "Dequantize",
+    "Expand",
+    "FoldConstants",
+    "JoinSums",
+    "MergeAffine",
+    "NameActivations",
+    "cut",
+    "expose",
+    "inline",
+    "trust",
+]

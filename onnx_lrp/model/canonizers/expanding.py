@@ -45,6 +45,7 @@ class Builder:
         self._tensor = next((value.name for value in node.outputs if value.name), self.name)
         self.attributes = attributes(node)
         self.made: list[ir.Node] = []
+        self.gone: list[ir.Node] = []
         self.constants: list[ir.Value] = []
 
     @property
@@ -62,10 +63,19 @@ class Builder:
         """A constant input's value, None if it is left out or not constant."""
         return array(self.inputs[position])
 
+    @property
+    def opset(self) -> int:
+        """Version of the standard operator set."""
+        return opset_of(self.model)
+
     def constant(self, data: np.ndarray | np.generic, part: str) -> ir.Value:
         """A new initializer."""
-        name = self._free(f"{self.name}/{part}")
-        value = ir.val(name, const_value=ir.tensor(np.asarray(data), name=name))
+        return self.initializer(ir.tensor(np.asarray(data)), part)
+
+    def initializer(self, tensor: ir.TensorProtocol, part: str) -> ir.Value:
+        """A new initializer, which may be computed only when it is read."""
+        name = tensor.name = self._free(f"{self.name}/{part}")
+        value = ir.val(name, const_value=tensor)
         self.model.graph.register_initializer(value)
         self.constants.append(value)
         return value
@@ -124,6 +134,11 @@ class Builder:
         if len(self.made) + count > self.room:
             raise Unsupported(f"expands into too many nodes (more than {MAX_NODES} in all)", "export shorter sequences")
 
+    def through(self, followers: Sequence[ir.Node]) -> None:
+        """Take the place of these nodes, too, each of which only the one before it feeds."""
+        chain = [self.old, *followers]
+        self.old, self.gone = chain[-1], chain[-2::-1]
+
     def replace(self, results: Sequence[ir.Value | None]) -> None:
         """Put what was made in the old node's place; its outputs keep their names, shapes and types."""
         graph = self.model.graph
@@ -135,6 +150,8 @@ class Builder:
             new.name, new.shape, new.type = name, old.shape or new.shape, old.type or new.type
             ir.convenience.replace_all_uses_with(old, new, replace_graph_outputs=True)
         graph.remove(self.old, safe=True)
+        for node in self.gone:
+            graph.remove(node, safe=True)
 
     def discard(self) -> None:
         """Forget what was made."""

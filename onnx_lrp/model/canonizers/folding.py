@@ -28,7 +28,7 @@ class FoldConstants(InPlacePass):
         modified = False
         for node in list(model.graph):
             values = self._inputs(node)
-            if values is not None and evaluable(node):
+            if values is not None and evaluable(node, self.opset):
                 modified = True
                 self.folded += 1
                 self._replace(model, node, evaluate(node, values, self.opset))

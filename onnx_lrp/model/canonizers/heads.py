@@ -8,9 +8,25 @@ from onnx_ir.passes import common as passes
 from ...errors import TargetError
 from ...text import clean
 from ..graph import label
+from .fused import MICROSOFT
 
-HEADS = ("Softmax", "LogSoftmax", "Sigmoid", "ArgMax", "ZipMap", "Normalizer", "ArrayFeatureExtractor")
-TAILS = ("Identity", "Cast", "Reshape", "Flatten", "Squeeze", "Unsqueeze", "Transpose", "Dropout")
+QUANTIZED = ("QLinearSoftmax", "QLinearSigmoid")
+HEADS = ("Softmax", "LogSoftmax", "Sigmoid", "ArgMax", "ZipMap", "Normalizer", "ArrayFeatureExtractor", *QUANTIZED)
+TAILS = ("Identity", "Cast", "Reshape", "Flatten", "Squeeze", "Unsqueeze", "Transpose", "Dropout",
+         "QuantizeLinear", "DequantizeLinear")  # fmt: skip
+
+
+def expose(model: ir.Model) -> None:
+    """Give what a quantised head reads, integers, as the numbers that they stand for, too: the logits."""
+    for node in list(model.graph):
+        if node.op_type in QUANTIZED and node.domain == MICROSOFT:
+            logits = ir.node(
+                "DequantizeLinear", [v for v in node.inputs[:3] if v is not None], name=f"{label(node)}/logits"
+            )
+            value, source = logits.outputs[0], node.inputs[0]
+            value.name, value.type = f"{node.outputs[0].name}/logits", ir.TensorType(ir.DataType.FLOAT)
+            value.shape = source.shape if source is not None else None
+            model.graph.insert_before(node, logits)
 
 
 def cut(model: ir.Model, output: str | None, source: str) -> tuple[ir.Value, list[str]]:
@@ -32,11 +48,18 @@ def cut(model: ir.Model, output: str | None, source: str) -> tuple[ir.Value, lis
     notes: list[str] = []
     while (node := _head_above(value)) is not None:
         notes.append(f"{node.op_type} {label(node)} is a head: cut, the explanation starts before it")
-        data = 1 if node.op_type == "ArrayFeatureExtractor" else 0  # that one looks up what belongs to an index
-        value = node.inputs[data] or chosen
+        value = _logits(node) or chosen
     model.graph.outputs[:] = [value]
     passes.RemoveUnusedNodesPass()(model)
     return value, notes
+
+
+def _logits(head: ir.Node) -> ir.Value | None:
+    """What the head reads, as floats."""
+    value = head.inputs[1 if head.op_type == "ArrayFeatureExtractor" else 0]  # that one looks up names by index
+    if value is None or head.op_type not in QUANTIZED:
+        return value
+    return next(u.node.outputs[0] for u in value.uses() if u.node.name == f"{label(head)}/logits")
 
 
 def _head_above(value: ir.Value) -> ir.Node | None:

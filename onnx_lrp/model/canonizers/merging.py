@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 
 import numpy as np
 import onnx_ir as ir
@@ -10,7 +11,7 @@ from onnx_ir.passes import InPlacePass, PassResult
 
 from ..graph import array, attributes, label
 from .affine import Affine, after_linear
-from .origins import ORIGIN, Scaled
+from .origins import ORIGIN, Scaled, origin_of
 
 
 class MergeAffine(InPlacePass):
@@ -77,7 +78,10 @@ def _scale_weight(model: ir.Model, node: ir.Node, gain: np.ndarray) -> None:
 
     lazy = ir.LazyTensor(product, ir.DataType.DOUBLE, ir.Shape(base.const_value.shape.numpy()))
     value = _initializer(model, f"{label(node)}/weight", lazy)
-    value.meta[ORIGIN] = Scaled(base.name or "", gain)
+    origin = origin_of(base)
+    if not isinstance(origin, Scaled):
+        origin = Scaled(base.name or "", np.ones(()))
+    value.meta[ORIGIN] = replace(origin, gain=origin.gain * gain)
     node.replace_input_with(1, value)
 
 

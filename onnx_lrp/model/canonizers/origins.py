@@ -12,10 +12,11 @@ ORIGIN = "onnx_lrp.origin"
 
 @dataclass(frozen=True)
 class Scaled:
-    """The tensor of this name in the source, times a gain that broadcasts to it."""
+    """gain · (the tensor of this name in the source - shift); both broadcast to it."""
 
     base: str
     gain: np.ndarray
+    shift: np.ndarray | None = None
 
 
 @dataclass(frozen=True)
