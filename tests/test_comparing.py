@@ -207,7 +207,7 @@ def test_squeezenet_in_float16() -> None:
     models = SHARED / "squeezenet1_1_imagenet.onnx", SHARED / "squeezenet1_1_imagenet_fp16.onnx"
     x = np.random.default_rng(0).uniform(-100, 100, (1, 3, 224, 224)).astype(np.float32)
     report = lrp.compare(*models, x, "epsilon")
-    assert 0 < report.drift < 0.05
+    assert 0 <= report.drift < 1e-6  # one is a copy of the other, and both are explained in float32
     assert len(report.samples[0].layers) >= 25
     assert report.unmatched == ()
 
