@@ -23,17 +23,19 @@ QUANTISED = re.compile(r"(_MatMul)?(_output)?(_quant|_quantized|_(Quantize|Dequa
 
 @dataclass(frozen=True)
 class Layer:
-    """A node, as it is called in reports, its op, and the tensor that it makes."""
+    """A node, as it is called in reports, its op, the tensor that it makes, and the weight that it reads, if any."""
 
     name: str
     op: str
     tensor: str
+    weight: str = ""
 
     @property
     def keys(self) -> tuple[tuple[str, str], ...]:
         """What another model may call it, the surest first: it is the tensor whose relevance is compared."""
         own = ("tensor", self.tensor), ("node", self.name)
-        return (*own, *((kind, QUANTISED.sub("", name)) for kind, name in own))
+        bare = (*own, ("weight", self.weight)) if self.weight else own  # nodes may have no names
+        return (*own, *((kind, QUANTISED.sub("", name)) for kind, name in bare))
 
 
 @dataclass(frozen=True)
@@ -45,7 +47,7 @@ class Matching:
 
 
 def match(a: Plan, b: Plan, names: Iterable[str] | None = None) -> Matching:
-    """Pair layers that make tensors of one name, or else whose nodes have one, with or without a quantiser's suffix.
+    """Pair layers that make tensors of one name, or else whose nodes or weights have one, a quantiser's suffix aside.
 
     Args:
         a: model A's plan.
@@ -71,7 +73,8 @@ def match(a: Plan, b: Plan, names: Iterable[str] | None = None) -> Matching:
 
 def _layers(plan: Plan) -> Iterator[Layer]:
     for step in plan.steps:
-        yield Layer(step.name, step.op, step.outputs[0])
+        weight = step.inputs[1] if step.op in WEIGHTED and len(step.inputs) > 1 else None
+        yield Layer(step.name, step.op, step.outputs[0], weight or "")
         yield from (Layer(clean(tensor), step.op, tensor) for tensor in step.outputs[1:] if tensor)
 
 
@@ -83,9 +86,10 @@ def _chosen(layer: Layer, plan: Plan, wanted: set[str] | None) -> bool:
 
 def _pairs(ours: Sequence[Layer], theirs: Sequence[Layer]) -> Iterator[tuple[Layer, Layer]]:
     index: dict[tuple[str, str], Layer] = {}
-    for rank in range(4):
+    for rank in range(5):
         for layer in theirs:
-            index.setdefault(layer.keys[rank], layer)
+            for key in layer.keys[rank : rank + 1]:
+                index.setdefault(key, layer)
     taken: set[Layer] = set()
     for layer in ours:
         other = next((index[key] for key in layer.keys if key in index and index[key] not in taken), None)

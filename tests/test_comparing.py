@@ -334,8 +334,11 @@ def test_tensors_go_before_nodes() -> None:
 
 def test_what_one_model_lacks_is_listed() -> None:
     renamed = dense(names="c d")
+    weights = {tensor.name: f"other {tensor.name}" for tensor in renamed.graph.initializer}
+    for tensor in renamed.graph.initializer:
+        tensor.name = weights[tensor.name]
     for node in renamed.graph.node:
-        node.input[:] = ["other" if name == "h" else name for name in node.input]
+        node.input[:] = ["other" if name == "h" else weights.get(name, name) for name in node.input]
         node.output[:] = ["other" if name == "h" else name for name in node.output]
     report = lrp.compare(dense(), renamed, ONE)
     assert (layers(report), report.unmatched) == ([], ("a (only in A)", "c (only in B)"))
