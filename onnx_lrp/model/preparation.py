@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import logging
+from collections.abc import Sequence
 from copy import copy
 from dataclasses import dataclass
 
@@ -16,7 +17,7 @@ from ..errors import ConversionError, InvalidModelError
 from ..text import clean
 from .canonizers import FoldConstants, MergeAffine, cut, inline
 from .evaluation import opset_of
-from .graph import sort
+from .graph import dims, sort
 from .loading import Source, load
 from .validation import Verdict, check_shape_vectors, check_sizes, input_values, validate
 
@@ -44,6 +45,13 @@ class Prepared:
     def inputs(self) -> list[ir.Value]:
         """What a user has to feed."""
         return input_values(self.model, self.source)
+
+    def batched(self, shape: Sequence[object]) -> bool:
+        """Whether the explained tensor, of this shape, has one row per sample; else all of it is one sample's."""
+        declared = [dims(value) or [None] for value in self.inputs]
+        fixed = {sizes[0] for sizes in declared if isinstance(sizes[0], int)}
+        flexible = any(not isinstance(sizes[0], int) for sizes in declared)
+        return len(shape) > 0 and (flexible or (len(shape) > 1 and shape[0] in fixed))
 
     def reference(self) -> ir.Model:
         """The source cut to the explained tensor."""
