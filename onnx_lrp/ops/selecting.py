@@ -97,7 +97,8 @@ def tile(node: Site) -> Route:
     constants_only(node)
 
     def picks(operands: Operands) -> list[list[Pick]]:
-        return [[(i, np.tile(np.arange(n), r)) for i, (n, r) in enumerate(zip(operands.shape(0), ints(operands, 1)))]]
+        repeated = [(i, n, r) for i, (n, r) in enumerate(zip(operands.shape(0), ints(operands, 1))) if r != 1]
+        return [[(i, np.tile(np.arange(n), r)) for i, n, r in repeated]]  # samples, not repeated, may be any number
 
     return Route(SelectMap(picks))
 
