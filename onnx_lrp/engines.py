@@ -85,7 +85,7 @@ class WalkEngine:
         self._weights = Weights(prepared.model, xp)
         self._recorder: Recorder
         if xp.dtype == np.float64 or device not in (None, "cpu"):  # onnxruntime lacks the precision, or the device
-            self._recorder = ForwardRecorder(prepared.model, plan, self._weights)
+            self._recorder = ForwardRecorder(prepared.model, plan, self._weights, prepared.source)
         else:
             self._recorder = OnnxruntimeRecorder(prepared.model, plan, xp, options, prepared.source)
 

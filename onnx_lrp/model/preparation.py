@@ -19,7 +19,7 @@ from .canonizers import FoldConstants, MergeAffine, cut, inline
 from .evaluation import opset_of
 from .graph import dims, sort
 from .loading import Source, load
-from .validation import Verdict, check_shape_vectors, check_sizes, input_values, validate
+from .validation import Verdict, check_growth, check_shape_vectors, check_sizes, check_target, input_values, validate
 
 
 @dataclass(frozen=True)
@@ -80,9 +80,11 @@ def prepare(source: Source, output: str | None = None, oldest: int = 0) -> Prepa
     inline(model, loaded.source)
     sort(model.graph, loaded.source)
     check_shape_vectors(model, loaded.source)
+    check_growth(model, loaded.source)
     _infer_shapes(model, loaded.source)
     whole = model.clone()
     target, notes = cut(model, output, loaded.source)
+    check_target(model, loaded.source)
     in_source = target.name or ""
     FoldConstants(opset_of(model))(model)
     merge = MergeAffine()
