@@ -11,7 +11,6 @@ import onnx_ir as ir
 
 from .backends.base import Backend
 from .ledger import Entry, Ledger
-from .model.graph import dims
 from .model.preparation import Prepared
 from .planning import Plan
 from .propagation import walk
@@ -86,7 +85,7 @@ class WalkEngine:
         self._weights = Weights(prepared.model, xp)
         self._recorder: Recorder
         if xp.dtype == np.float64 or device not in (None, "cpu"):  # onnxruntime lacks the precision, or the device
-            self._recorder = ForwardRecorder(prepared.model, plan, self._weights)
+            self._recorder = ForwardRecorder(prepared.model, plan, self._weights, prepared.source)
         else:
             self._recorder = OnnxruntimeRecorder(prepared.model, plan, xp, options, prepared.source)
 
@@ -135,11 +134,7 @@ def sums(relevance: np.ndarray) -> np.ndarray:
 
 def per_sample(logits: np.ndarray, prepared: Prepared) -> np.ndarray:
     """The explained tensor with samples first: as it is, or as one sample if its first axis is not the batch."""
-    declared = [dims(value) or [None] for value in prepared.inputs]
-    fixed = {shape[0] for shape in declared if isinstance(shape[0], int)}
-    flexible = any(not isinstance(shape[0], int) for shape in declared)
-    batched = logits.ndim > 0 and (flexible or (logits.ndim > 1 and logits.shape[0] in fixed))
-    return logits if batched else logits[None]
+    return logits if prepared.batched(logits.shape) else logits[None]
 
 
 def reshaped(seed: Seed, logits: np.ndarray, samples: np.ndarray) -> Seed:

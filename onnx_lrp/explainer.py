@@ -11,8 +11,8 @@ from . import backends
 from .compiled import CompiledEngine
 from .composites import Composite
 from .emission.conversion import OLDEST_OPSET
-from .engines import Engine, Request, Result, WalkEngine
-from .errors import CompositeError, ConversionError, NumericalError, TargetError, VerificationError
+from .engines import Engine, Request, Result, WalkEngine, original
+from .errors import CompositeError, ConversionError, NumericalError, OnnxLrpError, TargetError, VerificationError
 from .explanation import Explanation
 from .inputs import check_inputs
 from .ledger import Conservation
@@ -160,15 +160,26 @@ class Explainer:
         feeds = check_inputs(x, self.prepared.inputs, self.prepared.source)
         wanted = known_layers(self.plan, layers, self.prepared.source)
         request = Request(targets, seed, wanted, ledger)
+        with np.errstate(all="ignore"):  # what is not finite is an error in the end
+            try:
+                results = self._run(feeds, request)
+            except ConversionError:
+                if not self._choices:
+                    raise
+                self._take_next()
+                results = self._run(feeds, request)
+            self._verify(feeds)
+            return [self._explanation(feeds, result, wanted) for result in results]
+
+    def _run(self, feeds: dict[str, np.ndarray], request: Request) -> list[Result]:
+        """Explain. Of a model that is malformed in a way that only onnxruntime finds, its verdict is the error."""
         try:
-            results = self.engine.run(feeds, request)
-        except ConversionError:
-            if not self._choices:
-                raise
-            self._take_next()
-            results = self.engine.run(feeds, request)
-        self._verify(feeds)
-        return [self._explanation(feeds, result, wanted) for result in results]
+            return self.engine.run(feeds, request)
+        except OnnxLrpError:
+            raise
+        except Exception:
+            original(self.prepared, feeds, self.options)
+            raise
 
     def _explanation(self, feeds: dict[str, np.ndarray], result: Result, wanted: dict[str, str]) -> Explanation:
         found, n = result.relevance, len(result.logits)
@@ -198,10 +209,13 @@ class Explainer:
 
         Raises:
             VerificationError: it does not.
+            NumericalError: the original's answer is not finite.
         """
         if not self._unverified:
             return
         expected, logits = (np.asarray(a, np.float64) for a in self.engine.answers(feeds))
+        if not np.isfinite(expected).all():  # beside an infinite logit, every difference would be small
+            raise NumericalError(f"{self.prepared.source}: the model's own answer is not finite on this input")
         scale = np.abs(expected).max(initial=0.0)
         error = np.abs(expected - logits).max(initial=0.0) if expected.shape == logits.shape else np.inf
         if not error <= tolerance(self.prepared.model, scale):

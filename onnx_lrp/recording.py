@@ -10,12 +10,14 @@ import numpy as np
 import onnx_ir as ir
 
 from .backends.base import Array, Backend, Shape
+from .errors import InvalidModelError, OnnxLrpError
 from .interpreter import Parameters
 from .model.evaluation import evaluate, opset_of
 from .model.graph import array
 from .ops import Linear
 from .planning import Plan, Step
 from .session import Feeds, SessionOptions, make_session, run, to_float32
+from .text import clean
 
 
 @dataclass
@@ -98,7 +100,8 @@ class StepOperands:
 
     def _name(self, position: int) -> str:
         name = self.step.inputs[position]
-        assert name is not None
+        if name is None:
+            raise ValueError(f"its input {position} is left out")
         return name
 
 
@@ -109,25 +112,50 @@ class Recorder(Protocol):
         """One run; ``keep`` are tensors wanted beyond what the plan needs."""
 
 
+class StepError(ValueError):
+    """A step cannot be computed from the operands that it has; the message names the node."""
+
+
 class ForwardRecorder:
     """The forward pass through our own maps, in the backend's dtype: the double-precision path."""
 
-    def __init__(self, model: ir.Model, plan: Plan, weights: Weights) -> None:
-        self.plan, self.weights, self.xp = plan, weights, weights.xp
+    def __init__(self, model: ir.Model, plan: Plan, weights: Weights, source: str) -> None:
+        self.plan, self.weights, self.xp, self.source = plan, weights, weights.xp, source
         self.opset = opset_of(model)
 
     def record(self, feeds: Feeds, keep: set[str]) -> Tape:
-        """One run; everything is kept."""
-        return self.run(Tape(values={name: self.xp.asarray(_floating(a)) for name, a in feeds.items()}))
+        """One run; everything is kept.
+
+        Raises:
+            InvalidModelError: a node's operands do not fit it.
+        """
+        try:
+            return self.run(Tape(values={name: self.xp.asarray(_floating(a)) for name, a in feeds.items()}))
+        except StepError as error:
+            raise InvalidModelError(f"{self.source}: {error}") from None
 
     def run(self, tape: Tape) -> Tape:
-        """The forward pass, from a tape that holds the inputs."""
+        """The forward pass, from a tape that holds the inputs.
+
+        Raises:
+            StepError: a node's operands do not fit it.
+        """
         pending = list(self.plan.derived)
         for step in self.plan.steps:
             pending = self._derive(pending, tape)
-            for name, value in zip(step.outputs, step.role.forward(self.xp, StepOperands(step, tape, self.weights))):
+            for name, value in zip(step.outputs, self._forward(step, tape)):
                 tape.values[name] = value
         return tape
+
+    def _forward(self, step: Step, tape: Tape) -> list[Array]:
+        """One step; what NumPy and Torch raise where shapes do not fit becomes one line."""
+        try:
+            return step.role.forward(self.xp, StepOperands(step, tape, self.weights))
+        except OnnxLrpError:
+            raise
+        except (ValueError, TypeError, LookupError, ArithmeticError, RuntimeError, MemoryError) as error:
+            reason = clean(str(error).splitlines()[0] if str(error) else type(error).__name__, 200)
+            raise StepError(f"node {step.name} ({clean(step.op)}) cannot be computed: {reason}") from None
 
     def _derive(self, pending: Sequence[ir.Node], tape: Tape) -> list[ir.Node]:
         """Evaluate the shape arithmetic whose inputs are there by now."""

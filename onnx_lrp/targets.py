@@ -28,15 +28,21 @@ def resolve(target: Target, logits: np.ndarray) -> np.ndarray:
         TargetError: wrong number of targets, out of range, or not integers.
     """
     samples, shape = len(logits), logits.shape[1:]
-    size = math.prod(shape)
-    if size == 0:
-        raise TargetError(f"the output has no elements, its shape is {logits.shape}: there is nothing to explain")
+    size = _size(logits)
     if target is None:
         return np.asarray(logits.reshape(samples, size).argmax(1))
     flat = _flat(target, samples, shape)
     if flat.min(initial=0) < 0 or flat.max(initial=0) >= size:
         raise TargetError(f"target {target!r} is out of range: the output has {size} elements, 0 to {size - 1}")
     return flat.astype(np.int64)
+
+
+def _size(logits: np.ndarray) -> int:
+    """Elements of a sample's output, at least one."""
+    size = math.prod(logits.shape[1:])
+    if logits.size == 0:
+        raise TargetError(f"the output has no elements, its shape is {logits.shape}: there is nothing to explain")
+    return size
 
 
 def largest(logits: np.ndarray, count: int) -> list[np.ndarray]:
@@ -102,7 +108,7 @@ def seed_relevance(seed: Seed, target: np.ndarray, logits: np.ndarray) -> np.nda
     if isinstance(seed, str):
         if seed not in ("logit", "one"):
             raise TargetError(f"unknown seed {seed!r}; choose 'logit', 'one', or give an array")
-        flat = np.zeros((len(logits), math.prod(logits.shape[1:])), logits.dtype)
+        flat = np.zeros((len(logits), _size(logits)), logits.dtype)
         rows = np.arange(len(flat))
         flat[rows, target] = logits.reshape(flat.shape)[rows, target] if seed == "logit" else 1.0
         return flat.reshape(logits.shape)

@@ -147,6 +147,8 @@ def _transpose(xp: OnnxBackend, s: Symbol, w: Symbol, window: Window, spatial: S
     cut = [b - c for b, c in zip(before, window.before)]  # a negative padding: zeros in front
     after = [max(f + c - n, 0) for f, c, n in zip(reached, cut, spatial)]
     made = [f - a for f, a in zip(reached, after)]
+    if min(made) < 1:  # every window stands in the padding
+        return xp.expand(xp.graph.symbol(0.0), (s.shape[0], w.shape[1] * window.groups, *spatial))
     shape = (s.shape[0], w.shape[1] * window.groups, *made)
     whole = xp.graph.emit(
         "ConvTranspose", [s, w], shape, pads=[*before, *after], strides=list(window.strides),

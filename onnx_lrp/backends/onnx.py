@@ -225,7 +225,7 @@ class OnnxBackend:
             window, before=tuple(max(n, 0) for n in window.before), after=tuple(max(n, 0) for n in window.after)
         )
         shape = (*x.shape[:2], *kept.output(x.shape[2:]))
-        best, winner = self.graph.emit_all("MaxPool", [x], [shape, shape], **_attributes(kept, self.graph.opset))
+        best, winner = self.graph.emit_all("MaxPool", [x], [shape, shape], **_pooling(kept, self.graph.opset))
         return best, winner
 
     def max_unpool(self, s: Symbol, winner: Symbol, window: Window, shape: Sizes) -> Symbol:
@@ -257,4 +257,14 @@ def _attributes(window: Window, opset: int = 11) -> dict[str, Any]:
     }
     if opset >= 10:  # MaxPool had no dilations before
         given["dilations"] = list(window.dilations)
+    return given
+
+
+def _pooling(window: Window, opset: int) -> dict[str, Any]:
+    """MaxPool's; onnxruntime refuses a padding of a kernel or more, which a dilated last window can reach."""
+    given, rank = _attributes(window, opset), len(window.kernel)
+    if any(a >= k for a, k in zip(window.after, window.kernel)):
+        ends = zip(window.after, window.kernel, window.strides)
+        given["pads"][rank:] = [max(a - t + 1, 0) if a >= k else a for a, k, t in ends]
+        given["ceil_mode"] = 1  # the same windows: the last one, cut short, counts
     return given

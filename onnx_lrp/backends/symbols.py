@@ -122,15 +122,19 @@ class Graph:
         return self._symbols.setdefault(value, Symbol(self, value, shape))
 
     def sources(self, symbol: Symbol) -> list[Symbol]:
-        """The inputs of the node, appended here, that made this."""
+        """The inputs of the node that made this (see :meth:`is_made`)."""
         assert symbol.node is not None
         return [self._symbols[value] for value in symbol.node.inputs if value is not None]
 
     def is_made(self, symbol: Symbol, op: str) -> bool:
-        """Whether a node of this type, appended here, made the tensor."""
-        return symbol.node is not None and symbol.node.op_type == op and symbol.node.domain == "" and (
-            symbol.node.inputs[0] in self._symbols
-        )  # fmt: skip
+        """Whether a node of this type made the tensor, and all that it reads is known here."""
+        node = symbol.node
+        return (
+            node is not None
+            and node.op_type == op
+            and node.domain == ""
+            and all(value in self._symbols for value in node.inputs if value is not None)
+        )
 
     def is_small(self, symbol: Symbol) -> bool:
         """Whether it is a constant with which this graph computes at once."""

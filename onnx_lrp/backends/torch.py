@@ -168,7 +168,7 @@ class TorchBackend:
         for size, length, b in reversed(list(zip(padded, spatial, before))):
             result += (flat % size - b) * stride
             flat, stride = flat // size, stride * length
-        return result
+        return result.clamp(min=0)  # a window wholly in the padding has no winner, and nothing to give
 
     def argmax(self, a: Tensor) -> Tensor:
         return a.argmax(-1, keepdim=True)  # documented to give the first of several maxima

@@ -11,7 +11,7 @@ import onnx_ir as ir
 
 from .. import __version__
 from ..backends.onnx import OnnxBackend
-from ..backends.symbols import Batch, Graph, Sizes, Symbol
+from ..backends.symbols import Batch, Graph, Symbol
 from ..composites import Composite
 from ..errors import ConversionError, OnnxLrpError, TargetError
 from ..model.evaluation import opset_of
@@ -129,7 +129,8 @@ def emit(prepared: Prepared, plan: Plan, answer: Answer, measured: Tape, narrow:
     own, values = set(model.graph), named_values(model.graph)
     graph = Graph(model.graph, opset_of(model), values[plan.inputs[0]])
     tape, weights = make_tape(plan, prepared.model, values, measured, OnnxBackend(graph))
-    emission = Emission(plan, answer, graph, tape, weights, prepared.source, Compiled(model))
+    batched = prepared.batched(measured.shapes[plan.target])
+    emission = Emission(plan, answer, graph, tape, weights, batched, prepared.source, Compiled(model))
     try:
         emission.run()
     except OnnxLrpError:
@@ -161,6 +162,7 @@ class Emission:
     graph: Graph
     tape: Tape
     weights: SymbolicWeights
+    batched: bool
     source: str
     compiled: Compiled
 
@@ -180,17 +182,13 @@ class Emission:
     def seeds(self) -> list[Symbol]:
         """The relevances to start with, one per target."""
         logits, answer = self.tape.values[self.plan.target], self.answer
-        seeds = Seeds(self.xp, self.graph.graph, logits, logits.shape[:1] == self._batch)
+        seeds = Seeds(self.xp, self.graph.graph, logits, self.batched)
         if not 1 <= answer.targets <= seeds.size:
             raise TargetError(f"{self.source}: cannot explain {answer.targets} of {seeds.size} outputs")
         self.compiled.control = self._free("seed" if answer.seed == "input" else "target")
         if answer.seed == "input":
             return [seeds.from_input(self.compiled.control)]
         return list(seeds.from_target(self.compiled.control, answer.targets, answer.seed == "one"))
-
-    @property
-    def _batch(self) -> Sizes:
-        return tuple(self.tape.shapes[self.plan.inputs[0]][:1])
 
     def walk(self, seed: Symbol) -> dict[str, Symbol]:
         """Relevance by tensor."""

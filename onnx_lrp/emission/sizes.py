@@ -104,7 +104,8 @@ def _forward(prepared: Prepared, plan: Plan, declared: dict[str, list[int | None
         for name, shape in declared.items()
     }
     try:
-        tape = ForwardRecorder(prepared.model, plan, ShapesOnly(prepared.model, xp)).run(Tape(values=feeds))
+        recorder = ForwardRecorder(prepared.model, plan, ShapesOnly(prepared.model, xp), prepared.source)
+        tape = recorder.run(Tape(values=feeds))
     except OnnxLrpError:
         raise
     except UNFIT as error:

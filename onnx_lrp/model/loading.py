@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import onnx
-from google.protobuf.message import DecodeError
+from google.protobuf.message import DecodeError, Message
 
 from ..errors import InvalidModelError, LoadError
 from ..text import clean
@@ -58,6 +58,7 @@ def load(source: Source) -> Loaded:
     proto, name, folder, digest = _read(source)
     if not proto.graph.node and not proto.graph.output:
         raise LoadError(f"{name}: not an ONNX model: it has no graph; export it again")
+    _check_text(proto, name)
     _check_opset(proto, name)
     _check_origin(proto, name)
     attach(tensors(proto), folder, name)
@@ -65,6 +66,7 @@ def load(source: Source) -> Loaded:
         _check_size(tensor, name)
     _check_structure(proto, name)
     _raise_ir_version(proto)
+    _check_summands(proto, name)
     _check_schema(proto, name)
     return Loaded(proto, name, digest)
 
@@ -155,6 +157,28 @@ def _check_opset(proto: onnx.ModelProto, name: str) -> None:
         raise InvalidModelError(f"{name}: opset {versions[0]} is outside {OLDEST_OPSET} to {newest}; {remedy}")
 
 
+def _check_text(message: Message, name: str) -> None:
+    """Names and attributes must be UTF-8: where names are not, protobuf hands over bytes, and nothing can be named."""
+    for field, value in message.ListFields():
+        if field.type in (field.TYPE_STRING, field.TYPE_MESSAGE) or field.full_name in TEXTS:
+            for item in [value] if isinstance(value, str | bytes | Message) else value:
+                if isinstance(item, Message):
+                    _check_text(item, name)
+                elif isinstance(item, bytes):
+                    _check_utf8(item, f"{name}: {field.name}")
+
+
+TEXTS = ("onnx.AttributeProto.s", "onnx.AttributeProto.strings")  # bytes that the standard says are text
+
+
+def _check_utf8(data: bytes, where: str) -> None:
+    try:
+        data.decode()
+    except UnicodeDecodeError:
+        shown = clean(data.decode("utf-8", "replace"))
+        raise InvalidModelError(f"{where} {shown!r} is not UTF-8; the file is damaged") from None
+
+
 def _check_size(tensor: onnx.TensorProto, name: str) -> None:
     """The data must be as long as the dims say: reading past it, or allocating for it, is how small files do harm."""
     where = f"{name}: weight {clean(tensor.name)!r}"
@@ -208,6 +232,18 @@ def _raise_ir_version(proto: onnx.ModelProto) -> None:
     inputs = {value.name for value in proto.graph.input}
     if proto.ir_version < 4 and any(tensor.name not in inputs for tensor in proto.graph.initializer):
         proto.ir_version = 4
+
+
+VARIADIC = ("Concat", "Max", "Mean", "Min", "Sum")
+
+
+def _check_summands(proto: onnx.ModelProto, name: str) -> None:
+    """Ops with any number of inputs have no optional ones: the checker does not see to it, and onnxruntime crashes."""
+    for graph in graphs(proto):
+        for node in graph.node:
+            if node.op_type in VARIADIC and "" in node.input:
+                who = clean(node.name) or clean(node.op_type)
+                raise InvalidModelError(f"{name}: node {who!r} ({clean(node.op_type)}) lacks one of its inputs")
 
 
 def _check_schema(proto: onnx.ModelProto, name: str) -> None:

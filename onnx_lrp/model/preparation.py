@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import logging
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from copy import copy
 from dataclasses import dataclass
 
@@ -28,9 +28,9 @@ from .canonizers import (
     trust,
 )  # fmt: skip
 from .evaluation import opset_of
-from .graph import sort
+from .graph import dims, sort
 from .loading import Source, load
-from .validation import Verdict, check_shape_vectors, check_sizes, input_values, validate
+from .validation import Verdict, check_growth, check_shape_vectors, check_sizes, check_target, input_values, validate
 
 
 @dataclass(frozen=True)
@@ -57,6 +57,13 @@ class Prepared:
     def inputs(self) -> list[ir.Value]:
         """What a user has to feed."""
         return input_values(self.model, self.source)
+
+    def batched(self, shape: Sequence[object]) -> bool:
+        """Whether the explained tensor, of this shape, has one row per sample; else all of it is one sample's."""
+        declared = [dims(value) or [None] for value in self.inputs]
+        fixed = {sizes[0] for sizes in declared if isinstance(sizes[0], int)}
+        flexible = any(not isinstance(sizes[0], int) for sizes in declared)
+        return len(shape) > 0 and (flexible or (len(shape) > 1 and shape[0] in fixed))
 
     def reference(self) -> ir.Model:
         """The source cut to the explained tensor."""
@@ -89,10 +96,12 @@ def prepare(source: Source, output: str | None = None, oldest: int = 0, pass_ops
     notes += inline(model, loaded.source)
     sort(model.graph, loaded.source)
     check_shape_vectors(model, loaded.source)
+    check_growth(model, loaded.source)
     _infer_shapes(model, loaded.source)
     expose(model)
     whole = model.clone()
     target, heads = cut(model, output, loaded.source)
+    check_target(model, loaded.source)
     in_source = target.name or ""
     notes += [*heads, *_canonize(model, loaded.source), *trust(model, trusted, loaded.source)]
     verdict = validate(model, loaded.source)

@@ -46,12 +46,26 @@ def validate(model: ir.Model, source: str) -> Verdict:
         except Unsupported as verdict:
             written = f" (written as {node.meta[WRITTEN]})" if WRITTEN in node.meta else ""
             problems.append(Problem(label(node), _op(node), verdict.reason + written, verdict.remedy))
-    problems += _end_problems(model, kind)
+    problems += _end_problems(model)
     if problems:
         raise UnsupportedModelError(source, problems)
     for node, role in roles.items():
         _check_numbers(node, role, source)
     return Verdict(roles, tuple(derived), kind)
+
+
+def check_target(model: ir.Model, source: str) -> None:
+    """Refuse an explained tensor that no input reaches: folding constants would leave nothing of it.
+
+    Raises:
+        UnsupportedModelError: it is one.
+    """
+    target = model.graph.outputs[0]
+    if kinds(model.graph)[target] is not Kind.VARIABLE:
+        reason = "does not depend on the model's inputs"
+        raise UnsupportedModelError(
+            source, [Problem(clean(target.name or ""), "output", reason, "explain another output")]
+        )
 
 
 def _op(node: ir.Node) -> str:
@@ -79,12 +93,10 @@ def _derived(node: ir.Node, opset: int) -> ir.Node:
     return node
 
 
-def _end_problems(model: ir.Model, kind: dict[ir.Value, Kind]) -> list[Problem]:
+def _end_problems(model: ir.Model) -> list[Problem]:
     """What is wrong with the explained tensor and with the inputs."""
     target = model.graph.outputs[0]
     name = clean(target.name or "")
-    if kind[target] is not Kind.VARIABLE:
-        return [Problem(name, "output", "does not depend on the model's inputs", "explain another output")]
     if target.dtype is not None and target.dtype not in FLOATS:
         return [Problem(name, "output", f"is {target.dtype.name.lower()}, not a float", "explain another output")]
     maker = target.producer()
@@ -136,6 +148,22 @@ def check_shape_vectors(model: ir.Model, source: str) -> None:
                 raise InvalidModelError(
                     f"{source}: node {label(node)} ({_op(node)}) reads a shape of {n} axes; the model is malformed"
                 )
+
+
+def check_growth(model: ir.Model, source: str) -> None:
+    """Refuse a Tile or Pad that no machine could hold: along an open axis, shape inference cannot tell its size.
+
+    Raises:
+        InvalidModelError: one repeats its input more than 2**30 times, or adds more than as many elements to an axis.
+    """
+    for node in model.graph:
+        given = array(node.inputs[1]) if node.op_type in ("Tile", "Pad") and len(node.inputs) > 1 else None
+        if given is None or given.dtype.kind != "i":
+            continue
+        sizes = [abs(int(n)) for n in given.reshape(-1)]
+        if (_product(sizes) if node.op_type == "Tile" else max(sizes, default=0)) > LARGEST:
+            shown = "×".join(map(str, sizes))
+            raise InvalidModelError(f"{source}: node {label(node)} ({_op(node)}) grows by {shown}; the limit is 2^30")
 
 
 def _product(sizes: list[int]) -> int:

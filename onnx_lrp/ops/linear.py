@@ -215,8 +215,10 @@ def conv_transpose(node: Site, auto_pad: str = "NOTSET", dilations: Sequence[int
     """ConvTranspose."""
     padding, weight = Padding.of(auto_pad, pads, strides, dilations, group), node.constant(1)
     if auto_pad.startswith("SAME") and not output_shape and weight is not None:
-        window, extra = padding.window(weight.shape[2:]), output_padding or (0,) * (weight.ndim - 2)
-        if any(s > r + e for s, r, e in zip(window.strides, window.reach(), extra)):
+        window = padding.window(weight.shape[2:])
+        if any(output_padding or ()):  # the standard's shape inference adds it, onnxruntime does not
+            raise Unsupported(f"auto_pad={auto_pad} with output_padding", "runtimes disagree: export pads")
+        if any(s > r for s, r in zip(window.strides, window.reach())):
             raise Unsupported(f"auto_pad={auto_pad} with a stride beyond the kernel", "runtimes disagree: export pads")
     linear = conv(node, auto_pad, dilations, group, kernel_shape, pads, strides)
     given = tuple(output_padding) if output_padding else None

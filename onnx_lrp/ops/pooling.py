@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import ClassVar
+from typing import ClassVar, Literal
 
 import numpy as np
 
@@ -49,11 +49,14 @@ class SumPoolMap(LinearMap):
         return xp.asarray(np.ones((1, 1, *self.kernel)))
 
 
+Axes = tuple[int, ...] | Literal["spatial"] | None  # spatial: all but the first two; None: all
+
+
 @dataclass(frozen=True)
 class SumMap(LinearMap):
-    """w · (sum over axes); no axes means all of them."""
+    """w · (sum over axes)."""
 
-    axes: tuple[int, ...] | None
+    axes: Axes
     keepdims: bool
     batchwise: ClassVar[bool] = False
 
@@ -73,7 +76,9 @@ class SumMap(LinearMap):
 
     def resolved(self, rank: int) -> list[int]:
         """The axes as non-negative numbers."""
-        return list(range(rank)) if self.axes is None else sorted({a % rank for a in self.axes})
+        if self.axes is None or self.axes == "spatial":
+            return list(range(0 if self.axes is None else 2, rank))
+        return sorted({a % rank for a in self.axes})
 
 
 @dataclass(frozen=True)
@@ -100,9 +105,9 @@ class MaxPoolMap:
 
 @dataclass(frozen=True)
 class MaxMap:
-    """Maximum over axes (None: all): winner takes all, the first one on ties."""
+    """Maximum over axes: winner takes all, the first one on ties."""
 
-    axes: tuple[int, ...] | None
+    axes: Axes
     keepdims: bool
 
     def forward(self, xp: Backend, operands: Operands) -> list[Array]:
@@ -166,23 +171,20 @@ def max_pool(node: Site, auto_pad: str = "NOTSET", ceil_mode: int = 0, dilations
 @register("GlobalAveragePool")
 def global_average_pool(node: Site) -> Linear:
     """Mean over all spatial axes."""
-    return _mean(node, None, True, spatial=True)
+    return _mean("spatial", True)
 
 
 @register("GlobalMaxPool")
 def global_max_pool(node: Site) -> Route:
     """Maximum over all spatial axes."""
-    rank = node.rank(0)
-    if rank is None:
-        raise Unsupported("the rank of its input is unknown", "declare the shape of the model's input")
-    return Route(MaxMap(tuple(range(2, rank)), True), reads=(0,))
+    return Route(MaxMap("spatial", True), reads=(0,))
 
 
 @register("ReduceMean")
 def reduce_mean(node: Site, axes: Sequence[int] | None = None, keepdims: int = 1,
                 noop_with_empty_axes: int = 0) -> Linear:  # fmt: skip
     """Mean over axes: attribute, or input since opset 18."""
-    return _mean(node, reduced_axes(node, axes, noop_with_empty_axes), bool(keepdims))
+    return _mean(reduced_axes(node, axes, noop_with_empty_axes), bool(keepdims))
 
 
 @register("ReduceSum")
@@ -212,11 +214,8 @@ def reduced_axes(node: Site, axes: Sequence[int] | None, noop: int) -> tuple[int
     return tuple(axes) if axes else (() if noop else None)
 
 
-def _mean(node: Site, axes: tuple[int, ...] | None, keepdims: bool, spatial: bool = False) -> Linear:
-    rank = node.rank(0)
-    if spatial and rank is None:
-        raise Unsupported("the rank of its input is unknown", "declare the shape of the model's input")
-    reduction = SumMap(tuple(range(2, rank or 0)) if spatial else axes, keepdims)
+def _mean(axes: Axes, keepdims: bool) -> Linear:
+    reduction = SumMap(axes, keepdims)
 
     def parameters(xp: Backend, operands: Operands) -> tuple[Array, Array | None]:
         shape = operands.shape(0)

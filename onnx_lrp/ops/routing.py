@@ -259,6 +259,8 @@ def unsqueeze(node: Site, axes: Sequence[int] | None = None) -> Route:
         given = ints(operands, 1) if node.has(1) else list(axes or ())
         rank = len(operands.shape(0)) + len(given)
         sizes, new = iter(operands.shape(0)), {a % rank for a in given}
+        if len(new) < len(given):
+            raise ValueError("an axis is named twice")
         return [1 if i in new else next(sizes) for i in range(rank)]
 
     return Route(ReshapeMap(target))

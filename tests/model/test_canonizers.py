@@ -42,7 +42,7 @@ def inputs(model: onnx.ModelProto) -> dict[str, np.ndarray]:
 def forward(prepared: Prepared, feeds: dict[str, np.ndarray]) -> np.ndarray:
     plan = make_plan(prepared.verdict, prepared.model, Composite.parse("epsilon"))
     return (
-        ForwardRecorder(prepared.model, plan, Weights(prepared.model, NumpyBackend()))
+        ForwardRecorder(prepared.model, plan, Weights(prepared.model, NumpyBackend()), prepared.source)
         .record(feeds, set())
         .values[plan.target]
     )

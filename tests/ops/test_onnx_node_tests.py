@@ -109,7 +109,7 @@ def as_floats(model: onnx.ModelProto) -> None:
 def forward(model: onnx.ModelProto, output: str, feeds: dict[str, np.ndarray], xp: Backend) -> np.ndarray:
     prepared = prepare(model, output)
     plan = make_plan(prepared.verdict, prepared.model, Composite.parse("epsilon"))
-    recorder = ForwardRecorder(prepared.model, plan, Weights(prepared.model, xp))
+    recorder = ForwardRecorder(prepared.model, plan, Weights(prepared.model, xp), prepared.source)
     numbers = {name: to_array(a) for name, a in feeds.items()}
     wide = {name: a.astype(np.float64) if a.dtype.kind not in "iub" else a for name, a in numbers.items()}
     return xp.to_numpy(recorder.record(wide, set()).values[plan.target])

@@ -115,7 +115,7 @@ def transposed_convolutions(draw: Draw) -> Node:
         before = [draw(st.integers(0, min(2, r - 1))) for r in reach]
         after = [draw(st.integers(0, min(2, r - 1, f - 1 - b))) for r, f, b in zip(reach, full, before)]
         attributes["pads"] = [*before, *after]
-    elif any(f < n * s for f, n, s in zip(full, spatial, strides)):
+    elif any(extra) or any(f < n * s for f, n, s in zip(full, spatial, strides)):
         attributes["auto_pad"] = "VALID"  # onnxruntime differs from the standard where SAME would have to add
     if not extra and draw(st.booleans()):
         attributes.pop("pads", None)

@@ -1,0 +1,158 @@
+"""Steps that bend, branch and merge: activations, residuals, channels-last islands, shared layers."""
+
+from __future__ import annotations
+
+import numpy as np
+from onnx import helper
+
+from .layers import add_bias, bias, broadcastable, layer
+from .moves import MOVES, unchanged
+from .sketch import Sketch, need
+
+
+def activation(s: Sketch, x: str) -> str:
+    kinds = ["Relu"] * 5 + ["LeakyRelu", "PRelu", "Clip", "ThresholdedRelu"]
+    kind = s.pick(kinds if s.opset >= 10 else kinds[:-1])
+    if kind == "PRelu":
+        shape = broadcastable(s, x)
+        return s.op(kind, x, s.constant(s.rng.uniform(0, 0.5, shape)))
+    if kind == "Clip":
+        high = s.pick([None, 1.5])
+        if s.opset < 11:
+            return s.op(kind, x, min=0.0, max=high)
+        return s.op(kind, x, s.constant(0.0), *([] if high is None else [s.constant(high)]))
+    alpha = {"LeakyRelu": [None, 0.0, 0.3], "ThresholdedRelu": [0.0, 0.4]}.get(kind, [None])
+    return s.op(kind, x, alpha=s.pick(alpha))
+
+
+def constant_merge(s: Sketch, x: str) -> str:
+    """A bias on either side."""
+    shape = broadcastable(s, x)
+    pair = [x, s.constant(s.rng.standard_normal(shape) * 0.3)]
+    return s.op(s.pick(["Add", "Add", "Sub", "Sum", "Mean"]), *(pair if s.chance(70) else pair[::-1]))
+
+
+def merge(s: Sketch, x: str) -> str:
+    """x with tensors that broadcast with it: itself, an earlier one, or a new branch."""
+    kind = s.pick(["Add", "Add", "Add", "Sub", "Sum", "Mean"])
+    others = [partner(s, x) for _ in range(s.whole(1, 2) if kind in ("Sum", "Mean") else 1)]
+    if kind == "Sub" and others == [x]:
+        kind = "Add"  # x - x is 0, and 0 has no shares
+    operands = s.shuffled([x, *others])
+    if kind in ("Sum", "Mean") and s.chance(15):
+        operands.append(s.constant(s.rng.standard_normal(()) * 0.3))
+    return s.op(kind, *operands)
+
+
+def partner(s: Sketch, x: str) -> str:
+    fitting = [n for n in s.made if fits(s.shapes[n], s.shapes[x])]
+    older = [n for n in fitting if n != x]
+    if older and s.chance(60):
+        return s.pick(older)
+    return x if s.chance(20) else branch(s, x)
+
+
+def fits(a: tuple[int, ...], b: tuple[int, ...]) -> bool:
+    """Whether a broadcasts with b, samples to samples."""
+    if len(a) != len(b):
+        return False  # or the samples of one would meet another axis
+    return all(m == n or 1 in (m, n) for m, n in zip(a, b))
+
+
+def branch(s: Sketch, x: str) -> str:
+    """Layers that keep the shape."""
+    for _ in range(s.whole(1, 2)):
+        x = same(s, x)
+        x = activation(s, x) if s.chance() else x
+    return x
+
+
+def same(s: Sketch, x: str) -> str:
+    """A layer that keeps the shape."""
+    shape = s.shapes[x]
+    if 3 <= len(shape) <= 5 and s.chance(70):
+        c, k = shape[1], s.pick([1, 3])
+        w = s.weight(c, c, *(k for _ in shape[2:]), fan_in=c * k ** len(shape[2:]))
+        return s.op("Conv", x, w, *bias(s, c), pads=[k // 2] * 2 * len(shape[2:]))
+    need(len(shape) >= 2)
+    n = shape[-1]
+    return add_bias(s, s.op("MatMul", x, s.weight(n, n, fan_in=n)), n)
+
+
+def concat(s: Sketch, x: str) -> str:
+    rank = s.rank(x)
+    need(rank >= 2)
+    axis = s.whole(1, rank - 1)
+    rest = [n for i, n in enumerate(s.shapes[x]) if i != axis]
+    joinable = [n for n in s.made if s.rank(n) == rank and [m for i, m in enumerate(s.shapes[n]) if i != axis] == rest]
+    operands = [x, *(s.pick([*joinable, x]) for _ in range(s.whole(1, 2)))]
+    if s.fixed and s.chance(30):
+        shape = [s.whole(1, 2) if i == axis else n for i, n in enumerate(s.shapes[x])]
+        operands.append(s.constant(s.rng.standard_normal(shape)))
+    return s.op("Concat", *s.shuffled(operands), axis=axis - rank * (s.whole(0, 1) if s.opset >= 11 else 0))
+
+
+def island(s: Sketch, x: str) -> str:
+    """Channels last, steps there, and back."""
+    rank = s.rank(x)
+    need(3 <= rank <= 5)
+    inside = s.op("Transpose", x, perm=[0, *range(2, rank), 1])
+    for _ in range(s.whole(1, 3)):
+        step = s.pick([last_dense, last_dense, activation, constant_merge, merge, unchanged, last_scale])
+        y = s.attempt(step, inside)
+        inside = y if y is not None and s.rank(y) == rank else inside
+    return s.op("Transpose", inside, perm=[0, rank - 1, *range(1, rank - 1)])
+
+
+def last_dense(s: Sketch, x: str) -> str:
+    k, n = s.shapes[x][-1], s.whole(1, 5)
+    return add_bias(s, s.op("MatMul", x, s.weight(k, n, fan_in=k)), n)
+
+
+def last_scale(s: Sketch, x: str) -> str:
+    """A norm as exporters of channels-last frameworks write it."""
+    n = s.shapes[x][-1]
+    x = s.op("Mul", x, s.constant(s.rng.uniform(0.5, 2, n)))
+    return s.op(s.pick(["Add", "Sub"]), x, s.constant(s.rng.standard_normal(n) * 0.3))
+
+
+def reuse(s: Sketch, x: str) -> str:
+    """A layer that was there already, on another tensor, with the same weights."""
+    layers = [n for n in s.nodes if n.op_type in ("Conv", "Gemm", "MatMul", "ConvTranspose") and n.input[0] in s.made]
+    need(bool(layers))
+    node = s.pick(layers)
+    need(node.op_type == "MatMul" or s.shapes[x][1:2] == s.shapes[node.input[0]][1:2])
+    given = {a.name: helper.get_attribute_value(a) for a in node.attribute}
+    return s.op(node.op_type, x, *node.input[1:], **given)
+
+
+def any_step(s: Sketch, x: str) -> str:
+    return s.pick(STEPS)(s, x)
+
+
+def move(s: Sketch, x: str) -> str:
+    return s.pick(MOVES)(s, x)
+
+
+def join(s: Sketch, tensors: list[str]) -> str:
+    """One vector per sample out of several tensors."""
+    flat = [s.op("Flatten", x) if s.rank(x) != 2 else x for x in tensors]
+    if s.chance():
+        return s.op("Concat", *flat, axis=1)
+    parts = [s.op("MatMul", x, s.weight(s.shapes[x][1], 3, fan_in=s.shapes[x][1])) for x in flat]
+    return s.op("Sum", *parts)
+
+
+def answer(s: Sketch, x: str) -> str:
+    """Dense or not; any rank."""
+    if s.chance(30):
+        return x
+    x = s.op("Flatten", x) if s.rank(x) != 2 else x
+    k, n = s.shapes[x][1], s.whole(1, 5)
+    w = s.constant(s.rng.standard_normal((k, n)) * np.sqrt(1 / k))
+    return s.op("Gemm", x, w, s.weight(n, fan_in=40)) if s.chance() else add_bias(s, s.op("MatMul", x, w), n)
+
+
+STEPS = [
+    layer, layer, layer, move, move, move, activation, activation, merge, merge, concat, constant_merge, island, reuse,
+]  # fmt: skip

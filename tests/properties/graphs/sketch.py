@@ -1,0 +1,145 @@
+"""A graph under construction: nodes, constants, and the shape of every tensor, by the standard's own shape inference.
+
+Axis 0 of every tensor counts samples and is left alone, so that the batch may be declared open or fixed.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Sequence
+from copy import copy
+from typing import Any
+
+import numpy as np
+import onnx
+from hypothesis import strategies as st
+from onnx import TensorProto, helper, numpy_helper
+from onnx.shape_inference import infer_node_outputs
+
+Draw = Callable[..., Any]
+Shape = tuple[int, ...]
+LARGEST = 400  # elements of a tensor
+
+
+class MisfitError(Exception):
+    """A step cannot be taken here: its tensor has the wrong rank, or would become empty or too large."""
+
+
+class Sketch:
+    """What the steps add nodes to; ``fresh`` are tensors that nothing reads yet, ``made`` are all."""
+
+    def __init__(self, draw: Draw, opset: int, samples: int, fixed: bool) -> None:
+        self.draw, self.opset, self.samples, self.fixed = draw, opset, samples, fixed
+        self.rng = np.random.default_rng(draw(st.integers(0, 2**32)))
+        self.limit = LARGEST
+        self.nodes: list[onnx.NodeProto] = []
+        self.constants: dict[str, np.ndarray] = {}
+        self.derived: dict[str, np.ndarray] = {}
+        self.shapes: dict[str, Shape] = {}
+        self.inputs: list[str] = []
+        self.fresh: list[str] = []
+        self.made: list[str] = []
+
+    # What steps draw
+
+    def chance(self, percent: int = 50) -> bool:
+        return self.draw(st.integers(0, 99)) < percent
+
+    def pick(self, options: Sequence[Any]) -> Any:
+        return self.draw(st.sampled_from(options))
+
+    def whole(self, low: int, high: int) -> int:
+        return self.draw(st.integers(low, high))
+
+    def wholes(self, n: int, low: int, high: int) -> list[int]:
+        return [self.whole(low, high) for _ in range(n)]
+
+    def shuffled(self, values: Sequence[int]) -> list[int]:
+        return list(self.draw(st.permutations(list(values))))
+
+    # What steps add
+
+    def input(self, *shape: int) -> str:
+        name = f"x{len(self.inputs)}"
+        self.inputs.append(name)
+        self.shapes[name] = (self.samples, *shape)
+        self.fresh.append(name)
+        self.made.append(name)
+        return name
+
+    def constant(self, value: Any) -> str:
+        """Integers as int64, floats as float32."""
+        a = np.asarray(value, np.int64 if isinstance(value, list) else None)
+        a = a.astype(np.float32 if a.dtype.kind == "f" else np.int64)
+        name = f"c{len(self.shapes)}"
+        self.shapes[name], self.constants[name] = a.shape, a
+        return name
+
+    def weight(self, *shape: int, fan_in: int | None = None) -> str:
+        """Normally distributed; now and then one that another layer has already."""
+        same = [n for n, a in self.constants.items() if a.shape == shape and a.dtype.kind == "f"]
+        if same and self.chance(25):
+            return self.pick(same)
+        return self.constant(self.rng.standard_normal(shape) * math.sqrt(2 / (fan_in or 8)))
+
+    def op(self, kind: str, *inputs: str, outputs: int = 1, **attributes: Any) -> Any:
+        """Add a node: the name of its output, or a list of names.
+
+        Raises:
+            MisfitError: the result is not worth having.
+        """
+        names = [f"t{len(self.shapes) + i}" for i in range(outputs)]
+        given = {k: v for k, v in attributes.items() if v is not None}
+        node = helper.make_node(kind, inputs, names, f"{kind}_{len(self.nodes)}", **given)
+        shapes = self._shapes(node)
+        if any(not s or min(s) < 1 or math.prod(s) > self.limit or len(s) > 6 for s in shapes):
+            raise MisfitError
+        self.shapes.update(zip(names, shapes))
+        self.nodes.append(node)
+        self.fresh = [n for n in self.fresh if n not in inputs] + names
+        self.made += names
+        return names if outputs > 1 else names[0]
+
+    def arithmetic(self, kind: str, *inputs: str, value: Sequence[int], **attributes: Any) -> str:
+        """A node whose output depends on shapes only; ``value`` is what it will be."""
+        name = f"t{len(self.shapes)}"
+        self.nodes.append(helper.make_node(kind, inputs, [name], f"{kind}_{len(self.nodes)}", **attributes))
+        self.derived[name] = np.array(value, np.int64)
+        self.shapes[name] = self.derived[name].shape
+        return name
+
+    def _shapes(self, node: onnx.NodeProto) -> list[Shape]:
+        given = [n for n in node.input if n]
+        types = {n: helper.make_tensor_type_proto(self._type(n), self.shapes[n]) for n in given}
+        values = {**self.constants, **self.derived}
+        known = {n: numpy_helper.from_array(values[n], n) for n in given if n in values}
+        schema, opsets = onnx.defs.get_schema(node.op_type, self.opset), [helper.make_opsetid("", self.opset)]
+        try:
+            found = infer_node_outputs(schema, node, types, known, opset_imports=opsets, ir_version=8)
+        except onnx.shape_inference.InferenceError:
+            raise MisfitError from None
+        return [tuple(d.dim_value for d in found[n].tensor_type.shape.dim) for n in node.output]
+
+    def _type(self, name: str) -> int:
+        whole = name in self.derived or (name in self.constants and self.constants[name].dtype.kind == "i")
+        return TensorProto.INT64 if whole else TensorProto.FLOAT
+
+    def attempt(self, step: Callable[..., str], *arguments: Any) -> str | None:
+        """Take a step whole, or leave no trace of it."""
+        kept = (self.fresh, self.made, self.constants, self.derived, self.shapes)
+        count, before = len(self.nodes), [copy(part) for part in kept]
+        try:
+            return step(self, *arguments)
+        except MisfitError:
+            self.fresh, self.made, self.constants, self.derived, self.shapes = before
+            del self.nodes[count:]
+            return None
+
+    def rank(self, name: str) -> int:
+        return len(self.shapes[name])
+
+
+def need(condition: bool) -> None:
+    """Else the step cannot be taken."""
+    if not condition:
+        raise MisfitError

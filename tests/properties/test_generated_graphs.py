@@ -1,0 +1,98 @@
+"""Random valid graphs: NumPy = Torch = ONNX = onnxruntime's own answer, and all relevance is accounted for.
+
+Where rounding is magnified, a bound of its own is taken (:mod:`graphs.yardstick`); such graphs are counted, and few.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+from graphs.cases import Case, cases
+from graphs.checks import agreed
+from hypothesis import HealthCheck, Phase, given, settings
+
+from onnx_lrp import Explainer, Explanation, propagation
+from onnx_lrp.backends.numpy import NumpyBackend
+from onnx_lrp.backends.torch import TorchBackend
+from onnx_lrp.errors import VerificationError
+from onnx_lrp.ops.pooling import SumMap
+from onnx_lrp.ops.routing import ReshapeMap
+
+GRAPHS = 500
+OPS = [
+    "Add", "AveragePool", "BatchNormalization", "Cast", "CastLike", "Clip", "Concat", "Conv", "ConvTranspose",
+    "DepthToSpace", "Div", "Dropout", "Expand", "Flatten", "Gather", "Gemm", "GlobalAveragePool", "GlobalMaxPool",
+    "Identity", "LeakyRelu", "MatMul", "MaxPool", "Mean", "Mul", "PRelu", "Pad", "ReduceMax", "ReduceMean", "ReduceSum",
+    "Relu", "Reshape", "Resize", "Slice", "SpaceToDepth", "Split", "Squeeze", "Sub", "Sum", "ThresholdedRelu", "Tile",
+    "Transpose", "Unsqueeze", "Upsample", "ArgMax", "LogSoftmax", "Sigmoid", "Softmax", "Shape", "Constant",
+]  # fmt: skip
+UNHEALTHY = [HealthCheck.too_slow, HealthCheck.data_too_large, HealthCheck.large_base_example]
+SETTINGS = settings(
+    max_examples=GRAPHS, derandomize=True, deadline=None, database=None, suppress_health_check=UNHEALTHY
+)
+
+
+def test_all_backends_agree_and_the_account_closes() -> None:
+    tally: Counter[str] = Counter()
+
+    @SETTINGS
+    @given(case=cases())
+    def check(case: Case) -> None:
+        one(case, tally)
+        tally.update(f"op {name}" for name in set(case.ops))
+
+    check()
+    assert tally["graphs"] >= GRAPHS
+    assert tally["nodes"] >= 6 * GRAPHS
+    assert tally["gradients"] >= 0.75 * GRAPHS
+    assert tally["nothing"] <= 0.15 * GRAPHS  # of a ReLU that is 0, nothing comes back
+    assert tally["ties"] <= 0.02 * GRAPHS
+    assert tally["wide for torch"] <= 0.01 * GRAPHS
+    assert tally["wide for onnx"] <= 0.03 * GRAPHS
+    assert len({f"op {name}" for name in OPS} - set(tally)) <= 3
+
+
+def scaled(function: Callable[..., Any]) -> Callable[..., Any]:
+    """One thousandth too much."""
+
+    def wrong(*arguments: Any, **options: Any) -> Any:
+        right = function(*arguments, **options)
+        return [1.001 * r for r in right] if isinstance(right, list) else 1.001 * right
+
+    return wrong
+
+
+@pytest.mark.parametrize(
+    ("owner", "name", "wrong"),
+    [
+        pytest.param(NumpyBackend, "matmul", scaled, id="a product on one backend"),
+        pytest.param(TorchBackend, "conv_transpose", scaled, id="an adjoint on one backend"),
+        pytest.param(ReshapeMap, "adjoint", scaled, id="a route on all backends"),
+        pytest.param(SumMap, "transpose", scaled, id="a layer on all backends"),
+        pytest.param(propagation, "_added", lambda _: lambda a, b, tape: a, id="a branch that is lost"),
+    ],
+)
+def test_an_error_is_caught(owner: Any, name: str, wrong: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(owner, name, wrong(getattr(owner, name)))
+
+    @settings(SETTINGS, max_examples=200, phases=[Phase.generate], report_multiple_bugs=False)
+    @given(case=cases())
+    def check(case: Case) -> None:
+        one(case, Counter())
+
+    with pytest.raises((AssertionError, VerificationError)):
+        check()
+
+
+def one(case: Case, tally: Counter[str]) -> None:
+    explainer = Explainer(case.model, case.composite, backend="numpy", threads=1)
+    reference = explainer(case.feeds, case.target, seed=case.seed, ledger=True)
+    agreed(explainer, case, reference, explained(case, "torch", "float64"), explained(case, "onnx"), tally)
+
+
+def explained(case: Case, backend: str, dtype: str | None = None, **options: Any) -> Explanation:
+    explainer = Explainer(case.model, case.composite, backend=backend, dtype=dtype, threads=1)
+    return explainer(case.feeds, case.target, seed=case.seed, **options)
