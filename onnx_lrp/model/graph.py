@@ -7,7 +7,7 @@ A tensor is *constant* (known from the file), *derived* (depends on shapes only,
 from __future__ import annotations
 
 import enum
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from typing import Any
 
@@ -81,8 +81,19 @@ def kinds(graph: ir.Graph) -> dict[ir.Value, Kind]:
             for i, value in enumerate(node.inputs)
             if value is not None
         ]
+        found += [result[value] for value in _captured(node) if value in result]
         result.update(dict.fromkeys(node.outputs, max(found, default=Kind.CONSTANT)))
     return result
+
+
+def _captured(node: ir.Node) -> Iterator[ir.Value]:
+    """What the subgraphs of a node (the branches of an If) read, or hand on."""
+    for attribute in node.attributes.values():
+        graphs = {ir.AttributeType.GRAPH: [attribute.value], ir.AttributeType.GRAPHS: attribute.value}
+        for graph in graphs.get(attribute.type, []):
+            yield from graph.outputs
+            for inner in ir.traversal.RecursiveGraphIterator(graph):
+                yield from (value for value in inner.inputs if value is not None)
 
 
 def ancestors(values: Iterable[ir.Value]) -> set[ir.Node]:

@@ -67,7 +67,7 @@ def test_every_quantised_tensor(name: str, form: str) -> None:
     found = prepare(data)
     plan = make_plan(found.verdict, found.model, Composite.parse("epsilon"))
     xp = backends.create(backends.Choice("numpy", "float64"))
-    tape = ForwardRecorder(found.model, plan, Weights(found.model, xp)).record({"input": x}, set())
+    tape = ForwardRecorder(found.model, plan, Weights(found.model, xp), "model").record({"input": x}, set())
     levels = [step.outputs[0] for step in plan.steps if step.op == "QuantizeLinear"]
     steps = np.concatenate([np.abs(tape.values[n] - wanted[n].astype(np.float64)).ravel() for n in levels])
     print(f"\n{name} {form}: {(steps > 0).sum()} of {steps.size} integers differ")
