@@ -118,13 +118,16 @@ def test_a_summand_that_is_left_out(op: str) -> None:
         Explainer(model)
 
 
-@pytest.mark.parametrize("text", [b"plain_name", b"constant"])
-def test_a_text_that_is_not_utf8(text: bytes) -> None:
+@pytest.mark.parametrize(
+    ("text", "error", "message"),
+    [(b"plain_name", InvalidModelError, "not UTF-8"), (b"constant", UnsupportedModelError, "unknown mode")],
+)
+def test_a_text_that_is_not_utf8(text: bytes, error: type[Exception], message: str) -> None:
     model = parsed(
         'g (float[N, 4] x) => (float[N, 6] y) { [plain_name] y = Pad<mode="constant">(x, p) }', p=[0, 1, 0, 1]
     )
     broken = model.SerializeToString().replace(text, b"\xff" + text[1:])
-    with pytest.raises(InvalidModelError, match="not UTF-8"):
+    with pytest.raises(error, match=message):
         Explainer(broken)
 
 
