@@ -44,7 +44,7 @@ def validate(model: ir.Model, source: str) -> Verdict:
             else:
                 derived.append(_derived(node))
         except Unsupported as verdict:
-            problems.append(Problem(label(node), _op(node), verdict.reason, verdict.remedy))
+            problems.append(Problem(label(node), _op(node), clean(verdict.reason, 300), verdict.remedy))
     problems += _end_problems(model)
     if problems:
         raise UnsupportedModelError(source, problems)
