@@ -45,7 +45,7 @@ def validate(model: ir.Model, source: str) -> Verdict:
                 derived.append(_derived(node, opset))
         except Unsupported as verdict:
             written = f" (written as {node.meta[WRITTEN]})" if WRITTEN in node.meta else ""
-            problems.append(Problem(label(node), _op(node), verdict.reason + written, verdict.remedy))
+            problems.append(Problem(label(node), _op(node), clean(verdict.reason, 300) + written, verdict.remedy))
     problems += _end_problems(model)
     if problems:
         raise UnsupportedModelError(source, problems)

@@ -171,3 +171,20 @@ def test_answers_that_overflow() -> None:
     model = parsed("g (float[N, 2] x) => (float[N, 2] y) { a = Mul(x, c) b = Mul(a, c) y = Relu(b) }", c=[1e30, 1.0])
     with pytest.raises(NumericalError, match="not finite"):
         Explainer(model, backend="numpy")(np.ones((1, 2), np.float32))
+
+
+def test_a_transposition_that_names_an_axis_twice() -> None:
+    text = "g (float[N, 3] x) => (float[A, B] y) { a = MatMul(x, w) t = Transpose<perm=[1, 1]>(a) y = Mul(t, c) }"
+    with pytest.raises(ModelError):
+        Explainer(parsed(text, w=np.ones((3, 2)), c=[2.0]), backend="numpy")(np.ones((1, 3), np.float32))
+
+
+def test_an_attribute_with_a_line_break() -> None:
+    """The message about it stays one line."""
+    model = parsed(
+        'g (float[N, 1, 3] x) => (float[A, B, C] y) { y = Upsample<mode="cut">(x, s) }', 9, s=[1.0, 1.0, 2.0]
+    )
+    model.graph.node[0].attribute[0].s = b"cut\nhere"
+    with pytest.raises(UnsupportedModelError) as caught:
+        Explainer(model)
+    assert str(caught.value).isprintable()

@@ -92,6 +92,8 @@ def _moved(node: ir.Node, channel: Channel) -> Channel | None:
         return channel
     if node.op_type == "Transpose" and channel.rank is not None:
         perm = list(attributes(node).get("perm") or range(channel.rank)[::-1])
+        if sorted(perm) != list(range(channel.rank)):
+            return None  # malformed: whoever runs it says so
         return Channel(perm.index(channel.axis + channel.rank) - channel.rank, channel.count, channel.rank)
     if node.op_type in RESHAPING and node.inputs[0] is not None:
         return _reshaped(dims(node.inputs[0]), dims(node.outputs[0]), channel)

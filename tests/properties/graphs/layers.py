@@ -156,6 +156,7 @@ def pool(s: Sketch, x: str) -> str:
         given["ceil_mode"] = s.pick([None, 1]) if s.opset >= 10 else None
         need(not given["ceil_mode"] or all_start_inside(s, x, reach, given))
     need(fits(s, x, reach, given))
+    need(all_see_something(s, x, kernel, reach, given))
     if kind == "AveragePool":
         given["count_include_pad"] = s.pick([None, 1])
     return s.op(kind, x, kernel_shape=kernel, **given)
@@ -166,6 +167,17 @@ def all_start_inside(s: Sketch, x: str, reach: list[int], given: dict[str, Any])
     pads = given["pads"] or [0] * 2 * len(reach)
     ends = zip(s.shapes[x][2:], reach, given["strides"], pads, pads[len(reach) :])
     return all(-(-(n + b + a - r) // t) * t < n + b for n, r, t, b, a in ends)
+
+
+def all_see_something(s: Sketch, x: str, kernel: list[int], reach: list[int], given: dict[str, Any]) -> bool:
+    """Whether no window stands wholly in the padding, as dilated ones can: runtimes disagree on its winner."""
+    pads = given.get("pads") or [0] * 2 * len(reach)
+    ends = zip(s.shapes[x][2:], kernel, reach, given["strides"], given["dilations"] or [1] * len(kernel), pads)
+    for i, (n, k, r, t, d, b) in enumerate(ends):
+        starts = range(-b, n + pads[len(reach) + i] - (1 if given.get("ceil_mode") else r - 1), t)
+        if not all(any(0 <= start + d * tap < n for tap in range(k)) for start in starts):
+            return False
+    return True
 
 
 def global_pool(s: Sketch, x: str) -> str:
