@@ -15,19 +15,19 @@ __version__ = "0.1.0"
 
 # Imported on first use, so that `import onnx_lrp` and `onnx-lrp --help` answer at once
 _PUBLIC = {
-    "checking": ("Report", "check"),
-    "comparing": ("compare",),
-    "comparison": ("Comparison",),
+    "checking.check": ("Report", "check"),
+    "comparison.compare": ("compare",),
+    "comparison.report": ("Comparison",),
     "composites": ("Composite", "Selector"),
     "errors": (
         "BackendError", "CompositeError", "ConversionError", "InputError", "InvalidModelError", "LoadError",
         "ModelError", "NumericalError", "OnnxLrpError", "OutputError", "TargetError", "UnsupportedModelError",
         "VerificationError",
     ),
-    "emission": ("convert",),
+    "conversion.convert": ("convert",),
     "explainer": ("Explainer", "explain"),
     "explanation": ("Explanation",),
-    "ledger": ("Conservation",),
+    "propagation.ledger": ("Conservation",),
     "rules": (
         "AlphaBeta", "Epsilon", "Flat", "Gamma", "Part", "Pass", "Rule", "Term", "WSquare", "ZBox", "ZPlus", "Zero",
     ),
@@ -35,11 +35,11 @@ _PUBLIC = {
 _HOME = {name: module for module, names in _PUBLIC.items() for name in names}
 
 if TYPE_CHECKING:
-    from .checking import Report, check
-    from .comparing import compare
-    from .comparison import Comparison
+    from .checking.check import Report, check
+    from .comparison.compare import compare
+    from .comparison.report import Comparison
     from .composites import Composite, Selector
-    from .emission import convert
+    from .conversion.convert import convert
     from .errors import (
         BackendError,
         CompositeError,
@@ -57,7 +57,7 @@ if TYPE_CHECKING:
     )
     from .explainer import Explainer, explain
     from .explanation import Explanation
-    from .ledger import Conservation
+    from .propagation.ledger import Conservation
     from .rules import AlphaBeta, Epsilon, Flat, Gamma, Part, Pass, Rule, Term, WSquare, ZBox, Zero, ZPlus
 
 __all__ = [

@@ -27,26 +27,29 @@ DIAGONAL = ("BatchNormalization", "Mul", "Div")
 
 
 @dataclass(frozen=True)
-class Layer:
+class LayerInfo:
     """What a selector sees of a node that takes a rule.
 
     ``depth`` is 0 for the weighted layers next to the input, 1 for those next to the output, and in between by the
-    number of weighted layers before; ``order`` is the place in the order of execution. What one node of the user's was
-    expanded to, such as the steps of an LSTM, has one depth and one order.
+    number of weighted layers before; ``order`` is a number of its own, and ``before`` has those of all layers on any
+    path from an input to this one. What one node of the user's was expanded to, such as the steps of an LSTM, has one
+    depth and one order.
     """
 
     name: str
     op: str
     depth: float
     order: int
+    before: frozenset[int] = frozenset()
 
 
 @dataclass(frozen=True)
 class Selector:
     """Matches layers by op type, name pattern (``*`` and ``?``), place, depth range, or a predicate; all must hold.
 
-    ``first`` and ``last`` mean the first or last executed one of those that the rest of the selector matches (all of
-    its steps, if it is recurrent).
+    ``first`` means every layer of those that the rest of the selector matches which no other of them precedes on any
+    path from an input, ``last`` every one which precedes no other: in a network with two stems both have a first
+    layer, in whatever order an exporter wrote them.
     """
 
     ops: tuple[str, ...] = ()
@@ -54,18 +57,22 @@ class Selector:
     first: bool = False
     last: bool = False
     depth: tuple[float, float] = (0.0, 1.0)
-    where: Callable[[Layer], bool] | None = None
+    where: Callable[[LayerInfo], bool] | None = None
 
-    def select(self, layers: Iterable[Layer]) -> list[Layer]:
+    def select(self, layers: Iterable[LayerInfo]) -> list[LayerInfo]:
         """The layers that match."""
         found = [layer for layer in layers if self._matches(layer)]
-        if found and (self.first or self.last):
-            ends = {found[0].order} if self.first else set()
-            ends |= {found[-1].order} if self.last else set()
-            return [layer for layer in found if layer.order in ends]
-        return found
+        if not (self.first or self.last):
+            return found
+        orders = {layer.order for layer in found}
+        followed = frozenset[int]().union(*(layer.before for layer in found))
+        return [
+            layer
+            for layer in found
+            if (self.first and orders.isdisjoint(layer.before)) or (self.last and layer.order not in followed)
+        ]
 
-    def _matches(self, layer: Layer) -> bool:
+    def _matches(self, layer: LayerInfo) -> bool:
         low, high = self.depth
         return (
             (not self.ops or layer.op in self.ops)
@@ -98,9 +105,9 @@ class Composite:
         """The same composite with these entries in front."""
         return replace(self, entries=(*entries, *self.entries))
 
-    def assign(self, layers: list[Layer]) -> dict[Layer, Rule]:
+    def assign(self, layers: list[LayerInfo]) -> dict[LayerInfo, Rule]:
         """The rule of each layer."""
-        rules: dict[Layer, Rule] = {}
+        rules: dict[LayerInfo, Rule] = {}
         for selector, rule in self.entries:
             for layer in selector.select(layers):
                 rules.setdefault(layer, rule)
@@ -159,44 +166,54 @@ def preset(name: str, **parameters: Bound) -> Composite:
     return replace(PRESETS[name](**parameters), name=name)
 
 
-def epsilon(epsilon: float = 1e-6, stabilizer: float = 1e-6) -> Composite:
+# One ε for all denominators of a composite; ``stabilizer`` is another one for the rules that are not Epsilon, for
+# averages and for merges, and is ``epsilon`` where it is not given.
+
+
+def epsilon(epsilon: float = 1e-6, stabilizer: float | None = None) -> Composite:
     """Epsilon on every layer (Bach et al. 2015)."""
-    return _everywhere(Epsilon(epsilon), stabilizer)
+    return _everywhere(Epsilon(epsilon), _either(stabilizer, epsilon))
 
 
-def gamma(gamma: float = 0.25, stabilizer: float = 1e-6) -> Composite:
+def gamma(gamma: float = 0.25, epsilon: float = 1e-6, stabilizer: float | None = None) -> Composite:
     """Gamma on every layer, but for averages and merges."""
-    return _everywhere(Gamma(gamma, epsilon=stabilizer), stabilizer)
+    return _everywhere(Gamma(gamma, epsilon=_either(stabilizer, epsilon)), _either(stabilizer, epsilon))
 
 
-def zplus(stabilizer: float = 1e-6) -> Composite:
+def zplus(epsilon: float = 1e-6, stabilizer: float | None = None) -> Composite:
     """z⁺ on every layer, but for averages and merges (Montavon et al. 2017)."""
-    return _everywhere(ZPlus(epsilon=stabilizer), stabilizer)
+    return _everywhere(ZPlus(epsilon=_either(stabilizer, epsilon)), _either(stabilizer, epsilon))
 
 
-def alpha_beta(alpha: float = 2.0, beta: float = 1.0, stabilizer: float = 1e-6) -> Composite:
+def alpha_beta(
+    alpha: float = 2.0, beta: float = 1.0, epsilon: float = 1e-6, stabilizer: float | None = None
+) -> Composite:
     """αβ on every layer, but for averages and merges (Bach et al. 2015)."""
-    return _everywhere(AlphaBeta(alpha, beta, epsilon=stabilizer), stabilizer)
+    return _everywhere(AlphaBeta(alpha, beta, epsilon=_either(stabilizer, epsilon)), _either(stabilizer, epsilon))
 
 
-def epsilon_plus(epsilon: float = 1e-6, stabilizer: float = 1e-6) -> Composite:
+def epsilon_plus(epsilon: float = 1e-6, stabilizer: float | None = None) -> Composite:
     """z⁺ on convolutions, Epsilon on dense layers (Kohlbrenner et al. 2020)."""
-    return _two(ZPlus(epsilon=stabilizer), epsilon, stabilizer)
+    other = _either(stabilizer, epsilon)
+    return _two(ZPlus(epsilon=other), epsilon, other)
 
 
-def epsilon_plus_flat(epsilon: float = 1e-6, stabilizer: float = 1e-6) -> Composite:
+def epsilon_plus_flat(epsilon: float = 1e-6, stabilizer: float | None = None) -> Composite:
     """``epsilon_plus`` with Flat on the first weighted layer."""
-    return epsilon_plus(epsilon, stabilizer).with_entries((FIRST, Flat(epsilon=stabilizer)))
+    flat = Flat(epsilon=_either(stabilizer, epsilon))
+    return epsilon_plus(epsilon, stabilizer).with_entries((FIRST, flat))
 
 
-def epsilon_alpha2_beta1(epsilon: float = 1e-6, stabilizer: float = 1e-6) -> Composite:
+def epsilon_alpha2_beta1(epsilon: float = 1e-6, stabilizer: float | None = None) -> Composite:
     """α=2, β=1 on convolutions, Epsilon on dense layers (Kohlbrenner et al. 2020)."""
-    return _two(AlphaBeta(2.0, 1.0, epsilon=stabilizer), epsilon, stabilizer)
+    other = _either(stabilizer, epsilon)
+    return _two(AlphaBeta(2.0, 1.0, epsilon=other), epsilon, other)
 
 
-def epsilon_alpha2_beta1_flat(epsilon: float = 1e-6, stabilizer: float = 1e-6) -> Composite:
+def epsilon_alpha2_beta1_flat(epsilon: float = 1e-6, stabilizer: float | None = None) -> Composite:
     """``epsilon_alpha2_beta1`` with Flat on the first weighted layer."""
-    return epsilon_alpha2_beta1(epsilon, stabilizer).with_entries((FIRST, Flat(epsilon=stabilizer)))
+    flat = Flat(epsilon=_either(stabilizer, epsilon))
+    return epsilon_alpha2_beta1(epsilon, stabilizer).with_entries((FIRST, flat))
 
 
 def epsilon_gamma_box(
@@ -204,7 +221,7 @@ def epsilon_gamma_box(
     high: Bound | None = None,
     gamma: float = 0.25,
     epsilon: float = 1e-6,
-    stabilizer: float = 1e-6,
+    stabilizer: float | None = None,
 ) -> Composite:
     """z^B on the first convolution, γ on the others, Epsilon on dense layers (Montavon et al. 2019)."""
     if low is None or high is None:
@@ -212,8 +229,9 @@ def epsilon_gamma_box(
             "epsilon_gamma_box needs the bounds of the input: epsilon_gamma_box:low=NUMBER,high=NUMBER "
             "(one per channel as 1/2/3); `onnx-lrp explain` takes them from the preprocessing of a picture"
         )
-    box = (Selector(CONVOLUTION, first=True), ZBox(low, high, epsilon=stabilizer))
-    return _two(Gamma(gamma, epsilon=stabilizer), epsilon, stabilizer).with_entries(box)
+    other = _either(stabilizer, epsilon)
+    box = (Selector(CONVOLUTION, first=True), ZBox(low, high, epsilon=other))
+    return _two(Gamma(gamma, epsilon=other), epsilon, other).with_entries(box)
 
 
 def layered(
@@ -222,28 +240,32 @@ def layered(
     gamma: float = 0.25,
     epsilon: float = 1e-6,
     boundary: float = 0.5,
-    stabilizer: float = 1e-6,
+    stabilizer: float | None = None,
 ) -> Composite:
     """Four zones by depth (Montavon et al. 2019): z^B (w² without bounds), γ, above ``boundary`` ε, LRP-0 on top."""
     if not 0 <= boundary <= 1:
         raise CompositeError(f"layered: boundary must be between 0 and 1, not {boundary}")
     if (low is None) != (high is None):
         raise CompositeError("layered needs both bounds of the input, low and high, or none of them")
-    bounded = low is not None and high is not None
-    bottom: Rule = ZBox(low, high, epsilon=stabilizer) if bounded else WSquare(epsilon=stabilizer)  # type: ignore[arg-type]
+    other = _either(stabilizer, epsilon)
+    bottom: Rule = WSquare(epsilon=other) if low is None or high is None else ZBox(low, high, epsilon=other)
     return Composite(
         "layered",
         (
             (Selector(WEIGHTED, depth=(1.0, 1.0)), Zero()),
             (Selector(WEIGHTED, depth=(0.0, 0.0)), bottom),
-            (Selector(WEIGHTED, depth=(0.0, boundary)), Gamma(gamma, epsilon=stabilizer)),
+            (Selector(WEIGHTED, depth=(0.0, boundary)), Gamma(gamma, epsilon=other)),
             (Selector(WEIGHTED), Epsilon(epsilon)),
         ),
-        Epsilon(stabilizer),
+        Epsilon(other),
     )
 
 
 FIRST = Selector(WEIGHTED, first=True)
+
+
+def _either(stabilizer: float | None, epsilon: float) -> float:
+    return epsilon if stabilizer is None else stabilizer
 
 
 def _everywhere(rule: Rule, stabilizer: float) -> Composite:

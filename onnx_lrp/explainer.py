@@ -8,19 +8,20 @@ from typing import Any, Literal
 import numpy as np
 
 from . import backends
-from .compiled import CompiledEngine
 from .composites import Composite
-from .emission.conversion import OLDEST_OPSET
-from .engines import Engine, Request, Result, WalkEngine, original
+from .conversion.convert import OLDEST_OPSET
+from .engines.base import Engine, Request, Result, original
+from .engines.compiled import CompiledEngine
+from .engines.runtime import SessionOptions
+from .engines.walking import WalkEngine
 from .errors import CompositeError, ConversionError, NumericalError, OnnxLrpError, TargetError, VerificationError
 from .explanation import Explanation
 from .inputs import check_inputs
-from .ledger import Conservation
 from .model.loading import Source
 from .model.preparation import Prepared, prepare
 from .model.rounding import tolerance
-from .planning import Plan, known_layers, make_plan
-from .session import SessionOptions
+from .propagation.ledger import Conservation
+from .propagation.plan import Plan, known_layers, make_plan
 from .targets import Seed, Target
 from .text import clean
 

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from .ledger import Conservation, Entry
+from .propagation.ledger import Conservation, Entry
 from .writing import write_file
 
 if TYPE_CHECKING:

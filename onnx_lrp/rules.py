@@ -1,9 +1,9 @@
 """The rules of LRP as data: how each one modifies a linear map's input, weight and bias.
 
-A rule lists its *parts*; one interpreter (:mod:`onnx_lrp.propagation`) runs them all, on every op and backend. With
+A rule lists its *parts*; one formula (:mod:`onnx_lrp.propagation.linear`) runs them all, on every op and backend. With
 z = Σ_terms W̃ x̃ + b̃ and the stabilizer st(z) = z + ε·sign(z), sign(0) = +1, a part contributes to the input
 
-    R_j = scale · Σ_terms x̃_j Σ_k w̃_jk R_k / st(z_k).
+    R_j = scale · Σ_terms x̃_j Σ_k w̃_jk gate(R_k) / st(z_k).
 
 Your own rule is a frozen dataclass with a ``parts`` method::
 
@@ -90,7 +90,12 @@ SIGNS: dict[Modifier, int] = {pos: 1, neg: -1, square: 1, ones: 1}
 
 @dataclass(frozen=True)
 class Term:
-    """One summand of a part: input and weight modifier; ``fixed``: the former does not depend on the input."""
+    """One summand of a part: what is done to the input, and what to the weight.
+
+    ``fixed`` says that the modified input is the same for every sample, so that one is enough to compute its part of the
+    denominator: true of ``constant(low)`` and of ``ones``, which read no more than the shape of x, and of nothing that
+    looks at a value of x.
+    """
 
     input: Modifier
     weight: Modifier
@@ -99,7 +104,16 @@ class Term:
 
 @dataclass(frozen=True)
 class Part:
-    """Terms that share a denominator, and the outputs that it serves: all, or those with z > 0 or z < 0."""
+    """Terms that share a denominator, and the outputs that it serves.
+
+    ``gate`` names them by the layer's own output z = Wx + b (without b under ``bias="ignore"``): all, or those with z > 0
+    or z < 0. It chooses, it promises nothing: the denominator of a gated part may have either sign, and is stabilized by
+    the sign that it has. For example, of the outputs z = (2, -1) with relevance R = (4, 6)
+
+        Part((Term(identity, Signed(1.25, 1)),), bias=Signed(1.25, 1), gate="positive")
+
+    serves the first one only: it hands 4 / st(z + 0.25 z⁺) back to the inputs of the first, and nothing of the 6.
+    """
 
     terms: tuple[Term, ...]
     bias: Modifier | None = None
@@ -108,16 +122,38 @@ class Part:
 
     @property
     def is_model(self) -> bool:
-        """Whether the denominator is the model's own output, so that no forward pass is needed."""
-        return self.terms == (Term(identity, identity),) and self.bias is identity
+        """Whether it is the layer as it stands: all outputs, each over itself."""
+        return self == Part((Term(identity, identity),), bias=identity)
 
-    def sign(self, nonnegative: bool = False) -> int:
-        """1 or -1 if the denominator cannot have the other sign where the part's relevance is not 0; else 0.
+    def slopes(self, nonnegative: bool = False) -> Signed | None:
+        """(u, d) if the denominator is u·z⁺ + d·z⁻, the sums of positive and of negative contributions; else None.
 
         ``nonnegative`` says that the input has no negative entry.
         """
+        found = {term.input: term.weight for term in self.terms}
+        if set(found) == {identity} and nonnegative:
+            slopes = found[identity]
+        elif set(found) == {pos, neg} and len(self.terms) == 2:
+            slopes = found[pos]
+            if not isinstance(slopes, Signed) or found[neg] != Signed(slopes.negative, slopes.positive):
+                return None
+        else:
+            return None
+        return slopes if isinstance(slopes, Signed) and len(self.terms) == len(found) and self.bias == slopes else None
+
+    def sign(self, nonnegative: bool = False) -> int:
+        """1 or -1 if the denominator cannot have the other sign where the part serves an output; else 0.
+
+        It follows from the terms. Of a gated part, u·z⁺ + d·z⁻ = d·z + (u - d)·z⁺ > 0 for z > 0 if u >= d >= 0.
+        """
         if self.gate != "all":
-            return 1 if self.gate == "positive" else -1
+            slopes = self.slopes(nonnegative)
+            if slopes is None:
+                return 0
+            large, small = slopes.positive, slopes.negative
+            if self.gate == "negative":
+                large, small = small, large
+            return (1 if self.gate == "positive" else -1) if large >= small >= 0 < large else 0
         inputs = SIGNS | {identity: int(nonnegative)}
         signs = {inputs.get(term.input, 0) * SIGNS.get(term.weight, 0) for term in self.terms}
         signs |= {SIGNS.get(self.bias, 0)} if self.bias is not None else set()
@@ -142,7 +178,7 @@ class Rule:
         raise NotImplementedError
 
     @property
-    def proportional(self) -> bool:
+    def vanishes_at_zero(self) -> bool:
         """Whether an input of 0 always receives relevance 0 (not so for Flat, WSquare and ZBox)."""
         return all(term.input in (identity, pos, neg) for part in self.parts() for term in part.terms)
 
@@ -277,6 +313,6 @@ class Pass(Rule):
         return ()
 
     @property
-    def proportional(self) -> bool:
+    def vanishes_at_zero(self) -> bool:
         """A zero input may stand for a non-zero output, whose relevance it takes."""
         return False

@@ -17,9 +17,9 @@ from hypothesis import strategies as st
 from onnx import TensorProto, numpy_helper
 
 import onnx_lrp as lrp
-from onnx_lrp import metrics
-from onnx_lrp.comparing import Comparer
-from onnx_lrp.comparison import join
+from onnx_lrp.comparison import metrics
+from onnx_lrp.comparison.compare import Comparer
+from onnx_lrp.comparison.report import join
 
 ROOT = Path(__file__).resolve().parents[1]
 CNN, RESNET = ROOT / "models" / "mnist_cnn.onnx", ROOT / "models" / "mnist_resnet.onnx"

@@ -12,7 +12,7 @@ import pytest
 
 import onnx_lrp as lrp
 from onnx_lrp import backends
-from onnx_lrp.programs import Programs
+from onnx_lrp.engines.sessions import Programs
 
 MODELS = Path(__file__).resolve().parents[1] / "models"
 RESNET = MODELS / "mnist_resnet.onnx"
@@ -76,7 +76,7 @@ def test_calls(model: str, call: dict[str, Any]) -> None:
 
 
 def test_parts_are_as_equal_as_can_be(monkeypatch: pytest.MonkeyPatch) -> None:
-    from onnx_lrp import compiled
+    from onnx_lrp.engines import compiled
 
     monkeypatch.setattr(Programs, "preferred", lambda self, tape: 2)
     sizes: list[int] = []

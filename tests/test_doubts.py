@@ -11,7 +11,7 @@ import pytest
 from onnx import numpy_helper, parser
 
 from onnx_lrp import Composite, Explainer, Selector, check
-from onnx_lrp.ledger import AMPLIFIED, amplifiers
+from onnx_lrp.propagation.ledger import AMPLIFIED, amplifiers
 from onnx_lrp.rules import Epsilon
 
 ROOT = Path(__file__).resolve().parents[1]

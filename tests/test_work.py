@@ -10,7 +10,7 @@ import pytest
 from onnx import numpy_helper, parser
 
 from onnx_lrp import check
-from onnx_lrp.work import shares
+from onnx_lrp.checking.cost import shares
 
 MODELS = Path(__file__).resolve().parents[1] / "models"
 

@@ -88,7 +88,7 @@ class Backend(Protocol):
     def largest(self, a: Array) -> Array:
         """The largest of all elements, as a scalar."""
 
-    def saturate(self, a: Array, epsilon: float, nonnegative: bool = False) -> Array:
+    def stabilized_ratio(self, a: Array, epsilon: float, nonnegative: bool = False) -> Array:
         """|a| / (|a| + ε), for ε > 0; ``nonnegative`` says that |a| is a."""
 
     def stabilize(self, z: Array, epsilon: float) -> Array:

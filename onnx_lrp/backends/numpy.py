@@ -79,7 +79,7 @@ class NumpyBackend:
     def largest(self, a: Array) -> Array:
         return np.asarray(a.max())
 
-    def saturate(self, a: Array, epsilon: float, nonnegative: bool = False) -> Array:
+    def stabilized_ratio(self, a: Array, epsilon: float, nonnegative: bool = False) -> Array:
         size = a if nonnegative else np.abs(a)
         return size / (size + epsilon)
 

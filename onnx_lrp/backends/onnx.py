@@ -86,7 +86,7 @@ class OnnxBackend:
     def largest(self, a: Symbol) -> Symbol:
         return self.graph.emit("ReduceMax", [a], (), keepdims=0)
 
-    def saturate(self, a: Symbol, epsilon: float, nonnegative: bool = False) -> Symbol:
+    def stabilized_ratio(self, a: Symbol, epsilon: float, nonnegative: bool = False) -> Symbol:
         """As |softsign(a / ε)|, softsign(t) = t / (1 + |t|): fewer passes than the quotient itself."""
         if epsilon < TINY:  # a / ε might overflow
             size = a if nonnegative else self.abs(a)

@@ -78,7 +78,7 @@ class TorchBackend:
     def largest(self, a: Tensor) -> Tensor:
         return a.max()
 
-    def saturate(self, a: Tensor, epsilon: float, nonnegative: bool = False) -> Tensor:
+    def stabilized_ratio(self, a: Tensor, epsilon: float, nonnegative: bool = False) -> Tensor:
         size = a if nonnegative else a.abs()
         return size / (size + epsilon)
 

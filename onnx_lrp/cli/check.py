@@ -25,7 +25,7 @@ def run(args: Namespace) -> int:
     Raises:
         OnnxLrpError: there is no report: the file is unreadable or malformed, or an option is wrong.
     """
-    from ..checking import check
+    from ..checking.check import check
     from ..text import clean
 
     try:

@@ -65,7 +65,7 @@ def run(args: Namespace) -> int:
     Raises:
         OnnxLrpError: something is wrong; then no file was written.
     """
-    from ..emission import convert
+    from ..conversion.convert import convert
     from ..writing import Outputs
 
     outputs, path = Outputs(args.force), Path(args.out)

@@ -12,8 +12,8 @@ from pathlib import Path
 import numpy as np
 import onnx_ir as ir
 
-from ..comparing import Comparer, Explanations
-from ..comparison import Comparison, join
+from ..comparison.compare import Comparer, Explanations
+from ..comparison.report import Comparison, join
 from ..errors import InputError
 from ..model.graph import dims
 from ..pictures.heatmap import save_png

@@ -10,11 +10,11 @@ import numpy as np
 
 from ..errors import InputError
 from ..explanation import Explanation
-from ..ledger import Conservation, Entry, amplifiers
 from ..model.graph import dims
 from ..pictures.heatmap import heatmap, overlay
 from ..pictures.layout import Layout
 from ..pictures.preprocessing import Preprocessing, spatial
+from ..propagation.ledger import Conservation, Entry, amplifiers
 from ..text import clean, table
 from .feeding import Batch
 

@@ -26,7 +26,7 @@ from .canonizers import (
     expose,
     inline,
     trust,
-)  # fmt: skip
+)
 from .evaluation import opset_of
 from .graph import dims, sort
 from .loading import Source, load

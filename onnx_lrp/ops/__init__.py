@@ -14,16 +14,16 @@ from . import (
     smooth,
 )
 from .registry import OPS, Site, Unsupported, register, role_of
-from .roles import Linear, LinearMap, Merge, Operands, Parameters, Pass, Role, Route
+from .roles import Activation, Linear, LinearMap, Merge, Operands, Parameters, Role, Route
 
 __all__ = [
     "OPS",
+    "Activation",
     "Linear",
     "LinearMap",
     "Merge",
     "Operands",
     "Parameters",
-    "Pass",
     "Role",
     "Route",
     "Site",

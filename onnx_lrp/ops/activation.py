@@ -8,31 +8,31 @@ import numpy as np
 
 from ..backends.base import Array, Backend
 from .registry import Site, Unsupported, register
-from .roles import Operands, Pass
+from .roles import Activation, Operands
 
 ON_YOUR_WORD = "--pass-op {} lets relevance pass it unchanged, on your own responsibility"
 
 
 @register("Relu")
-def relu(node: Site) -> Pass:
+def relu(node: Site) -> Activation:
     """max(x, 0)."""
-    return Pass(lambda xp, operands: xp.maximum(operands.value(0), 0.0), nonnegative=True, rectifies=True)
+    return Activation(lambda xp, operands: xp.maximum(operands.value(0), 0.0), nonnegative=True, rectifies=True)
 
 
 @register("LeakyRelu")
-def leaky_relu(node: Site, alpha: float = 0.01) -> Pass:
+def leaky_relu(node: Site, alpha: float = 0.01) -> Activation:
     """x for x >= 0, else alpha x."""
     if alpha < 0:
         raise Unsupported(f"alpha = {alpha:g} is negative, so it is not monotone", "use a slope >= 0")
-    return Pass(lambda xp, operands: _leaky(xp, operands.value(0), alpha), nonnegative=alpha == 0)
+    return Activation(lambda xp, operands: _leaky(xp, operands.value(0), alpha), nonnegative=alpha == 0)
 
 
 @register("PRelu")
-def prelu(node: Site) -> Pass:
+def prelu(node: Site) -> Activation:
     """x for x >= 0, else slope x. A trained slope may be negative; tools agree to pass relevance all the same."""
     if node.variable != (0,):
         raise Unsupported("the slope depends on the data", "export it as an initializer")
-    return Pass(lambda xp, operands: _leaky(xp, operands.value(0), operands.value(1)))
+    return Activation(lambda xp, operands: _leaky(xp, operands.value(0), operands.value(1)))
 
 
 def _leaky(xp: Backend, x: Array, slope: Array | float) -> Array:
@@ -40,7 +40,7 @@ def _leaky(xp: Backend, x: Array, slope: Array | float) -> Array:
 
 
 @register("ThresholdedRelu")
-def thresholded_relu(node: Site, alpha: float = 1.0) -> Pass:
+def thresholded_relu(node: Site, alpha: float = 1.0) -> Activation:
     """x for x > alpha, else 0."""
     if alpha < 0:
         raise Unsupported(f"alpha = {alpha:g} is negative, so it is not ReLU-compatible", "use a threshold >= 0")
@@ -49,11 +49,11 @@ def thresholded_relu(node: Site, alpha: float = 1.0) -> Pass:
         x = operands.value(0)
         return xp.where(x > alpha, x, 0.0)
 
-    return Pass(function, nonnegative=True)
+    return Activation(function, nonnegative=True)
 
 
 @register("Clip")
-def clip(node: Site, min: float | None = None, max: float | None = None) -> Pass:
+def clip(node: Site, min: float | None = None, max: float | None = None) -> Activation:
     """Clip to [0, max] (ReLU6), or on somebody's word to other bounds: attributes, or inputs since opset 11."""
     given = _bound(node, 1, min), _bound(node, 2, max)
     low, high = -math.inf if given[0] is None else given[0], math.inf if given[1] is None else given[1]
@@ -67,7 +67,7 @@ def clip(node: Site, min: float | None = None, max: float | None = None) -> Pass
         above = operands.value(0) if low == -math.inf else xp.maximum(operands.value(0), low)
         return above if high == math.inf else xp.minimum(above, high)
 
-    return Pass(
+    return Activation(
         function, nonnegative=low >= 0, rectifies=(low, high) == (0, math.inf), keeps_sign=high >= 0,
         through_zero=low <= 0 <= high,
     )  # fmt: skip

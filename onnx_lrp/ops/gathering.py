@@ -116,4 +116,4 @@ def where(node: Site) -> Route:
             "decides by the data which values count, and is not part of a ReLU, LeakyReLU or Clip",
             "write it with ReLU, LeakyReLU or Clip, or explain an earlier output",
         )
-    return Route(ChoiceMap(node.variable), data=node.variable)
+    return Route(ChoiceMap(node.variable), data=node.variable, moves=tuple({1, 2} - set(node.variable)))

@@ -11,7 +11,7 @@ import numpy as np
 
 from ..backends.base import Array, Backend, Shape, Window, sum_to
 from .registry import Site, Unsupported, register
-from .roles import Linear, LinearMap, Operands, Pass
+from .roles import Activation, Linear, LinearMap, Operands
 from .windows import Padding, conv_window, transposed_window
 
 
@@ -20,6 +20,7 @@ class ConvMap(LinearMap):
     """Cross-correlation; w is (O, C/group, *kernel)."""
 
     padding: Padding
+    mixes: ClassVar[bool] = True
     batchwise: ClassVar[bool] = True
 
     def forward(self, xp: Backend, x: Array, w: Array) -> Array:
@@ -51,16 +52,16 @@ class ConvMap(LinearMap):
     def _stacks(self, shape: Shape) -> bool:
         return self.padding.group == 1 and shape[1] <= FEW
 
-    def collect(self, xp: Backend, x: Array, w: Array) -> Array:
+    def forward_ones(self, xp: Backend, x: Array, w: Array) -> Array:
         """A box filter over the sum of the channels: every output channel is the same."""
         if self.padding.group != 1:
-            return super().collect(xp, x, w)
+            return super().forward_ones(xp, x, w)
         return self.forward(xp, xp.sum(x, [1], keepdims=True), self._box(xp, w))
 
-    def spread(self, xp: Backend, s: Array, w: Array, shape: Shape) -> Array:
+    def transpose_ones(self, xp: Backend, s: Array, w: Array, shape: Shape) -> Array:
         """A box filter, the same for every input channel."""
         if self.padding.group != 1:
-            return super().spread(xp, s, w, shape)
+            return super().transpose_ones(xp, s, w, shape)
         one = self.transpose(xp, xp.sum(s, [1], keepdims=True), self._box(xp, w), (shape[0], 1, *shape[2:]))
         return xp.expand(one, shape)
 
@@ -86,6 +87,7 @@ class ConvTransposeMap(LinearMap):
     padding: Padding
     output_padding: Shape | None
     output_shape: Shape | None
+    mixes: ClassVar[bool] = True
     batchwise: ClassVar[bool] = True
 
     def forward(self, xp: Backend, x: Array, w: Array) -> Array:
@@ -110,6 +112,7 @@ class MatMulMap(LinearMap):
     """x @ w, or w @ x when ``left``; leading axes broadcast."""
 
     left: bool = False
+    mixes: ClassVar[bool] = True
     batchwise: ClassVar[bool] = False
 
     def forward(self, xp: Backend, x: Array, w: Array) -> Array:
@@ -133,6 +136,7 @@ class PromotedMatMul(LinearMap):
     inner: MatMulMap
     vector_x: bool
     vector_w: bool
+    mixes: ClassVar[bool] = True
     batchwise: ClassVar[bool] = False
 
     def forward(self, xp: Backend, x: Array, w: Array) -> Array:
@@ -167,6 +171,7 @@ class PromotedMatMul(LinearMap):
 class ScaleMap(LinearMap):
     """Diagonal: x ⊙ w, either one broadcast to the other."""
 
+    keeps_shape: ClassVar[bool] = True
     batchwise: ClassVar[bool] = False
 
     def forward(self, xp: Backend, x: Array, w: Array) -> Array:
@@ -267,11 +272,11 @@ def matmul(node: Site) -> Linear:
 
 
 @register("Mul", "Div")
-def scale(node: Site) -> Linear | Pass:
+def scale(node: Site) -> Linear | Activation:
     """Product with, or quotient by, a constant: a diagonal map. Of a gate and a signal, the signal gets everything."""
     if node.hint == "gate":
         signal = 1 if 1 in node.variable else ()
-        return Pass(lambda xp, operands: operands.value(0) * operands.value(1), data=signal, keeps_sign=False)
+        return Activation(lambda xp, operands: operands.value(0) * operands.value(1), data=signal, keeps_sign=False)
     if len(node.variable) != 1:
         raise Unsupported(
             "product or quotient of two variables is not linear",
@@ -281,13 +286,15 @@ def scale(node: Site) -> Linear | Pass:
     if node.op_type == "Div" and data == 1:
         raise Unsupported("divides by a variable", "LRP has no rule for a reciprocal; explain an earlier output")
 
-    def parameters(xp: Backend, operands: Operands) -> tuple[Array, Array | None]:
-        w = operands.constant(1 - data)
-        assert w is not None
-        w = w.astype(np.float64)
-        return xp.asarray(1.0 / w if node.op_type == "Div" else w), None
+    def factor(w: np.ndarray) -> np.ndarray:
+        return np.asarray(1.0 / w.astype(np.float64) if node.op_type == "Div" else w.astype(np.float64))
 
-    return Linear(ScaleMap(), data, parameters, nonnegative=_nonnegative(node.constant(1 - data)))
+    def parameters(xp: Backend, operands: Operands) -> tuple[Array, Array | None]:
+        return xp.asarray(factor(_required(operands, 1 - data))), None
+
+    known = node.constant(1 - data)
+    diagonal = None if known is None else factor(known)
+    return Linear(ScaleMap(), data, parameters, nonnegative=_nonnegative(known), diagonal=diagonal)
 
 
 @register("Neg")
@@ -314,7 +321,7 @@ def batch_normalization(node: Site, epsilon: float = 1e-5, momentum: float = 0.9
         w = gain / np.sqrt(variance + epsilon)
         return xp.asarray(w.reshape(shape)), xp.asarray((shift - mean * w).reshape(shape))
 
-    return Linear(ScaleMap(), 0, parameters)
+    return Linear(ScaleMap(), 0, parameters, normalizes=True)
 
 
 def _required(operands: Operands, position: int) -> np.ndarray:

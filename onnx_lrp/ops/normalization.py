@@ -6,11 +6,11 @@ import numpy as np
 
 from ..backends.base import Array, Backend, Window
 from .registry import Site, Unsupported, register
-from .roles import Operands, Pass
+from .roles import Activation, Operands
 
 
 @register("LRN")
-def lrn(node: Site, size: int = 0, alpha: float = 1e-4, beta: float = 0.75, bias: float = 1.0) -> Pass:
+def lrn(node: Site, size: int = 0, alpha: float = 1e-4, beta: float = 0.75, bias: float = 1.0) -> Activation:
     """x · (bias + alpha / size · Σ x²)^(-beta), the sum over ``size`` neighbouring channels.
 
     At a recorded activation that is a diagonal map with a positive factor. The factor is taken as a constant, and so
@@ -27,7 +27,7 @@ def lrn(node: Site, size: int = 0, alpha: float = 1e-4, beta: float = 0.75, bias
         x = operands.value(0)
         return x * xp.exp(-beta * xp.log(bias + (alpha / size) * _neighbours(xp, x * x, size)))
 
-    return Pass(function)
+    return Activation(function)
 
 
 def _neighbours(xp: Backend, a: Array, size: int) -> Array:

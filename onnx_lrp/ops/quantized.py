@@ -10,7 +10,7 @@ import numpy as np
 
 from ..backends.base import Array, Backend
 from .registry import Site, Unsupported, register
-from .roles import Operands, Pass
+from .roles import Activation, Operands
 
 RANGES = {
     "uint8": (0, 255), "int8": (-128, 127), "uint16": (0, 65535), "int16": (-32768, 32767),
@@ -25,7 +25,7 @@ REMEDY = "quantise to integers, per tensor or per channel"
 
 @register("QuantizeLinear")
 def quantize_linear(node: Site, axis: int = 1, saturate: int = 1, block_size: int = 0, output_dtype: int = 0,
-                    precision: int = 0) -> Pass:  # fmt: skip
+                    precision: int = 0) -> Activation:  # fmt: skip
     """round(x / scale) + zero point, saturated to the type's range; halves go to the even integer.
 
     ``saturate`` concerns 8-bit floats only. At a zero point that is the type's minimum it is a ReLU as well.
@@ -40,11 +40,11 @@ def quantize_linear(node: Site, axis: int = 1, saturate: int = 1, block_size: in
             levels = levels + _grid(xp, operands, 2, axis)
         return saturated(xp, levels, low, high)
 
-    return Pass(function, keeps_sign=False)  # of the integers
+    return Activation(function, keeps_sign=False)  # of the integers
 
 
 @register("DequantizeLinear")
-def dequantize_linear(node: Site, axis: int = 1, block_size: int = 0, output_dtype: int = 0) -> Pass:
+def dequantize_linear(node: Site, axis: int = 1, block_size: int = 0, output_dtype: int = 0) -> Activation:
     """scale · (q - zero point), per tensor or along an axis."""
     low, _ = _range(node, 0, block_size)
     if node.variable[:1] not in ((), (0,)):
@@ -58,11 +58,11 @@ def dequantize_linear(node: Site, axis: int = 1, block_size: int = 0, output_dty
         return (x - _grid(xp, operands, 2, axis)) * scale if node.has(2) else x * scale
 
     lowest = zero is not None and bool((zero.astype(np.float64) == low).all())
-    return Pass(function, nonnegative=lowest and _positive(node.constant(1)), keeps_sign=False)
+    return Activation(function, nonnegative=lowest and _positive(node.constant(1)), keeps_sign=False)
 
 
 @register("DynamicQuantizeLinear")
-def dynamic_quantize_linear(node: Site) -> Pass:
+def dynamic_quantize_linear(node: Site) -> Activation:
     """To uint8, with the scale and the zero point at which the whole batch, and 0, just fit (outputs 2 and 3)."""
 
     def grid(xp: Backend, x: Array) -> tuple[Array, Array]:
@@ -76,7 +76,7 @@ def dynamic_quantize_linear(node: Site) -> Pass:
         scale, zero = grid(xp, x)
         return saturated(xp, xp.round(x / scale) + zero, 0, 255)
 
-    return Pass(
+    return Activation(
         function, keeps_sign=False, numbers=lambda xp, operands: list(grid(xp, operands.value(0))), batchwise=False
     )
 

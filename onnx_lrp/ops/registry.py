@@ -3,7 +3,7 @@
 An op is a function whose signature *is* its attribute schema, with the defaults of the standard::
 
     @register("Elu")
-    def elu(node: Site, alpha: float = 1.0) -> Pass: ...
+    def elu(node: Site, alpha: float = 1.0) -> Activation: ...
 
 It returns a role, or raises :class:`Unsupported` with a reason and a remedy.
 """

@@ -1,15 +1,16 @@
-"""The four roles a node can have, and no fifth: Linear, Route, Merge, Pass.
+"""The four roles a node can have, and no fifth: Linear, Route, Merge, Activation.
 
 A role says which map the node is at a recorded activation; it sees the node's operands through :class:`Operands` and
-computes with any :class:`~onnx_lrp.backends.base.Backend`.
+computes with any :class:`~onnx_lrp.backends.base.Backend`. What a planner wants to know of a node it asks the role,
+never the op's name.
 """
 
 from __future__ import annotations
 
 import math
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
-from typing import Protocol
+from dataclasses import dataclass, field
+from typing import ClassVar, Protocol
 
 import numpy as np
 
@@ -32,8 +33,13 @@ class Operands(Protocol):
 class LinearMap(Protocol):
     """z = A(w) x, linear in x and in w, without bias.
 
-    ``batchwise``: the first axis of x counts samples, each of which is mapped on its own.
+    ``batchwise``: the first axis of x counts samples, each of which is mapped on its own. ``mixes``: an output is the
+    sum of several inputs by weights of its own, so that the node is a layer in the sense of composites.
+    ``keeps_shape``: z has the shape of x, element by element.
     """
+
+    mixes: ClassVar[bool] = False
+    keeps_shape: ClassVar[bool] = False
 
     @property
     def batchwise(self) -> bool:
@@ -62,11 +68,11 @@ class LinearMap(Protocol):
         """A(w_i)ᵀ s of each weight."""
         return [self.transpose(xp, s, w, shape) for w in ws]
 
-    def collect(self, xp: Backend, x: Array, w: Array) -> Array:
+    def forward_ones(self, xp: Backend, x: Array, w: Array) -> Array:
         """A(1) x, with ones in w's place, of a shape that broadcasts to the output."""
         return self.forward(xp, x, xp.ones_like(w))
 
-    def spread(self, xp: Backend, s: Array, w: Array, shape: Shape) -> Array:
+    def transpose_ones(self, xp: Backend, s: Array, w: Array, shape: Shape) -> Array:
         """A(1)ᵀ s, with ones in w's place."""
         return self.transpose(xp, s, xp.ones_like(w), shape)
 
@@ -74,14 +80,45 @@ class LinearMap(Protocol):
 Parameters = Callable[[Backend, Operands], tuple[Array, Array | None]]
 
 
+class Traits:
+    """What a planner may ask of any role.
+
+    ``ruled``: it takes a rule. ``mixes`` and ``keeps_shape``: see :class:`LinearMap`. ``rectifies``: it is exactly
+    max(x, 0). ``normalizes``: it is a BatchNormalization that could not be merged.
+    """
+
+    ruled: ClassVar[bool] = False
+    rectifies: bool = False
+    normalizes: bool = False
+    mixes: bool = False
+    keeps_shape: bool = False
+
+    @property
+    def receives(self) -> tuple[int, ...]:
+        """Positions of the inputs that receive relevance."""
+        raise NotImplementedError
+
+    @property
+    def values(self) -> tuple[int, ...]:
+        """Positions of the inputs, constants among them, whose values reach the output; all but shapes and indices."""
+        return self.receives
+
+    def gives_nonnegative(self, known: Callable[[int], bool]) -> bool:
+        """Whether the output has no negative entry, if ``known`` says of which inputs that is so."""
+        raise NotImplementedError
+
+
 @dataclass(frozen=True)
-class Linear:
+class Linear(Traits):
     """A map with a weight, maybe a bias (of a shape that broadcasts to the output): rules apply.
 
     ``data`` is the input's position; ``parameters`` gives (weight, bias). ``fixed`` says that they do not depend on
     the input's shape, so that they can be kept between runs. ``nonnegative``: the weight has no negative entry.
     ``composed``: the weight is a product of several, so that no rule but ε can modify it.
+    ``diagonal``: the weight of a product with a constant, if that is known before anything runs.
     """
+
+    ruled: ClassVar[bool] = True
 
     map: LinearMap
     data: int
@@ -89,6 +126,27 @@ class Linear:
     fixed: bool = True
     nonnegative: bool = False
     composed: bool = False
+    normalizes: bool = False
+    diagonal: np.ndarray | None = field(default=None, compare=False)
+
+    @property
+    def mixes(self) -> bool:  # type: ignore[override]
+        """The map's."""
+        return self.map.mixes
+
+    @property
+    def keeps_shape(self) -> bool:  # type: ignore[override]
+        """The map's."""
+        return self.map.keeps_shape
+
+    @property
+    def receives(self) -> tuple[int, ...]:
+        """The input."""
+        return (self.data,)
+
+    def gives_nonnegative(self, known: Callable[[int], bool]) -> bool:
+        """An average of what is not negative; anything with a bias or signed weights is not looked into."""
+        return self.nonnegative and known(self.data)
 
     def forward(self, xp: Backend, operands: Operands) -> list[Array]:
         """A(w) x + b."""
@@ -108,12 +166,30 @@ class RouteMap(Protocol):
 
 
 @dataclass(frozen=True)
-class Route:
-    """A :class:`RouteMap` over the inputs at ``data``; ``reads`` are those whose values the adjoint needs."""
+class Route(Traits):
+    """A :class:`RouteMap` over the inputs at ``data``; ``reads`` are those whose values the adjoint needs.
+
+    ``moves`` are the constants whose values reach the output beside the data: of ``Where(mask, x, -1)`` the -1.
+    """
 
     map: RouteMap
     data: tuple[int, ...] = (0,)
     reads: tuple[int, ...] = ()
+    moves: tuple[int, ...] = ()
+
+    @property
+    def receives(self) -> tuple[int, ...]:
+        """The data."""
+        return self.data
+
+    @property
+    def values(self) -> tuple[int, ...]:
+        """The data, and constants beside it."""
+        return (*self.data, *self.moves)
+
+    def gives_nonnegative(self, known: Callable[[int], bool]) -> bool:
+        """If nothing that it moves is negative."""
+        return all(map(known, self.values))
 
     def forward(self, xp: Backend, operands: Operands) -> list[Array]:
         """The node's outputs."""
@@ -121,16 +197,37 @@ class Route:
 
 
 @dataclass(frozen=True)
-class Merge:
+class Merge(Traits):
     """Adds variables with signs (and constants, a bias): relevance is shared by signed contribution.
 
     ``data`` are the positions of the variables, ``bias`` those of the constants, ``signs`` and ``scale`` belong to all.
     """
 
+    ruled: ClassVar[bool] = True
+
     data: tuple[int, ...]
     bias: tuple[int, ...]
     signs: tuple[float, ...]
     scale: float = 1.0
+
+    @property
+    def receives(self) -> tuple[int, ...]:
+        """The variables."""
+        return self.data
+
+    @property
+    def values(self) -> tuple[int, ...]:
+        """Variables and constants."""
+        return (*self.data, *self.bias)
+
+    @property
+    def is_sum_of_two(self) -> bool:
+        """Whether it is x + y, and nothing else."""
+        return self.signs == (1.0, 1.0) and self.scale == 1 and not self.bias
+
+    def gives_nonnegative(self, known: Callable[[int], bool]) -> bool:
+        """A sum of what is not negative."""
+        return min(self.signs) * self.scale > 0 and all(map(known, self.values))
 
     def contribution(self, operands: Operands, position: int) -> Array:
         """The summand of one input."""
@@ -138,14 +235,19 @@ class Merge:
 
     def forward(self, xp: Backend, operands: Operands) -> list[Array]:
         """The sum."""
-        total = self.contribution(operands, 0)
-        for position in range(1, len(self.signs)):
+        return [self.sum(operands, range(len(self.signs)))]
+
+    def sum(self, operands: Operands, positions: Sequence[int]) -> Array:
+        """The sum of some operands' contributions."""
+        first, *others = positions
+        total = self.contribution(operands, first)
+        for position in others:
             total = total + self.contribution(operands, position)
-        return [total]
+        return total
 
 
 @dataclass(frozen=True)
-class Pass:
+class Activation(Traits):
     """Elementwise, monotone, through zero, or a positive factor taken as constant: relevance passes unchanged.
 
     ``nonnegative``: its output has no negative entry. ``rectifies``: it is exactly max(x, 0). The last two do not hold
@@ -164,9 +266,18 @@ class Pass:
     numbers: Callable[[Backend, Operands], list[Array]] | None = None
     batchwise: bool = True
 
+    @property
+    def receives(self) -> tuple[int, ...]:
+        """The signal, if there is one."""
+        return self.data if isinstance(self.data, tuple) else (self.data,)
+
+    def gives_nonnegative(self, known: Callable[[int], bool]) -> bool:
+        """By what it is, or if its input is not negative and the sign is kept."""
+        return self.nonnegative or (self.keeps_sign and bool(self.receives) and all(map(known, self.receives)))
+
     def forward(self, xp: Backend, operands: Operands) -> list[Array]:
         """The activation, and the numbers."""
         return [self.function(xp, operands), *(self.numbers(xp, operands) if self.numbers is not None else ())]
 
 
-Role = Linear | Route | Merge | Pass
+Role = Linear | Route | Merge | Activation

@@ -282,7 +282,8 @@ def expand(node: Site) -> Route:
 @register("Concat")
 def concat(node: Site, axis: int = 1) -> Route:
     """Join along an axis."""
-    return Route(ConcatMap(axis, node.arity, node.variable), data=node.variable)
+    constants = tuple(sorted(set(range(node.arity)) - set(node.variable)))
+    return Route(ConcatMap(axis, node.arity, node.variable), data=node.variable, moves=constants)
 
 
 @register("DepthToSpace", "SpaceToDepth")

@@ -11,13 +11,17 @@ from collections.abc import Callable
 from ..backends.base import Array, Backend
 from .activation import ON_YOUR_WORD
 from .registry import OPS, Site, Unsupported, register
-from .roles import Pass
+from .roles import Activation
 
 
 def _trusted(
-    node: Site, function: Callable[[Backend, Array], Array], nonnegative: bool = False, through_zero: bool = True
-) -> Pass:
-    """A Pass, if somebody vouches for it.
+    node: Site,
+    function: Callable[[Backend, Array], Array],
+    nonnegative: bool = False,
+    through_zero: bool = True,
+    keeps_sign: bool = True,
+) -> Activation:
+    """A Activation, if somebody vouches for it.
 
     Raises:
         Unsupported: nobody does.
@@ -27,7 +31,10 @@ def _trusted(
             "activation is not ReLU-compatible",
             "use ReLU, LeakyReLU, PReLU or ReLU6, or explain an earlier output; " + ON_YOUR_WORD.format(node.op_type),
         )
-    return Pass(lambda xp, operands: function(xp, operands.value(0)), nonnegative, through_zero=through_zero)
+    return Activation(
+        lambda xp, operands: function(xp, operands.value(0)), nonnegative, keeps_sign=keeps_sign,
+        through_zero=through_zero,
+    )  # fmt: skip
 
 
 def sigmoid(xp: Backend, x: Array) -> Array:
@@ -51,61 +58,61 @@ def ramp(xp: Backend, x: Array, alpha: float, beta: float) -> Array:
 
 
 @register("Tanh")
-def tanh_(node: Site) -> Pass:
+def tanh_(node: Site) -> Activation:
     """Hyperbolic tangent."""
     return _trusted(node, lambda xp, x: xp.tanh(x))
 
 
 @register("Erf")
-def erf_(node: Site) -> Pass:
+def erf_(node: Site) -> Activation:
     """Error function."""
     return _trusted(node, lambda xp, x: xp.erf(x))
 
 
 @register("Softsign")
-def softsign(node: Site) -> Pass:
+def softsign(node: Site) -> Activation:
     """x / (1 + |x|)."""
     return _trusted(node, lambda xp, x: x / (xp.abs(x) + 1.0))
 
 
 @register("Sigmoid")
-def sigmoid_(node: Site) -> Pass:
+def sigmoid_(node: Site) -> Activation:
     """1 / (1 + e^-x)."""
     return _trusted(node, sigmoid, nonnegative=True, through_zero=False)
 
 
 @register("Softplus")
-def softplus_(node: Site) -> Pass:
+def softplus_(node: Site) -> Activation:
     """log(1 + e^x)."""
     return _trusted(node, softplus, nonnegative=True, through_zero=False)
 
 
 @register("HardSigmoid")
-def hard_sigmoid(node: Site, alpha: float = 0.2, beta: float = 0.5) -> Pass:
+def hard_sigmoid(node: Site, alpha: float = 0.2, beta: float = 0.5) -> Activation:
     """max(0, min(1, alpha x + beta))."""
     return _trusted(node, lambda xp, x: ramp(xp, x, alpha, beta), nonnegative=True, through_zero=beta == 0)
 
 
 @register("HardSwish")
-def hard_swish(node: Site) -> Pass:
+def hard_swish(node: Site) -> Activation:
     """x max(0, min(1, x/6 + 1/2))."""
     return _trusted(node, lambda xp, x: x * ramp(xp, x, 1 / 6, 0.5))
 
 
 @register("Swish")
-def swish(node: Site, alpha: float = 1.0) -> Pass:
+def swish(node: Site, alpha: float = 1.0) -> Activation:
     """x sigmoid(alpha x); with alpha = 1 it is SiLU."""
     return _trusted(node, lambda xp, x: x * sigmoid(xp, alpha * x))
 
 
 @register("Mish")
-def mish(node: Site) -> Pass:
+def mish(node: Site) -> Activation:
     """x tanh(softplus(x))."""
     return _trusted(node, lambda xp, x: x * xp.tanh(softplus(xp, x)))
 
 
 @register("Gelu")
-def gelu(node: Site, approximate: str = "none") -> Pass:
+def gelu(node: Site, approximate: str = "none") -> Activation:
     """x Φ(x), Φ being the normal distribution's, or its approximation by tanh."""
     if approximate == "tanh":
         slope = math.sqrt(2 / math.pi)
@@ -114,21 +121,21 @@ def gelu(node: Site, approximate: str = "none") -> Pass:
 
 
 @register("Elu")
-def elu_(node: Site, alpha: float = 1.0) -> Pass:
+def elu_(node: Site, alpha: float = 1.0) -> Activation:
     """x for x > 0, else alpha (e^x - 1)."""
     return _trusted(node, lambda xp, x: elu(xp, x, alpha))
 
 
 @register("Celu")
-def celu(node: Site, alpha: float = 1.0) -> Pass:
+def celu(node: Site, alpha: float = 1.0) -> Activation:
     """x for x > 0, else alpha (e^(x/alpha) - 1)."""
     return _trusted(node, lambda xp, x: elu(xp, x, alpha, alpha))
 
 
 @register("Selu")
-def selu(node: Site, alpha: float = 1.6732632423543772, gamma: float = 1.0507009873554805) -> Pass:
+def selu(node: Site, alpha: float = 1.6732632423543772, gamma: float = 1.0507009873554805) -> Activation:
     """gamma (x for x > 0, else alpha (e^x - 1))."""
-    return _trusted(node, lambda xp, x: gamma * elu(xp, x, alpha))
+    return _trusted(node, lambda xp, x: gamma * elu(xp, x, alpha), keeps_sign=gamma >= 0)
 
 
 # What relevance may pass on somebody's word: all ops of this module, and a Clip that starts elsewhere than at 0

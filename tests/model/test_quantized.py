@@ -29,8 +29,9 @@ import onnx_lrp as lrp
 from onnx_lrp import backends
 from onnx_lrp.composites import Composite
 from onnx_lrp.model.preparation import prepare
-from onnx_lrp.planning import make_plan
-from onnx_lrp.recording import ForwardRecorder, Weights
+from onnx_lrp.propagation.plan import make_plan
+from onnx_lrp.propagation.forward import ForwardRecorder
+from onnx_lrp.propagation.tape import Weights
 
 torch = pytest.importorskip("torch")
 COMPOSITES = ("epsilon_plus", "epsilon", "epsilon_gamma_box:low=0,high=1")

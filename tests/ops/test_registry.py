@@ -11,7 +11,7 @@ import pytest
 from onnx.defs import OpSchema
 
 from onnx_lrp.model.loading import OLDEST_OPSET
-from onnx_lrp.ops import OPS, Pass, Site, Unsupported, role_of
+from onnx_lrp.ops import OPS, Activation, Site, Unsupported, role_of
 
 NEWEST = onnx.defs.onnx_opset_version()
 
@@ -151,7 +151,7 @@ def test_a_smooth_activation_has_a_role_only_on_somebody_s_word(op: str) -> None
     with pytest.raises(Unsupported, match="not ReLU-compatible"):
         role_of(node, {})
     node.hint = "trusted"
-    assert isinstance(role_of(node, {}), Pass)
+    assert isinstance(role_of(node, {}), Activation)
 
 
 @pytest.mark.parametrize(("variable", "data"), [((0, 1), 1), ((0,), ())])
@@ -159,5 +159,5 @@ def test_of_a_gate_and_a_signal_the_signal_gets_everything(variable: tuple[int, 
     node = Nowhere("Mul")
     node.hint, node.variable = "gate", variable
     role = role_of(node, {})
-    assert isinstance(role, Pass)
+    assert isinstance(role, Activation)
     assert role.data == data

@@ -14,7 +14,8 @@ from graphs.cases import Case, cases
 from graphs.checks import agreed, is_sound
 from hypothesis import HealthCheck, Phase, assume, given, settings
 
-from onnx_lrp import Explainer, Explanation, propagation
+from onnx_lrp import Explainer, Explanation
+from onnx_lrp.propagation import walk as propagation
 from onnx_lrp.backends.numpy import NumpyBackend
 from onnx_lrp.backends.torch import TorchBackend
 from onnx_lrp.errors import VerificationError

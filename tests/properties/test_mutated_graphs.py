@@ -18,7 +18,7 @@ from test_generated_graphs import SETTINGS
 
 from onnx_lrp import Explainer, Explanation
 from onnx_lrp.errors import OnnxLrpError
-from onnx_lrp.session import TYPES
+from onnx_lrp.engines.runtime import TYPES
 
 MUTANTS = 500
 Outcome = Explanation | OnnxLrpError

@@ -9,13 +9,7 @@ import onnx
 import pytest
 
 from onnx_lrp import Explainer, Explanation
-from onnx_lrp.errors import (
-    InvalidModelError,
-    ModelError,
-    NumericalError,
-    TargetError,
-    UnsupportedModelError,
-)
+from onnx_lrp.errors import InvalidModelError, ModelError, NumericalError, TargetError, UnsupportedModelError
 
 RNG = np.random.default_rng(0)
 

@@ -15,7 +15,7 @@ import numpy as np
 import pytest
 
 from onnx_lrp import AlphaBeta, Epsilon, Flat, Gamma, Part, Rule, Term, WSquare, ZBox, Zero, ZPlus, backends
-from onnx_lrp.interpreter import linear
+from onnx_lrp.propagation.linear import linear
 from onnx_lrp.ops import Linear
 from onnx_lrp.ops.linear import ConvMap, ConvTransposeMap, MatMulMap, PromotedMatMul, ScaleMap
 from onnx_lrp.ops.pooling import SumMap, SumPoolMap

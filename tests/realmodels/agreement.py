@@ -19,7 +19,7 @@ import onnxruntime as ort
 from catalogue import RealModel
 
 import onnx_lrp as lrp
-from onnx_lrp.recording import OnnxruntimeRecorder
+from onnx_lrp.engines.recording import OnnxruntimeRecorder
 
 OTHERS = (("torch", "float64"), ("torch", "float32"), ("onnx", "float32"))
 BAR, BAR64 = 1e-4, 1e-9

@@ -8,15 +8,7 @@ took apart, ``sums`` joins what one wrote element by element, ``merging`` takes 
 of the user's nodes and tensors stay. ``lowering`` is for runtimes only.
 """
 
-from . import (  # noqa: F401 - importing registers what they expand
-    branches,
-    einsum,
-    fused,
-    integer,
-    quantized,
-    recurrent,
-    scikit,
-)
+from . import branches, einsum, fused, integer, quantized, recurrent, scikit  # noqa: F401
 from .activations import NameActivations
 from .dequantizing import Dequantize
 from .expanding import Expand

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 import numpy as np
 
 from ...backends.numpy import NumpyBackend
-from ...ops import Pass, Unsupported, role_of
+from ...ops import Activation, Unsupported, role_of
 
 SIZES = np.unique(np.concatenate([np.logspace(-12, 12, 481), np.linspace(0, 30, 601)]))
 PROBES = np.unique(np.concatenate([-SIZES, SIZES]))  # ascending, from -1e12 to 1e12
@@ -16,7 +16,7 @@ NEAR = np.abs(PROBES) <= 30  # beyond, e^x leaves what float32 can hold
 
 
 @dataclass(frozen=True)
-class Activation:
+class NamedActivation:
     """An op and its attributes."""
 
     op: str
@@ -25,7 +25,7 @@ class Activation:
     def __call__(self) -> np.ndarray:
         """Its values at the probes."""
         role = role_of(Trusted(self.op), dict(self.attributes))
-        assert isinstance(role, Pass)
+        assert isinstance(role, Activation)
         with np.errstate(all="ignore"):
             return np.asarray(role.function(NumpyBackend(), Probes()))
 
@@ -74,7 +74,7 @@ class Probes:
         """No input is constant."""
 
 
-def identify(results: np.ndarray, numbers: Sequence[float], half: bool) -> Activation | None:
+def identify(results: np.ndarray, numbers: Sequence[float], half: bool) -> NamedActivation | None:
     """The activation that has these values at the probes.
 
     Args:
@@ -92,7 +92,7 @@ def identify(results: np.ndarray, numbers: Sequence[float], half: bool) -> Activ
     return None
 
 
-def _same(activation: Activation, results: np.ndarray, where: object, relative: float, absolute: float) -> bool:
+def _same(activation: NamedActivation, results: np.ndarray, where: object, relative: float, absolute: float) -> bool:
     try:
         expected = activation()
     except Unsupported:
@@ -104,27 +104,27 @@ def _at(results: np.ndarray, x: float) -> float:
     return float(results[np.searchsorted(PROBES, x)])
 
 
-def _kinked(results: np.ndarray, numbers: Sequence[float]) -> Iterator[Activation]:
+def _kinked(results: np.ndarray, numbers: Sequence[float]) -> Iterator[NamedActivation]:
     """Those made of straight pieces; they must fit everywhere, however near to 0."""
-    yield Activation("Relu")
+    yield NamedActivation("Relu")
     highest, slope = float(results[-1]), -_at(results, -1.0)
     if 0 < highest < PROBES[-1]:
-        yield Activation("Clip", {"min": 0.0, "max": highest})
+        yield NamedActivation("Clip", {"min": 0.0, "max": highest})
     if 0 < slope != 1:
-        yield Activation("LeakyRelu", {"alpha": slope})
-    yield from (Activation("ThresholdedRelu", {"alpha": number}) for number in numbers if 0 < number < PROBES[-1])
+        yield NamedActivation("LeakyRelu", {"alpha": slope})
+    yield from (NamedActivation("ThresholdedRelu", {"alpha": number}) for number in numbers if 0 < number < PROBES[-1])
 
 
-def _smooth(results: np.ndarray) -> Iterator[Activation]:
+def _smooth(results: np.ndarray) -> Iterator[NamedActivation]:
     """Those that relevance passes on somebody's word only."""
     for op in ("Sigmoid", "Tanh", "Gelu", "HardSwish", "Mish", "Softplus", "Softsign", "Selu", "Swish"):
-        yield Activation(op)
-    yield Activation("Gelu", {"approximate": "tanh"})
+        yield NamedActivation(op)
+    yield NamedActivation("Gelu", {"approximate": "tanh"})
     at_one, lowest, at_zero = _at(results, 1.0), -_at(results, -30.0), _at(results, 0.0)
     if 0.52 < at_one < 1:  # at 0.5 it is linear
-        yield Activation("Swish", {"alpha": float(np.log(at_one / (1 - at_one)))})
+        yield NamedActivation("Swish", {"alpha": float(np.log(at_one / (1 - at_one)))})
     if 0 < lowest < 30:
-        yield Activation("Elu", {"alpha": lowest})
+        yield NamedActivation("Elu", {"alpha": lowest})
     slope = (_at(results, 0.05) - at_zero) / 0.05
     if 0 < at_zero < 1 and slope > 0:
-        yield Activation("HardSigmoid", {"alpha": slope, "beta": at_zero})
+        yield NamedActivation("HardSigmoid", {"alpha": slope, "beta": at_zero})

@@ -11,9 +11,9 @@ import onnx
 import onnxruntime as ort
 
 from onnx_lrp import Composite, Explainer, Explanation, Zero
-from onnx_lrp.ops import Pass, Route
-from onnx_lrp.planning import Step
-from onnx_lrp.propagation import walk
+from onnx_lrp.ops import Activation, Route
+from onnx_lrp.propagation.step import Step
+from onnx_lrp.propagation.walk import walk
 
 from .cases import Case
 from .yardstick import DOUBLE, SINGLE, allowance, distance, flat
@@ -141,7 +141,7 @@ def booked(explainer: Explainer, case: Case, explanation: Explanation) -> Accoun
     assert abs(start.sum() - explanation.conservation.target.sum()) <= tolerance
     for (step, came, gone), entry in zip(account.steps, explanation.ledger, strict=True):
         assert max(abs(entry.arrived - came), abs(entry.handed_on - gone)) <= tolerance
-        if isinstance(step.role, Pass) or (isinstance(step.role, Route) and not _absorbs(step)):
+        if isinstance(step.role, Activation) or (isinstance(step.role, Route) and not _absorbs(step)):
             assert abs(came - gone) <= tolerance, step.name
     return account
 

@@ -7,17 +7,17 @@ from typing import Any
 
 import numpy as np
 
-from .comparison import Comparison, Likeness, SampleComparison
-from .composites import Composite
-from .errors import InputError, NumericalError
-from .explainer import Explainer
-from .explanation import Explanation
-from .inputs import check_inputs
+from ..composites import Composite
+from ..errors import InputError, NumericalError
+from ..explainer import Explainer
+from ..explanation import Explanation
+from ..inputs import check_inputs
+from ..model.loading import Source
+from ..targets import Seed, Target
+from ..text import clean
 from .matching import Layer, check_outputs, common_inputs, match
 from .metrics import cosine, default_top, overlap, rank_correlation
-from .model.loading import Source
-from .targets import Seed, Target
-from .text import clean
+from .report import Comparison, Likeness, SampleComparison
 
 Pair = tuple[Layer, Layer]
 Explanations = tuple[Explanation, Explanation]

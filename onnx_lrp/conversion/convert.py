@@ -18,9 +18,10 @@ from ..model.evaluation import opset_of
 from ..model.graph import dims
 from ..model.loading import METADATA, Source
 from ..model.preparation import Prepared, prepare
-from ..planning import Plan, Step, known_layers, make_plan
-from ..propagation import walk
-from ..recording import Tape
+from ..propagation.plan import Plan, known_layers, make_plan
+from ..propagation.step import Step
+from ..propagation.tape import Tape
+from ..propagation.walk import walk
 from .activations import SymbolicWeights, make_tape, named_values
 from .ledger import SymbolicLedger
 from .precision import single_precision, throughout

@@ -7,8 +7,8 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
-from .backends.base import Array, Backend
-from .planning import Step
+from ..backends.base import Array, Backend
+from .step import Step
 
 AMPLIFIED = 1e3  # as a factor of Σ|R| at one node
 

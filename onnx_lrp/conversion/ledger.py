@@ -8,7 +8,7 @@ import numpy as np
 
 from ..backends.onnx import OnnxBackend
 from ..backends.symbols import Symbol
-from ..planning import Step
+from ..propagation.step import Step
 
 
 class SymbolicLedger:

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from collections import Counter
 
-from .backends.symbols import Batch, Sizes
-from .emission.sizes import UNFIT, ShapesOnly, measure, scratch
-from .errors import OnnxLrpError
-from .model.preparation import Prepared
-from .ops import Linear
-from .planning import Plan
-from .recording import StepOperands
+from ..backends.symbols import Batch, Sizes
+from ..conversion.sizes import UNFIT, ShapesOnly, measure, scratch
+from ..errors import OnnxLrpError
+from ..model.preparation import Prepared
+from ..ops import Linear
+from ..propagation.plan import Plan
+from ..propagation.tape import StepOperands
 
 
 def multiply_adds(prepared: Prepared, plan: Plan) -> dict[str, int] | None:

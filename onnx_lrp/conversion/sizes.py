@@ -13,8 +13,9 @@ from ..backends.symbols import Batch, Graph, Size, Sizes
 from ..errors import ConversionError, InputError, OnnxLrpError
 from ..model.graph import dims
 from ..model.preparation import Prepared
-from ..planning import Plan
-from ..recording import ForwardRecorder, Tape, Weights
+from ..propagation.forward import ForwardRecorder
+from ..propagation.plan import Plan
+from ..propagation.tape import Tape, Weights
 from ..text import clean
 
 Shapes = Mapping[str, Sequence[int | None]]

@@ -1,4 +1,4 @@
-"""onnxruntime: one float32 copy of a model, one session, one run, and its failures as our errors."""
+"""onnxruntime: one session, one run, and its failures as our errors."""
 
 from __future__ import annotations
 
@@ -10,14 +10,10 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import onnx_ir as ir
 
-from .errors import InvalidModelError
-from .model.canonizers.lowering import lower
-from .model.graph import FLOATS
-from .text import clean
-
-Feeds = Mapping[str, np.ndarray]
+from ..errors import InvalidModelError
+from ..propagation.tape import Feeds
+from ..text import clean
 
 
 @dataclass(frozen=True)
@@ -26,32 +22,6 @@ class SessionOptions:
 
     threads: int = 0
     providers: tuple[str, ...] = ("CPUExecutionProvider",)
-
-
-def to_float32(model: ir.Model) -> ir.Model:
-    """A copy in which every float tensor is float32: what onnxruntime has kernels for, and no less than float32.
-
-    Activations that a canonizer found and the model's opset lacks are written out again.
-    """
-    copy = model.clone()
-    copy.ir_version = max(copy.ir_version, 4)  # before, initializers had to be listed as inputs
-    for value in copy.graph.initializers.values():
-        tensor = value.const_value
-        if tensor is not None and tensor.dtype in FLOATS:
-            value.const_value = ir.tensor(tensor.numpy().astype(np.float32), name=value.name)
-            value.type = ir.TensorType(ir.DataType.FLOAT)
-    for node in copy.graph:
-        to = node.attributes.get("to")
-        if node.op_type == "Cast" and to is not None and ir.DataType(to.as_int()) in FLOATS:
-            node.attributes["to"] = ir.AttrInt64("to", int(ir.DataType.FLOAT))
-        fill = node.attributes.get("value")
-        if node.op_type == "ConstantOfShape" and fill is not None and fill.as_tensor().dtype in FLOATS:
-            node.attributes["value"] = ir.AttrTensor("value", ir.tensor(fill.as_tensor().numpy().astype(np.float32)))
-    for value in [*copy.graph.inputs, *(v for node in copy.graph for v in node.outputs)]:
-        if value.dtype in FLOATS:
-            value.type = ir.TensorType(ir.DataType.FLOAT)
-    lower(copy)
-    return copy
 
 
 def make_session(

@@ -8,19 +8,21 @@ from typing import Any
 
 import numpy as np
 
-from .backends.symbols import Batch, Sizes
-from .emission.conversion import Answer
-from .emission.sizes import measure
-from .engines import Request, Result, answer, per_sample, reshaped, sums
-from .errors import ConversionError
-from .ledger import Entry, entry
-from .model.preparation import Prepared
-from .ops import Pass
-from .planning import Plan, Step
-from .programs import Programs, is_open
-from .recording import Tape
-from .session import Feeds, SessionOptions, run, to_float32
-from .targets import largest, resolve, seed_relevance
+from ..backends.symbols import Batch, Sizes
+from ..conversion.convert import Answer
+from ..conversion.sizes import measure
+from ..errors import ConversionError
+from ..model.precision import to_float32
+from ..model.preparation import Prepared
+from ..ops import Activation
+from ..propagation.ledger import Entry, entry
+from ..propagation.plan import Plan
+from ..propagation.step import Step
+from ..propagation.tape import Feeds, Tape
+from ..targets import largest, resolve, seed_relevance
+from .base import Request, Result, answer, per_sample, reshaped, sums
+from .runtime import SessionOptions, run
+from .sessions import Programs, is_open
 
 MOST_TARGETS = 8  # at once: the compiled model grows with each
 LOGITS = ""  # stands for the explained tensor among the outputs: no tensor is called so
@@ -110,7 +112,7 @@ class CompiledEngine:
 
     def _mixes(self) -> bool:
         """Whether samples decide together on a scale."""
-        return any(isinstance(step.role, Pass) and not step.role.batchwise for step in self.plan.steps)
+        return any(isinstance(step.role, Activation) and not step.role.batchwise for step in self.plan.steps)
 
     def _stream(
         self, feeds: Feeds, tape: Tape, wanted: Answer, control: np.ndarray | None

@@ -4,6 +4,6 @@
 ``conversion`` puts it all together.
 """
 
-from .conversion import convert
+from .convert import convert
 
 __all__ = ["convert"]

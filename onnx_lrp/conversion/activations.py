@@ -12,8 +12,9 @@ from ..backends.symbols import Sizes, Symbol
 from ..model.canonizers.origins import Scaled, Stacked, origin_of
 from ..ops import Route
 from ..ops.routing import PermuteMap, ReshapeMap
-from ..planning import Plan, Step
-from ..recording import StepOperands, Tape, Weights
+from ..propagation.plan import Plan
+from ..propagation.step import Step
+from ..propagation.tape import StepOperands, Tape, Weights
 
 Values = dict[str, ir.Value]
 

@@ -1,4 +1,4 @@
-"""Two ways to an explanation behind one interface: walk on a backend, or run the compiled model."""
+"""What every engine is asked and answers: a walk on a backend and the compiled model share this interface."""
 
 from __future__ import annotations
 
@@ -9,14 +9,12 @@ from typing import Any, Protocol
 import numpy as np
 import onnx_ir as ir
 
-from .backends.base import Backend
-from .ledger import Entry, Ledger
-from .model.preparation import Prepared
-from .planning import Plan
-from .propagation import walk
-from .recording import ForwardRecorder, OnnxruntimeRecorder, Recorder, Weights
-from .session import Feeds, SessionOptions, make_session, run, to_float32
-from .targets import Seed, Target, largest, resolve, seed_relevance
+from ..model.precision import to_float32
+from ..model.preparation import Prepared
+from ..propagation.ledger import Entry
+from ..propagation.tape import Feeds
+from ..targets import Seed, Target, largest, resolve
+from .runtime import SessionOptions, make_session, run
 
 Targets = int | Sequence[Target]
 
@@ -72,52 +70,6 @@ def answer(model: ir.Model, feeds: Feeds, options: SessionOptions, source: str) 
     """A model's first output, by onnxruntime."""
     session = make_session(ir.to_proto(model).SerializeToString(), options, source)
     return np.asarray(run(session, [model.graph.outputs[0].name or ""], feeds, source)[0])
-
-
-class WalkEngine:
-    """The reverse walk on NumPy or Torch."""
-
-    def __init__(
-        self, prepared: Prepared, plan: Plan, xp: Backend, options: SessionOptions, device: str | None
-    ) -> None:
-        self.prepared, self.plan, self.xp, self.options = prepared, plan, xp, options
-        self._last = np.zeros(0)
-        self._weights = Weights(prepared.model, xp)
-        self._recorder: Recorder
-        if xp.dtype == np.float64 or device not in (None, "cpu"):  # onnxruntime lacks the precision, or the device
-            self._recorder = ForwardRecorder(prepared.model, plan, self._weights, prepared.source)
-        else:
-            self._recorder = OnnxruntimeRecorder(prepared.model, plan, xp, options, prepared.source)
-
-    @property
-    def name(self) -> str:
-        """The backend's name."""
-        return self.xp.name
-
-    @property
-    def dtype(self) -> np.dtype[Any]:
-        """The backend's dtype."""
-        return self.xp.dtype
-
-    def answers(self, feeds: Feeds) -> tuple[np.ndarray, np.ndarray]:
-        """The original's by onnxruntime, the canonized model's as it was recorded."""
-        return original(self.prepared, feeds, self.options), self._last
-
-    def run(self, feeds: Feeds, request: Request) -> list[Result]:
-        """One recording, and one walk per target."""
-        tape = self._recorder.record(feeds, set())
-        self._last = logits = self.xp.to_numpy(tape.values[self.plan.target])
-        samples = per_sample(logits, self.prepared)
-        seed = reshaped(request.seed, logits, samples)
-        results = []
-        for index in indices(request.targets, samples):
-            start = seed_relevance(seed, index, samples)
-            book = Ledger(self.xp) if request.ledger else None
-            keep = set(request.layers.values())
-            found = walk(self.plan, tape, self._weights, self.xp.asarray(start.reshape(logits.shape)), keep, book)
-            relevance = {name: np.array(self.xp.to_numpy(r)) for name, r in found.items()}
-            results.append(Result(samples, index, sums(start), relevance, tuple(book.entries) if book else ()))
-        return results
 
 
 def indices(targets: Targets, samples: np.ndarray) -> list[np.ndarray]:

@@ -8,12 +8,13 @@ from collections.abc import Iterator
 import numpy as np
 import onnx_ir as ir
 
-from .model.canonizers.origins import Scaled, origin_of
-from .model.graph import array, attributes, label
-from .model.preparation import Prepared
-from .ops import Linear, Merge
-from .planning import Plan, Step
-from .rules import Epsilon
+from ..model.canonizers.origins import Scaled, origin_of
+from ..model.graph import array, attributes, label
+from ..model.preparation import Prepared
+from ..ops import Linear, Merge
+from ..propagation.plan import Plan
+from ..propagation.step import Step
+from ..rules import Epsilon
 
 LAYERS = ("Conv", "ConvTranspose", "Gemm", "MatMul", "FusedConv", "FusedGemm", "FusedMatMul")
 SINGLE = (ir.DataType.FLOAT, ir.DataType.FLOAT16, ir.DataType.BFLOAT16)

@@ -10,14 +10,14 @@ from typing import Any
 
 import onnx_ir as ir
 
-from .backends.symbols import Batch
-from .emission.conversion import Answer, Compiled, emit
-from .errors import InvalidModelError
-from .model.graph import dims
-from .model.preparation import Prepared
-from .planning import Plan
-from .recording import Tape
-from .session import SessionOptions, give_back_memory, make_session
+from ..backends.symbols import Batch
+from ..conversion.convert import Answer, Compiled, emit
+from ..errors import InvalidModelError
+from ..model.graph import dims
+from ..model.preparation import Prepared
+from ..propagation.plan import Plan
+from ..propagation.tape import Tape
+from .runtime import SessionOptions, give_back_memory, make_session
 
 WORKING_SET = 2**24  # bytes of activations that a run should have at least, or calling costs more than computing
 BATCH = "onnx_lrp_batch"  # what the first axis is called where the model does not say

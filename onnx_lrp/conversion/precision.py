@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import onnx_ir as ir
 
-from ..session import to_float32
+from ..model.precision import to_float32
 
 WIDE = (ir.DataType.DOUBLE, ir.DataType.BFLOAT16)
 

@@ -6,7 +6,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass, replace
 from typing import Any
 
-from .text import table
+from ..text import table
 
 METRICS = ("cosine", "rank", "top-k", "k")
 LISTED = 8

@@ -8,12 +8,12 @@ from dataclasses import dataclass
 
 import onnx_ir as ir
 
-from .composites import WEIGHTED
-from .errors import InputError, TargetError
-from .model.graph import dims
-from .model.preparation import Prepared
-from .planning import Plan
-from .text import clean
+from ..composites import WEIGHTED
+from ..errors import InputError, TargetError
+from ..model.graph import dims
+from ..model.preparation import Prepared
+from ..propagation.plan import Plan
+from ..text import clean
 
 Sizes = Sequence["int | str | None"]
 

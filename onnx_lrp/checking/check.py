@@ -7,15 +7,16 @@ from dataclasses import asdict, dataclass
 from itertools import groupby
 from typing import Any
 
-from .composites import Composite
-from .doubts import doubts
-from .errors import Problem, UnsupportedModelError
-from .model.graph import dims, whole
-from .model.loading import Source
-from .model.preparation import prepare
-from .planning import Step, make_plan
-from .text import clean, table
-from .work import multiply_adds, shares
+from ..composites import Composite
+from ..errors import Problem, UnsupportedModelError
+from ..model.graph import dims, whole
+from ..model.loading import Source
+from ..model.preparation import prepare
+from ..propagation.plan import make_plan
+from ..propagation.step import Step
+from ..text import clean, table
+from .cost import multiply_adds, shares
+from .warnings import doubts
 
 
 @dataclass(frozen=True)
@@ -112,4 +113,4 @@ def _row(name: str, op: str, steps: Sequence[Step]) -> Row:
     return Row(name, op, shown, " + ".join(roles), ", ".join(rules) or WORDS.get(word, ""))
 
 
-WORDS = {"Pass": "unchanged", "Route": "moved"}
+WORDS = {"Activation": "unchanged", "Route": "moved"}

@@ -1,0 +1,1 @@
+"""Whether two models give the same reasons: matched layers, measures, and a report."""

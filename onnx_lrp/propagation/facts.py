@@ -1,0 +1,123 @@
+"""Static facts about tensors: what need not be computed because it is provably so. Claims, which :mod:`.audit` checks.
+
+* *nonnegative*: ReLU outputs, and whatever is pooled, routed or summed from them. Every term of a⁻ vanishes.
+* *masked*: a tensor that feeds only ReLUs, where relevance arrives in proportion to the activation. So relevance is 0
+  wherever z ≤ 0, and the ReLU's output can stand in for z in every denominator.
+* *difference*: a summand of a masked sum of two, read nowhere else, is the sum less the other one. A runtime may then
+  keep convolution, addition and ReLU fused, and never store the summand. Taken only where all that is asked of the
+  summand is how it compares with ε, because a difference has no more digits than the sum.
+
+For example, of y = relu(conv(x) + x) the sum is masked, and conv(x) is y - x wherever relevance arrives, if conv is
+under the ε-rule.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+import onnx_ir as ir
+
+from ..model.graph import array
+from ..ops import Linear, Merge, Role, Route
+from ..rules import Rule
+
+Roles = Mapping[ir.Node, Role]
+Rules = Mapping[ir.Node, Rule]
+
+
+@dataclass(frozen=True)
+class Facts:
+    """``masked`` maps a pre-activation to the ReLU output that stands in for it.
+
+    ``differences`` maps a summand to the rectified sum and the other summand.
+    """
+
+    nonnegative: frozenset[ir.Value] = frozenset()
+    masked: dict[ir.Value, ir.Value] = field(default_factory=dict)
+    differences: dict[ir.Value, tuple[ir.Value, ir.Value]] = field(default_factory=dict)
+
+
+def derive(roles: Roles, rules: Rules, target: ir.Value) -> Facts:
+    """Facts for a graph whose nodes are in the order of execution."""
+    masked = _masked(roles, rules, target)
+    return Facts(_nonnegative(roles), masked, _differences(roles, rules, masked))
+
+
+def _nonnegative(roles: Roles) -> frozenset[ir.Value]:
+    found: set[ir.Value] = set()
+    for node, role in roles.items():
+        if role.gives_nonnegative(lambda i, node=node: _is_nonnegative(node.inputs[i], found)):  # type: ignore[misc]
+            found.update(node.outputs)
+    return frozenset(found)
+
+
+def _is_nonnegative(value: ir.Value | None, found: set[ir.Value]) -> bool:
+    if value in found:
+        return True
+    data = array(value)
+    return data is not None and bool((data >= 0).all())
+
+
+def vanishes_at_zero(roles: Roles, rules: Rules, start: dict[ir.Value, bool]) -> dict[ir.Value, bool]:
+    """Whether no relevance arrives at a tensor where it is 0; ``start`` says so of the target."""
+    found = dict(start)
+    for node, role in reversed(list(roles.items())):
+        arriving = all(found.get(output, True) for output in node.outputs)
+        for position in role.receives:
+            value = node.inputs[position]
+            assert value is not None
+            found[value] = found.get(value, True) and _hands_on(role, rules.get(node), arriving)
+    return found
+
+
+def _hands_on(role: Role, rule: Rule | None, arriving: bool) -> bool:
+    """Whether a node's input of 0 receives no relevance, given that its output of 0 does not."""
+    if isinstance(role, Linear):
+        return rule is not None and rule.vanishes_at_zero
+    if isinstance(role, Merge):
+        return True
+    return arriving and (isinstance(role, Route) or role.through_zero)
+
+
+def _masked(roles: Roles, rules: Rules, target: ir.Value) -> dict[ir.Value, ir.Value]:
+    arrives = vanishes_at_zero(roles, rules, {target: False})  # a seed may be any array
+    masked: dict[ir.Value, ir.Value] = {}
+    for node in roles:
+        output = node.outputs[0]
+        rectified = _rectified(output, roles)
+        if rectified and output is not target and all(arrives.get(value, True) for value in rectified):
+            masked[output] = rectified[0]
+    return masked
+
+
+def _rectified(value: ir.Value, roles: Roles) -> list[ir.Value]:
+    """The ReLU outputs, if they are all that is made of this tensor."""
+    users = [use.node for use in value.uses()]
+    only = all(node in roles and roles[node].rectifies for node in users) and not value.is_graph_output()
+    return [node.outputs[0] for node in users] if only else []
+
+
+def _differences(
+    roles: Roles, rules: Rules, masked: dict[ir.Value, ir.Value]
+) -> dict[ir.Value, tuple[ir.Value, ir.Value]]:
+    found: dict[ir.Value, tuple[ir.Value, ir.Value]] = {}
+    for node, role in roles.items():
+        total = masked.get(node.outputs[0])
+        if total is None or not isinstance(role, Merge) or not role.is_sum_of_two:
+            continue
+        for value, other in (node.inputs, node.inputs[::-1]):
+            if value is not None and other is not None and _only_compared(value, other, roles, rules):
+                found[value] = (total, other)
+                break
+    return found
+
+
+def _only_compared(value: ir.Value, other: ir.Value, roles: Roles, rules: Rules) -> bool:
+    """Whether a layer under a rule whose denominator is its output makes it, and only this sum reads it."""
+    maker = value.producer()
+    if maker is None or not isinstance(roles.get(maker), Linear) or len(value.uses()) != 1:
+        return False
+    rule = rules.get(maker)
+    own = rule is not None and rule.bias == "absorb" and rule.epsilon > 0
+    return own and all(part.is_model for part in rule.parts()) and value.shape == other.shape  # type: ignore[union-attr]

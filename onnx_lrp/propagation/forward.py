@@ -1,0 +1,88 @@
+"""The forward pass through our own maps, in the backend's dtype: for double precision, devices and symbols."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+import onnx_ir as ir
+
+from ..backends.base import Array
+from ..errors import InvalidModelError, OnnxLrpError
+from ..model.evaluation import evaluate, opset_of
+from ..model.graph import array
+from ..text import clean
+from .plan import Plan
+from .step import Step
+from .tape import Feeds, StepOperands, Tape, Weights
+
+
+class StepError(ValueError):
+    """A step cannot be computed from the operands that it has; the message names the node."""
+
+
+class ForwardRecorder:
+    """The forward pass through our own maps, in the backend's dtype: the double-precision path."""
+
+    def __init__(self, model: ir.Model, plan: Plan, weights: Weights, source: str) -> None:
+        self.plan, self.weights, self.xp, self.source = plan, weights, weights.xp, source
+        self.opset = opset_of(model)
+
+    def record(self, feeds: Feeds, keep: set[str]) -> Tape:
+        """One run; everything is kept.
+
+        Raises:
+            InvalidModelError: a node's operands do not fit it.
+        """
+        try:
+            return self.run(Tape(values={name: self.xp.asarray(floating(a)) for name, a in feeds.items()}))
+        except StepError as error:
+            raise InvalidModelError(f"{self.source}: {error}") from None
+
+    def run(self, tape: Tape) -> Tape:
+        """The forward pass, from a tape that holds the inputs.
+
+        Raises:
+            StepError: a node's operands do not fit it.
+        """
+        pending = list(self.plan.derived)
+        for step in self.plan.steps:
+            pending = self._derive(pending, tape)
+            for name, value in zip(step.outputs, self._forward(step, tape)):
+                tape.values[name] = value
+        return tape
+
+    def _forward(self, step: Step, tape: Tape) -> list[Array]:
+        """One step; what NumPy and Torch raise where shapes do not fit becomes one line."""
+        try:
+            return step.role.forward(self.xp, StepOperands(step, tape, self.weights))
+        except OnnxLrpError:
+            raise
+        except (ValueError, TypeError, LookupError, ArithmeticError, RuntimeError, MemoryError) as error:
+            reason = clean(str(error).splitlines()[0] if str(error) else type(error).__name__, 200)
+            raise StepError(f"node {step.name} ({clean(step.op)}) cannot be computed: {reason}") from None
+
+    def _derive(self, pending: Sequence[ir.Node], tape: Tape) -> list[ir.Node]:
+        """Evaluate the shape arithmetic whose inputs are there by now."""
+        waiting = []
+        for node in pending:
+            inputs = [None if v is None else self._known(v, tape) for v in node.inputs]
+            if any(a is None and v is not None for a, v in zip(inputs, node.inputs)):
+                waiting.append(node)
+                continue
+            for value, result in zip(node.outputs, evaluate(node, inputs, self.opset)):
+                tape.derived[value.name or ""] = result
+        return waiting
+
+    def _known(self, value: ir.Value, tape: Tape) -> np.ndarray | None:
+        name = value.name or ""
+        if name in tape.derived:
+            return tape.derived[name]
+        if name in tape.values:  # only its shape and type are read
+            return np.broadcast_to(np.zeros((), self.xp.dtype), self.xp.shape(tape.values[name]))
+        return array(value)
+
+
+def floating(a: np.ndarray) -> np.ndarray:
+    """Integers as float64; floats as they are."""
+    return a if a.dtype.kind == "f" else a.astype(np.float64)

@@ -1,0 +1,98 @@
+"""The plan: one step per node that relevance meets, with its role, its rule and the facts that it may use."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+
+import onnx_ir as ir
+
+from ..composites import Composite
+from ..errors import TargetError
+from ..model.graph import label
+from ..model.validation import Verdict
+from ..ops import Role
+from ..rules import Rule
+from ..text import clean
+from .assignment import assign
+from .facts import Facts, derive
+from .fusion import fuse
+from .step import Step
+
+
+@dataclass(frozen=True)
+class Plan:
+    """Steps in the order of execution, from ``inputs`` to ``target``; ``derived`` nodes depend on shapes only.
+
+    ``differences`` maps a tensor to two others, whose difference it is wherever relevance meets it: for
+    y = relu(conv(x) + x) there is {"conv(x)": ("y", "x")}. ``nonnegative`` names tensors without an entry below 0. With
+    ``facts`` off nothing of this is there, and the walk is the formula.
+    """
+
+    steps: tuple[Step, ...]
+    derived: tuple[ir.Node, ...]
+    inputs: tuple[str, ...]
+    target: str
+    composite: Composite
+    facts: bool = True
+    differences: dict[str, tuple[str, str]] = field(default_factory=dict)
+    nonnegative: frozenset[str] = frozenset()
+
+    def needs(self) -> tuple[set[str], set[str]]:
+        """Tensors whose values, and tensors whose shapes, the walk reads."""
+        values, shapes, reached = {self.target}, set(self.inputs), {self.target}
+        for step in reversed(self.steps):
+            if reached.isdisjoint(step.outputs):  # the gates of a recurrent layer
+                continue
+            reached |= set(step.receivers)
+            read, measured = step.needs(self.facts)
+            values |= read
+            shapes |= measured
+        return values, shapes - values
+
+
+def make_plan(
+    verdict: Verdict, model: ir.Model, composite: Composite, batchnorm: str = "affine", facts: bool = True
+) -> Plan:
+    """Assign rules and derive facts.
+
+    Raises:
+        CompositeError: a rule that its layer cannot take.
+    """
+    target = model.graph.outputs[0]
+    rules = assign(verdict, composite, batchnorm, target)
+    known = derive(verdict.roles, rules, target) if facts else Facts()
+    steps = fuse([_step(node, role, rules.get(node), known) for node, role in verdict.roles.items()], target)
+    names = tuple(value.name or "" for value in model.graph.inputs if value.const_value is None)
+    differences = {v.name or "": (a.name or "", b.name or "") for v, (a, b) in known.differences.items()}
+    nonnegative = frozenset(value.name or "" for value in known.nonnegative)
+    return Plan(tuple(steps), verdict.derived, names, target.name or "", composite, facts, differences, nonnegative)
+
+
+def known_layers(plan: Plan, names: Iterable[str], source: str) -> dict[str, str]:
+    """The tensor that each name stands for: a tensor's own, or the node's that makes it.
+
+    Raises:
+        TargetError: no such node or tensor.
+    """
+    named = [names] if isinstance(names, str) else list(names)
+    known = {step.name: step.outputs[0] for step in plan.steps}
+    known |= {name: name for step in plan.steps for name in step.outputs}
+    if strange := [name for name in named if name not in known]:
+        raise TargetError(f"{source}: no node or tensor {clean(strange[0])!r} on the way; see onnx-lrp check")
+    return {name: known[name] for name in named}
+
+
+def _step(node: ir.Node, role: Role, rule: Rule | None, facts: Facts) -> Step:
+    stand_in = facts.masked.get(node.outputs[0])
+    return Step(
+        name=label(node),
+        op=node.op_type,
+        role=role,
+        inputs=tuple(None if v is None else v.name for v in node.inputs),
+        outputs=tuple(v.name or "" for v in node.outputs),
+        rule=rule,
+        nonnegative=bool(role.receives) and all(node.inputs[i] in facts.nonnegative for i in role.receives),
+        masked=None if stand_in is None else stand_in.name,
+        node=node,
+    )
