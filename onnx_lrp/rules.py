@@ -92,9 +92,9 @@ SIGNS: dict[Modifier, int] = {pos: 1, neg: -1, square: 1, ones: 1}
 class Term:
     """One summand of a part: what is done to the input, and what to the weight.
 
-    ``fixed`` says that the modified input is the same for every sample, so that one is enough to compute its part of the
-    denominator: true of ``constant(low)`` and of ``ones``, which read no more than the shape of x, and of nothing that
-    looks at a value of x.
+    ``fixed`` says that the modified input is the same for every sample, so that one is enough to compute its part of
+    the denominator: true of ``constant(low)`` and of ``ones``, which read no more than the shape of x, and of nothing
+    that looks at a value of x.
     """
 
     input: Modifier
@@ -106,9 +106,9 @@ class Term:
 class Part:
     """Terms that share a denominator, and the outputs that it serves.
 
-    ``gate`` names them by the layer's own output z = Wx + b (without b under ``bias="ignore"``): all, or those with z > 0
-    or z < 0. It chooses, it promises nothing: the denominator of a gated part may have either sign, and is stabilized by
-    the sign that it has. For example, of the outputs z = (2, -1) with relevance R = (4, 6)
+    ``gate`` names them by the layer's own output z = Wx + b (without b under ``bias="ignore"``): all, or those with
+    z > 0 or z < 0. It chooses, it promises nothing: the denominator of a gated part may have either sign, and is
+    stabilized by the sign that it has. For example, of the outputs z = (2, -1) with relevance R = (4, 6)
 
         Part((Term(identity, Signed(1.25, 1)),), bias=Signed(1.25, 1), gate="positive")
 

@@ -1,6 +1,6 @@
 """What facts make faster: every object here gives what :mod:`.linear` gives, with less work, where it applies.
 
-A shortcut belongs to one stage of the formula. At each stage the first that applies is taken, else the formula's own way:
+A shortcut belongs to one stage of the formula. At each stage the first that applies is taken, else the formula's way:
 
 * ``parts``: which parts and terms of the rule are left;
 * ``layer``: all parts at once;
@@ -150,10 +150,11 @@ class OneQuotientForBothSigns(OnePassForBothSigns):
         z = at.claims.output
         above = at.xp.maximum(z, 0.0)
         q = c / (at.forward(_signed_part(positive, negative), at.epsilon / k) + above)
-        pairs = ((difference, above * q), (below, z * q))
-        return [
-            f for w, s in pairs for f in at.taken("transpose", _signed_part(w.positive, w.negative), at.transposed, s)
-        ]
+        found: list[Factor] = []
+        for modifier, s in ((difference, above * q), (below, z * q)):
+            part = _signed_part(modifier.positive, modifier.negative)
+            found += at.taken("transpose", part, at.transposed, s)
+        return found
 
 
 class OpenGate(Shortcut):
@@ -177,7 +178,8 @@ class GateByOutput(Shortcut):
         return at.claims.output is not None and not at.claims.masked and at.keeps_bias and part.gate != "all"
 
     def run(self, at: FastRelevance, part: Part, r: Array) -> Array:  # noqa: D102
-        xp, z, positive = at.xp, at.claims.output, part.gate == "positive"
+        xp, positive = at.xp, part.gate == "positive"
+        z: Array = at.claims.output
         if at.over:
             return (xp.maximum(z, 0.0) if positive else xp.minimum(z, 0.0)) * r
         return xp.where(z > 0 if positive else z < 0, r, 0.0)

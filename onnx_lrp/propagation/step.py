@@ -15,8 +15,8 @@ from ..rules import Pass as PassRule
 class Step:
     """One node, or two that are one layer. ``inputs`` and ``outputs`` are tensor names.
 
-    ``nonnegative`` claims that no input that receives relevance has an entry below 0; ``masked`` names the ReLU's output
-    that stands in for this step's own, because no relevance arrives where that is not positive.
+    ``nonnegative`` claims that no input that receives relevance has an entry below 0; ``masked`` names the ReLU's
+    output that stands in for this step's own, because no relevance arrives where that is not positive.
     """
 
     name: str
@@ -42,8 +42,10 @@ class Step:
     def needs(self, facts: bool = True) -> tuple[set[str], set[str]]:
         """Tensors whose values, and whose shapes, the step reads on the way back."""
         data = set(self.receivers)
-        if isinstance(self.role, Activation) or isinstance(self.rule, PassRule):
+        if isinstance(self.role, Activation):
             return set(), set()
+        if isinstance(self.rule, PassRule):
+            return set(), data
         if isinstance(self.role, Route):
             return {name for i in self.role.reads if (name := self.inputs[i]) is not None}, data
         return data | ({self.denominator} if facts and self._reads_output() else set()), set()

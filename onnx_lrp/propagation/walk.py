@@ -81,8 +81,10 @@ def propagate(
     xp, role = operands.weights.xp, step.role
     if isinstance(role, Route):
         shares = _route(step, role, arriving, operands, xp)
-    elif isinstance(role, Activation) or isinstance(step.rule, PassRule):
+    elif isinstance(role, Activation):
         shares = [arriving[0]]
+    elif isinstance(step.rule, PassRule):
+        shares = [sum_to(xp, plain(arriving[0], operands.tape), operands.shape(i)) for i in role.receives]
     elif isinstance(role, Merge):
         shares = _merge(step, role, arriving[0], operands, facts)
     else:
@@ -121,7 +123,7 @@ def _merge(step: Step, role: Merge, r: Relevance, operands: StepOperands, facts:
 
 
 def _linear(step: Step, role: Linear, r: Relevance, operands: StepOperands, facts: bool) -> Relevance:
-    """A layer: by the formula, or with facts by its shortcuts, in multiplier form wherever no term modifies the input."""
+    """A layer: by the formula, or with facts by its shortcuts, in multiplier form where no term modifies the input."""
     assert step.rule is not None
     xp, tape, a, given = operands.weights.xp, operands.tape, operands.value(role.data), operands.parameters(role)
     layer = LinearRelevance(xp, role.map, step.rule, a, given.weight, given.bias)
