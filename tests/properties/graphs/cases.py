@@ -15,7 +15,7 @@ from onnx_lrp.composites import DIAGONAL, PRESETS, WEIGHTED
 from onnx_lrp.errors import UnsupportedModelError
 from onnx_lrp.ops.smooth import TRUSTABLE
 
-from .joints import activation, answer, any_step, join
+from .joints import activation, answer, any_step, first_step, join
 from .sketch import LARGEST, Draw, Sketch
 
 NEWEST = onnx.defs.onnx_opset_version()
@@ -72,12 +72,14 @@ def composites(draw: Draw) -> str | Composite:
 
 @st.composite
 def cases(draw: Draw) -> Case:
-    curved = draw(st.integers(0, 99)) < 45
+    curved = draw(st.integers(0, 99)) < 40
     opset = draw(st.sampled_from([*OPSETS, *[ALONE[curved]] * 4]))
     s = Sketch(draw, opset, draw(st.integers(1, 3)), draw(st.booleans()))
     s.curved = curved
     for _ in range(s.pick([1, 1, 1, 2])):
         s.input(*s.pick([(4, 6), (2, 5, 5), (3, 6, 4), (1, 4, 6), (4, 4, 4), (8,), (5,), (2, 3, 3, 3), (2, 3, 4), ()]))
+    if s.chance(40):
+        s.attempt(first_step, s.pick(s.fresh))
     for _ in range(s.whole(2, 7)):
         x = s.pick(s.fresh if s.chance(80) else s.made)
         y = next((y for _ in range(4) if (y := s.attempt(any_step, x)) is not None), None)

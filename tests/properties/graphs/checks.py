@@ -16,7 +16,7 @@ from onnx_lrp.planning import Step
 from onnx_lrp.propagation import walk
 
 from .cases import Case
-from .curved import BENT
+from .curved import BENT, QUANTIZING
 from .yardstick import DOUBLE, SINGLE, allowance, distance, flat, is_near_half
 
 
@@ -109,6 +109,8 @@ def fetched(case: Case, names: list[str]) -> list[np.ndarray]:
     in_one_precision(model)
     options = ort.SessionOptions()
     options.log_severity_level, options.intra_op_num_threads = 4, 1
+    if set(QUANTIZING) & set(case.ops):  # else it rounds activations to integers, to multiply them with such weights
+        options.graph_optimization_level = ort.GraphOptimizationLevel.ORT_ENABLE_BASIC
     session = ort.InferenceSession(model.SerializeToString(), options, providers=["CPUExecutionProvider"])
     feeds = {i.name: case.feeds[i.name] for i in session.get_inputs()}
     return session.run(names, {n: x.astype(np.float32) if x.dtype.kind == "f" else x for n, x in feeds.items()})

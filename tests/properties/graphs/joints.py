@@ -7,10 +7,10 @@ from onnx import helper
 
 from onnx_lrp.model.canonizers.heads import TAILS
 
-from .choices import CHOICES, extreme, where
-from .curved import CURVED
-from .layers import add_bias, bias, layer
-from .moves import MOVES, unchanged
+from .choices import CHOICES, extreme, gather_nd, where
+from .curved import CURVED, dynamic, lrn, trusted
+from .layers import add_bias, bias, conv_transpose, global_pool, layer, pool, reduce
+from .moves import MOVES, blocks, resize, split, squeeze, tile, unchanged
 from .operands import broadcastable, operand, values
 from .sketch import Sketch, need
 
@@ -146,7 +146,12 @@ def reuse(s: Sketch, x: str) -> str:
 
 
 def any_step(s: Sketch, x: str) -> str:
-    return s.pick(STEPS + BENDS if s.curved else STEPS)(s, x)
+    old = [resize] * 4 if s.opset == 9 else []  # the last opset with an Upsample
+    return s.pick([*STEPS, *(BENDS if s.curved else []), *old])(s, x)
+
+
+def first_step(s: Sketch, x: str) -> str:
+    return s.pick(FIRST + FIRST_BENDS * 2 if s.curved else FIRST)(s, x)
 
 
 def bend(s: Sketch, x: str) -> str:
@@ -188,4 +193,10 @@ STEPS = [
     layer, layer, layer, move, move, move, activation, activation, merge, merge, concat, constant_merge, island, reuse,
     choice, choice,
 ]  # fmt: skip
+# What needs a certain rank, size or opset comes first now and then, where it fits
+FIRST = [
+    squeeze, blocks, blocks, resize, resize, resize, global_pool, reduce, conv_transpose, pool, split, gather_nd, tile,
+    unchanged,
+]  # fmt: skip
+FIRST_BENDS = [lrn, lrn, trusted, trusted, dynamic]
 BENDS = [bend] * 14
