@@ -15,18 +15,17 @@ from onnx_lrp.composites import DIAGONAL, PRESETS, WEIGHTED
 from onnx_lrp.errors import UnsupportedModelError
 from onnx_lrp.ops.smooth import TRUSTABLE
 
+from .curved import FAVOURITES, NEWEST, favourite, opsets
 from .joints import activation, answer, any_step, first_step, join
 from .sketch import LARGEST, Draw, Sketch
 
-NEWEST = onnx.defs.onnx_opset_version()
 BOUND = 4.0  # of every input
 BOX = f"low=-{BOUND:g},high={BOUND:g}"
 RULES: list[Rule] = [
     Epsilon(0.1), Epsilon(bias="ignore"), Zero(), Gamma(1.0), Gamma(epsilon=0.1, bias="ignore"), AlphaBeta(1.5, 0.5),
     AlphaBeta(3.0, 2.0, epsilon=0.1), ZPlus(bias="ignore"), WSquare(), WSquare(square_bias=True), Flat(),
 ]  # fmt: skip
-OPSETS = range(9, NEWEST + 1)
-ALONE = {False: 9, True: 24}  # the only opset with a kernel for Upsample; of curved graphs, for Swish
+OPSETS = range(9, NEWEST + 1)  # the first is the last that has an Upsample
 HEADS = ["Softmax", "LogSoftmax", "Sigmoid", "ArgMax"]
 
 
@@ -72,13 +71,15 @@ def composites(draw: Draw) -> str | Composite:
 
 @st.composite
 def cases(draw: Draw) -> Case:
-    curved = draw(st.integers(0, 99)) < 40
-    opset = draw(st.sampled_from([*OPSETS, *[ALONE[curved]] * 4]))
+    kind = draw(st.sampled_from(FAVOURITES)) if draw(st.integers(0, 99)) < 35 else None
+    opset = draw(st.sampled_from([*OPSETS, *[OPSETS[0]] * 4] if kind is None else opsets(kind)))
     s = Sketch(draw, opset, draw(st.integers(1, 3)), draw(st.booleans()))
-    s.curved = curved
+    s.curved = kind is not None
     for _ in range(s.pick([1, 1, 1, 2])):
         s.input(*s.pick([(4, 6), (2, 5, 5), (3, 6, 4), (1, 4, 6), (4, 4, 4), (8,), (5,), (2, 3, 3, 3), (2, 3, 4), ()]))
-    if s.chance(40):
+    if kind is not None and s.chance(70):
+        s.attempt(favourite, s.pick(s.fresh), kind)
+    elif s.chance(60):
         s.attempt(first_step, s.pick(s.fresh))
     for _ in range(s.whole(2, 7)):
         x = s.pick(s.fresh if s.chance(80) else s.made)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 
 import numpy as np
+import onnx
 
 from onnx_lrp.ops.smooth import TRUSTABLE
 
@@ -13,9 +14,16 @@ from .sketch import Sketch, need
 
 TRUSTED = tuple(op for op in TRUSTABLE if op != "Clip")
 QUANTIZING = ("QuantizeLinear", "DequantizeLinear", "DynamicQuantizeLinear")
+FAVOURITES = (*TRUSTED, "LRN", "LRN", "QuantizeLinear", "DynamicQuantizeLinear")
 BENT = {*TRUSTED, *QUANTIZING, "LRN"}
+NEWEST = onnx.defs.onnx_opset_version()
 # Opsets that onnxruntime has kernels for, where those are fewer than the standard's
-KERNELS = {"Swish": (24, 24), "QuantizeLinear": (10, 27), "DynamicQuantizeLinear": (11, 27)}
+KERNELS = {
+    "Swish": (24, 24),
+    "QuantizeLinear": (10, 27),
+    "DequantizeLinear": (10, 27),
+    "DynamicQuantizeLinear": (11, 27),
+}
 SINCE = {"Celu": 12, "HardSwish": 14, "Mish": 18, "Gelu": 20}
 ATTRIBUTES: dict[str, Callable[[Sketch], dict[str, object]]] = {
     "Celu": lambda s: {"alpha": s.pick([None, 0.5, 2.0])},
@@ -27,16 +35,25 @@ ATTRIBUTES: dict[str, Callable[[Sketch], dict[str, object]]] = {
 }
 
 
-def has_kernel(s: Sketch, kind: str) -> bool:
-    first, last = KERNELS.get(kind, (SINCE.get(kind, 1), s.opset))
-    return first <= s.opset <= last
+def opsets(kind: str) -> range:
+    """Those with a kernel."""
+    first, last = KERNELS.get(kind, (SINCE.get(kind, 9), NEWEST))
+    return range(first, last + 1)
 
 
 def trusted(s: Sketch, x: str) -> str:
-    """Any of those that this opset has; the rare ones more often."""
-    here = [op for op in TRUSTED if has_kernel(s, op)]
-    kind = s.pick([*here, *(op for op in here if op in SINCE), *["Swish"] * (4 * ("Swish" in here))])
+    """Any of those that this opset has."""
+    return activation(s, x, s.pick([op for op in TRUSTED if s.opset in opsets(op)]))
+
+
+def activation(s: Sketch, x: str, kind: str) -> str:
     return s.op(kind, x, **ATTRIBUTES.get(kind, lambda s: {})(s))
+
+
+def favourite(s: Sketch, x: str, kind: str) -> str:
+    """The one that the opset was chosen for."""
+    others = {"LRN": lrn, "QuantizeLinear": quantized, "DynamicQuantizeLinear": dynamic}
+    return others[kind](s, x) if kind in others else activation(s, x, kind)
 
 
 def clip(s: Sketch, x: str) -> str:
@@ -56,7 +73,9 @@ def lrn(s: Sketch, x: str) -> str:
 
 def quantized(s: Sketch, x: str) -> str:
     """A pair of nodes, maybe with one between them that moves integers."""
-    need(has_kernel(s, "QuantizeLinear"))
+    makers = {name: node.op_type for node in s.nodes for name in node.output}
+    need(makers.get(x) != "DequantizeLinear")  # onnxruntime makes one pair of two in a row, with other levels
+    need(s.opset in opsets("QuantizeLinear"))
     dtype = np.dtype(s.pick(["int8", "uint8"] + ["int16", "uint16"] * (s.opset >= 21)))
     per_axis = s.opset >= 13 and s.rank(x) >= 2 and s.chance(30)
     axis = s.whole(1, s.rank(x) - 1) if per_axis else None
@@ -90,13 +109,13 @@ def between(s: Sketch, q: str, zero: str) -> str:
 
 def dynamic(s: Sketch, x: str) -> str:
     """Scale and zero point come from the whole batch."""
-    need(has_kernel(s, "DynamicQuantizeLinear"))
+    need(s.opset in opsets("DynamicQuantizeLinear"))
     return s.op("DequantizeLinear", *s.hidden("DynamicQuantizeLinear", x, outputs=3))
 
 
 def quantized_weight(s: Sketch, x: str) -> str:
     """A product with integers that are made numbers in the graph, with a scale for each column."""
-    need(s.rank(x) >= 2 and 13 <= s.opset <= KERNELS["QuantizeLinear"][1])
+    need(s.rank(x) >= 2 and s.opset >= 13 and s.opset in opsets("DequantizeLinear"))
     k, n = s.shapes[x][-1], s.whole(1, 5)
     w = s.constant(s.rng.integers(-100, 100, (k, n), np.int8))
     scale, zero = s.constant(s.rng.uniform(0.003, 0.01, n)), s.constant(np.zeros(n, np.int8))

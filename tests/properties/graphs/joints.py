@@ -8,7 +8,7 @@ from onnx import helper
 from onnx_lrp.model.canonizers.heads import TAILS
 
 from .choices import CHOICES, extreme, gather_nd, where
-from .curved import CURVED, dynamic, lrn, trusted
+from .curved import CURVED
 from .layers import add_bias, bias, conv_transpose, global_pool, layer, pool, reduce
 from .moves import MOVES, blocks, resize, split, squeeze, tile, unchanged
 from .operands import broadcastable, operand, values
@@ -142,6 +142,7 @@ def reuse(s: Sketch, x: str) -> str:
     node = s.pick(layers)
     need(node.op_type == "MatMul" or s.shapes[x][1:2] == s.shapes[node.input[0]][1:2])
     given = {a.name: helper.get_attribute_value(a) for a in node.attribute}
+    need("output_shape" not in given or s.shapes[x][2:] == s.shapes[node.input[0]][2:])
     return s.op(node.op_type, x, *node.input[1:], **given)
 
 
@@ -151,7 +152,13 @@ def any_step(s: Sketch, x: str) -> str:
 
 
 def first_step(s: Sketch, x: str) -> str:
-    return s.pick(FIRST + FIRST_BENDS * 2 if s.curved else FIRST)(s, x)
+    return s.pick(FIRST)(s, x)
+
+
+def squeezed(s: Sketch, x: str) -> str:
+    """As exporters write a global pooling."""
+    need(s.rank(x) >= 3)
+    return squeeze(s, reduce(s, x, keep=1))
 
 
 def bend(s: Sketch, x: str) -> str:
@@ -195,8 +202,7 @@ STEPS = [
 ]  # fmt: skip
 # What needs a certain rank, size or opset comes first now and then, where it fits
 FIRST = [
-    squeeze, blocks, blocks, resize, resize, resize, global_pool, reduce, conv_transpose, pool, split, gather_nd, tile,
-    unchanged,
+    squeezed, squeezed, blocks, blocks, blocks, resize, resize, resize, global_pool, reduce, reduce, conv_transpose,
+    pool, split, gather_nd, tile, unchanged, unchanged,
 ]  # fmt: skip
-FIRST_BENDS = [lrn, lrn, trusted, trusted, dynamic]
-BENDS = [bend] * 14
+BENDS = [bend] * 12

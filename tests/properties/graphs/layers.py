@@ -181,12 +181,12 @@ def global_pool(s: Sketch, x: str) -> str:
     return s.op(s.pick(["GlobalAveragePool", "GlobalMaxPool"]), x)
 
 
-def reduce(s: Sketch, x: str) -> str:
+def reduce(s: Sketch, x: str, keep: int | None = None) -> str:
     kind, rank = s.pick(["ReduceMean", "ReduceMax", "ReduceSum"]), s.rank(x)
     need(rank >= 2)
     axes = [a - rank * (s.whole(0, 1) if s.opset >= 11 else 0) for a in range(1, rank) if s.chance()]
     need(bool(axes))
-    keep = s.pick([None, 0, 1])
+    keep = s.pick([None, 0, 1]) if keep is None else keep
     if s.opset >= (13 if kind == "ReduceSum" else 18):
         return s.op(kind, x, s.constant(axes), keepdims=keep)
     return s.op(kind, x, axes=axes, keepdims=keep)
