@@ -14,7 +14,8 @@ from pathlib import Path
 from graphs.agreement import Comparison, compared, saved
 from graphs.cases import Case, cases
 from graphs.checks import is_sound
-from hypothesis import HealthCheck, Phase, assume, given, seed, settings
+from graphs.portions import GENERATE, PORTION, drawn
+from hypothesis import assume
 
 from onnx_lrp.errors import OnnxLrpError
 from onnx_lrp.ops import OPS
@@ -68,17 +69,12 @@ class Findings:
 def search(graphs: int, number: int, save: Path | None) -> Findings:
     findings = Findings(save)
 
-    @seed(number)
-    @settings(
-        max_examples=graphs, deadline=None, database=None, phases=[Phase.generate],
-        suppress_health_check=list(HealthCheck),
-    )  # fmt: skip
-    @given(case=cases())
     def look(case: Case) -> None:
         assume(is_sound(case))
         findings.add(case)
 
-    look()
+    portions = -(-graphs // PORTION)
+    drawn(look, portions, number * portions, GENERATE, case=cases())
     return findings
 
 

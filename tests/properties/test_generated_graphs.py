@@ -12,7 +12,8 @@ from typing import Any
 import pytest
 from graphs.cases import Case, cases
 from graphs.checks import agreed, explaining, is_sound
-from hypothesis import HealthCheck, Phase, assume, given, settings
+from graphs.portions import GENERATE, PORTION, drawn
+from hypothesis import assume
 
 from onnx_lrp import propagation
 from onnx_lrp.backends.numpy import NumpyBackend
@@ -24,22 +25,16 @@ from onnx_lrp.ops.routing import ReshapeMap
 
 GRAPHS = 500
 BESIDE = ("ArgMax", "LogSoftmax", "Softmax", "Shape", "Constant")  # heads, and what is computed
-UNHEALTHY = [HealthCheck.too_slow, HealthCheck.data_too_large, HealthCheck.large_base_example]
-SETTINGS = settings(
-    max_examples=GRAPHS, derandomize=True, deadline=None, database=None, suppress_health_check=UNHEALTHY
-)
 
 
 def test_all_backends_agree_and_the_account_closes() -> None:
     tally: Counter[str] = Counter()
 
-    @SETTINGS
-    @given(case=cases())
     def check(case: Case) -> None:
         one(case, tally)
         tally.update(f"op {name}" for name in set(case.ops))
 
-    check()
+    drawn(check, -(-GRAPHS // PORTION), case=cases())
     assert tally["graphs"] >= GRAPHS
     assert tally["nodes"] >= 6 * GRAPHS
     assert tally["gradients"] >= 0.5 * GRAPHS
@@ -76,13 +71,11 @@ def scaled(function: Callable[..., Any]) -> Callable[..., Any]:
 def test_an_error_is_caught(owner: Any, name: str, wrong: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(owner, name, wrong(getattr(owner, name)))
 
-    @settings(SETTINGS, max_examples=200, phases=[Phase.generate], report_multiple_bugs=False)
-    @given(case=cases())
     def check(case: Case) -> None:
         one(case, Counter())
 
     with pytest.raises((AssertionError, VerificationError)):
-        check()
+        drawn(check, 20, how=GENERATE, case=cases())
 
 
 def one(case: Case, tally: Counter[str]) -> None:

@@ -12,9 +12,8 @@ from google.protobuf.message import DecodeError
 from graphs.cases import Case, cases
 from graphs.checks import agreed, explaining
 from graphs.mutations import STRUCTURAL, mutated
-from hypothesis import given, settings
+from graphs.portions import PORTION, drawn
 from hypothesis import strategies as st
-from test_generated_graphs import SETTINGS
 
 from onnx_lrp import Explainer, Explanation
 from onnx_lrp.errors import OnnxLrpError
@@ -33,14 +32,12 @@ Outcome = Explanation | OnnxLrpError
 def test_a_broken_graph_is_refused_or_explained_rightly() -> None:
     tally: Counter[str] = Counter()
 
-    @settings(SETTINGS, max_examples=MUTANTS)
-    @given(case=cases(), data=st.data())
     def check(case: Case, data: st.DataObject) -> None:
         kind, broken = mutated(case.model, data.draw)
         tally.update({kind: 1})
         judge(case, broken, tally)
 
-    check()
+    drawn(check, -(-MUTANTS // PORTION), case=cases(), data=st.data())
     assert tally["refused"] > 0.3 * MUTANTS
     assert tally["large"] < 0.02 * MUTANTS
     assert tally["explained"] > 0.1 * MUTANTS

@@ -71,7 +71,7 @@ def composites(draw: Draw) -> str | Composite:
 
 @st.composite
 def cases(draw: Draw) -> Case:
-    kind = draw(st.sampled_from(FAVOURITES)) if draw(st.integers(0, 99)) < 35 else None
+    kind = draw(st.sampled_from(FAVOURITES)) if draw(st.integers(0, 99)) >= 65 else None
     opset = draw(st.sampled_from([*OPSETS, *[OPSETS[0]] * 4] if kind is None else opsets(kind)))
     s = Sketch(draw, opset, draw(st.integers(1, 3)), draw(st.booleans()))
     s.curved = kind is not None
