@@ -38,7 +38,7 @@ def test_all_backends_agree_and_the_account_closes() -> None:
     assert tally["graphs"] >= GRAPHS
     assert tally["nodes"] >= 6 * GRAPHS
     assert tally["gradients"] >= 0.5 * GRAPHS
-    assert tally["bent"] <= 0.4 * GRAPHS
+    assert tally["bent"] <= 0.5 * GRAPHS
     assert tally["nothing"] <= 0.15 * GRAPHS  # of a ReLU that is 0, nothing comes back
     assert not tally["extreme"]
     assert tally["ties"] <= 0.02 * GRAPHS

@@ -43,6 +43,7 @@ class Account:
         self.steps.append((step, sum(r.sum() for r in came), sum(r.sum() for r in gone)))
 
 
+@np.errstate(all="ignore")  # as the library computes: what is not finite is an error in the end
 def agreed(
     explainer: Explainer,
     case: Case,
