@@ -194,6 +194,8 @@ class OnnxBackend:
         return self.graph.emit("Gather", [a, self.graph.ints(indices)], shape, axis=axis)
 
     def put(self, a: Symbol, indices: np.ndarray, axis: int, length: int) -> Symbol:
+        if len(a.shape) == 1:  # a product takes a matrix
+            return self.reshape(self.put(self.reshape(a, (1, a.shape[0])), indices, 1, length), (length,))
         one_hot = np.zeros((len(indices), length), np.float32)
         one_hot[np.arange(len(indices)), indices] = 1
         order = [*(i for i in range(len(a.shape)) if i != axis), axis]

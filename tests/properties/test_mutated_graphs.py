@@ -10,31 +10,34 @@ import onnx
 import pytest
 from google.protobuf.message import DecodeError
 from graphs.cases import Case, cases
-from graphs.checks import agreed
+from graphs.checks import agreed, explaining
 from graphs.mutations import STRUCTURAL, mutated
-from hypothesis import given, settings
+from graphs.portions import PORTION, drawn
 from hypothesis import strategies as st
-from test_generated_graphs import SETTINGS
 
 from onnx_lrp import Explainer, Explanation
 from onnx_lrp.errors import OnnxLrpError
 from onnx_lrp.engines.runtime import TYPES
 
 MUTANTS = 500
+CHOICES = (
+    ("numpy", "float64", True),
+    ("numpy", "float64", False),
+    ("torch", "float64", True),
+    ("onnx", "float32", True),
+)
 Outcome = Explanation | OnnxLrpError
 
 
 def test_a_broken_graph_is_refused_or_explained_rightly() -> None:
     tally: Counter[str] = Counter()
 
-    @settings(SETTINGS, max_examples=MUTANTS)
-    @given(case=cases(), data=st.data())
     def check(case: Case, data: st.DataObject) -> None:
         kind, broken = mutated(case.model, data.draw)
         tally.update({kind: 1})
         judge(case, broken, tally)
 
-    check()
+    drawn(check, -(-MUTANTS // PORTION), case=cases(), data=st.data())
     assert tally["refused"] > 0.3 * MUTANTS
     assert tally["large"] < 0.02 * MUTANTS
     assert tally["explained"] > 0.1 * MUTANTS
@@ -56,15 +59,15 @@ def judge(case: Case, broken: bytes, tally: Counter[str]) -> None:
     feeds = {v.name: fed(v, case.feeds) for v in model.graph.input}
     stored = {weight.name for weight in model.graph.initializer}
     other = replace(case, model=model, feeds={name: x for name, x in feeds.items() if name not in stored})
-    outcomes = [outcome(other, *choice) for choice in (("numpy", "float64"), ("torch", "float64"), ("onnx", "float32"))]
+    outcomes = [outcome(other, *choice) for choice in CHOICES]
     errors = [error for error in outcomes if isinstance(error, OnnxLrpError)]
     for error in errors:
         one_line(error)
     if isinstance(outcomes[0], OnnxLrpError):
-        assert type(outcomes[0]) is type(outcomes[1])
+        assert type(outcomes[0]) is type(outcomes[1]) is type(outcomes[2])
     tally.update(refused=bool(errors), explained=not errors)
     if not errors:
-        explainer = Explainer(model, case.composite, backend="numpy", threads=1)
+        explainer = explaining(other, "numpy")
         agreed(explainer, replace(other, explained=explainer.prepared.target), *outcomes, tally)
 
 
@@ -76,10 +79,10 @@ def is_large(model: onnx.ModelProto) -> bool:
     return any(10**5 < n < 2**30 for n in values)
 
 
-def outcome(case: Case, backend: str, dtype: str) -> Outcome:
+def outcome(case: Case, backend: str, dtype: str, facts: bool) -> Outcome:
     """What a user gets; any exception but ours, and any warning, fails the test."""
     try:
-        explainer = Explainer(case.model, case.composite, backend=backend, dtype=dtype, threads=1)
+        explainer = explaining(case, backend, dtype, facts)
         return explainer(case.feeds, case.target, seed=case.seed, ledger=backend == "numpy")
     except OnnxLrpError as error:
         return error

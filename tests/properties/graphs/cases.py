@@ -10,19 +10,22 @@ import onnx
 from hypothesis import strategies as st
 from onnx import TensorProto, helper, numpy_helper
 
-from onnx_lrp import AlphaBeta, Composite, Epsilon, Flat, Gamma, Rule, Selector, WSquare, ZBox, Zero, ZPlus
+from onnx_lrp import AlphaBeta, Composite, Epsilon, Explainer, Flat, Gamma, Rule, Selector, WSquare, ZBox, Zero, ZPlus
 from onnx_lrp.composites import DIAGONAL, PRESETS, WEIGHTED
+from onnx_lrp.errors import UnsupportedModelError
+from onnx_lrp.ops.smooth import TRUSTABLE
 
-from .joints import activation, answer, any_step, join
+from .curved import FAVOURITES, NEWEST, favourite, opsets
+from .joints import activation, answer, any_step, first_step, join
 from .sketch import LARGEST, Draw, Sketch
 
-NEWEST = onnx.defs.onnx_opset_version()
 BOUND = 4.0  # of every input
 BOX = f"low=-{BOUND:g},high={BOUND:g}"
 RULES: list[Rule] = [
     Epsilon(0.1), Epsilon(bias="ignore"), Zero(), Gamma(1.0), Gamma(epsilon=0.1, bias="ignore"), AlphaBeta(1.5, 0.5),
     AlphaBeta(3.0, 2.0, epsilon=0.1), ZPlus(bias="ignore"), WSquare(), WSquare(square_bias=True), Flat(),
 ]  # fmt: skip
+OPSETS = range(9, NEWEST + 1)  # the first is the last that has an Upsample
 HEADS = ["Softmax", "LogSoftmax", "Sigmoid", "ArgMax"]
 
 
@@ -36,6 +39,7 @@ class Case:
     explained: str
     seed: str
     target: int | None
+    pass_ops: tuple[str, ...] = ()
 
     @property
     def ops(self) -> list[str]:
@@ -46,7 +50,8 @@ class Case:
 
     def __str__(self) -> str:
         shapes = {n: a.shape for n, a in self.feeds.items()}
-        return f"{onnx.printer.to_text(self.model)}\n{self.composite}\n{shapes} {self.seed} {self.target}"
+        asked = f"{shapes} {self.seed} {self.target} {self.pass_ops}"
+        return f"{onnx.printer.to_text(self.model)}\n{self.composite}\n{asked}"
 
 
 def composites(draw: Draw) -> str | Composite:
@@ -66,9 +71,16 @@ def composites(draw: Draw) -> str | Composite:
 
 @st.composite
 def cases(draw: Draw) -> Case:
-    s = Sketch(draw, draw(st.integers(9, NEWEST)), draw(st.integers(1, 3)), draw(st.booleans()))
+    kind = draw(st.sampled_from(FAVOURITES)) if draw(st.integers(0, 99)) >= 65 else None
+    opset = draw(st.sampled_from([*OPSETS, *[OPSETS[0]] * 4] if kind is None else opsets(kind)))
+    s = Sketch(draw, opset, draw(st.integers(1, 3)), draw(st.booleans()))
+    s.curved = kind is not None
     for _ in range(s.pick([1, 1, 1, 2])):
-        s.input(*s.pick([(4, 6), (2, 5, 5), (3, 6, 4), (1, 4, 6), (4, 4, 4), (8,), (5,), (2, 3, 3, 3), (2, 3, 4)]))
+        s.input(*s.pick([(4, 6), (2, 5, 5), (3, 6, 4), (1, 4, 6), (4, 4, 4), (8,), (5,), (2, 3, 3, 3), (2, 3, 4), ()]))
+    if kind is not None and s.chance(70):
+        s.attempt(favourite, s.pick(s.fresh), kind)
+    elif s.chance(60):
+        s.attempt(first_step, s.pick(s.fresh))
     for _ in range(s.whole(2, 7)):
         x = s.pick(s.fresh if s.chance(80) else s.made)
         y = next((y for _ in range(4) if (y := s.attempt(any_step, x)) is not None), None)
@@ -90,7 +102,18 @@ def finished(s: Sketch) -> Case:
         outputs = [s.op(s.pick(HEADS), explained)]
         if s.chance():
             outputs.append(explained)
-    return Case(model(s, outputs), feeds, composites(s.draw), explained, s.pick(["logit", "logit", "one"]), target)
+    drawn = model(s, outputs)
+    seed = s.pick(["logit", "logit", "one"])
+    return Case(drawn, feeds, composites(s.draw), explained, seed, target, vouched(drawn) if s.curved else ())
+
+
+def vouched(drawn: onnx.ModelProto) -> tuple[str, ...]:
+    """The activations that the model is refused for unless the user vouches for them."""
+    try:
+        Explainer(drawn, backend="numpy")
+    except UnsupportedModelError as error:
+        return tuple(sorted({problem.op for problem in error.problems} & set(TRUSTABLE)))
+    return ()
 
 
 def inputs(s: Sketch, shape: tuple[int, ...]) -> np.ndarray:

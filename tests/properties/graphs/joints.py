@@ -5,8 +5,13 @@ from __future__ import annotations
 import numpy as np
 from onnx import helper
 
-from .layers import add_bias, bias, broadcastable, layer
-from .moves import MOVES, unchanged
+from onnx_lrp.model.canonizers.heads import TAILS
+
+from .choices import CHOICES, extreme, gather_nd, where
+from .curved import CURVED
+from .layers import add_bias, bias, conv_transpose, global_pool, layer, pool, reduce
+from .moves import MOVES, blocks, resize, split, squeeze, tile, unchanged
+from .operands import broadcastable, operand, values
 from .sketch import Sketch, need
 
 
@@ -26,10 +31,12 @@ def activation(s: Sketch, x: str) -> str:
 
 
 def constant_merge(s: Sketch, x: str) -> str:
-    """A bias on either side."""
-    shape = broadcastable(s, x)
-    pair = [x, s.constant(s.rng.standard_normal(shape) * 0.3)]
-    return s.op(s.pick(["Add", "Add", "Sub", "Sum", "Mean"]), *(pair if s.chance(70) else pair[::-1]))
+    """A bias of any shape and sign, on either side."""
+    kind = s.pick(["Add", "Add", "Sub", "Sum", "Mean"])
+    operands = [x, operand(s, x)]
+    if kind in ("Sum", "Mean") and s.chance(30):
+        operands.append(operand(s, x))
+    return s.op(kind, *(operands if s.chance(70) else operands[::-1]))
 
 
 def merge(s: Sketch, x: str) -> str:
@@ -40,8 +47,20 @@ def merge(s: Sketch, x: str) -> str:
         kind = "Add"  # x - x is 0, and 0 has no shares
     operands = s.shuffled([x, *others])
     if kind in ("Sum", "Mean") and s.chance(15):
-        operands.append(s.constant(s.rng.standard_normal(()) * 0.3))
+        operands.append(operand(s, x))
     return s.op(kind, *operands)
+
+
+def choice(s: Sketch, x: str) -> str:
+    """Of several tensors element by element, or of x and constants."""
+    kind = s.pick([*CHOICES, where, extreme, extreme])
+    if kind is where:
+        return where(s, x, partner(s, x))
+    if kind is not extreme:
+        return kind(s, x)
+    others = [partner(s, x) for _ in range(s.whole(1, 2))]
+    need(others != [x])  # the same twice is no choice
+    return extreme(s, [x, *others])
 
 
 def partner(s: Sketch, x: str) -> str:
@@ -88,7 +107,7 @@ def concat(s: Sketch, x: str) -> str:
     operands = [x, *(s.pick([*joinable, x]) for _ in range(s.whole(1, 2)))]
     if s.fixed and s.chance(30):
         shape = [s.whole(1, 2) if i == axis else n for i, n in enumerate(s.shapes[x])]
-        operands.append(s.constant(s.rng.standard_normal(shape)))
+        operands.append(values(s, tuple(shape)))
     return s.op("Concat", *s.shuffled(operands), axis=axis - rank * (s.whole(0, 1) if s.opset >= 11 else 0))
 
 
@@ -123,11 +142,27 @@ def reuse(s: Sketch, x: str) -> str:
     node = s.pick(layers)
     need(node.op_type == "MatMul" or s.shapes[x][1:2] == s.shapes[node.input[0]][1:2])
     given = {a.name: helper.get_attribute_value(a) for a in node.attribute}
+    need("output_shape" not in given or s.shapes[x][2:] == s.shapes[node.input[0]][2:])
     return s.op(node.op_type, x, *node.input[1:], **given)
 
 
 def any_step(s: Sketch, x: str) -> str:
-    return s.pick(STEPS)(s, x)
+    old = [resize] * 4 if s.opset == 9 else []  # the last opset with an Upsample
+    return s.pick([*STEPS, *(BENDS if s.curved else []), *old])(s, x)
+
+
+def first_step(s: Sketch, x: str) -> str:
+    return s.pick(FIRST)(s, x)
+
+
+def squeezed(s: Sketch, x: str) -> str:
+    """As exporters write a global pooling."""
+    need(s.rank(x) >= 3)
+    return squeeze(s, reduce(s, x, keep=1))
+
+
+def bend(s: Sketch, x: str) -> str:
+    return s.pick(CURVED)(s, x)
 
 
 def move(s: Sketch, x: str) -> str:
@@ -145,7 +180,7 @@ def join(s: Sketch, tensors: list[str]) -> str:
 
 def answer(s: Sketch, x: str) -> str:
     """Dense or not; any rank."""
-    if s.chance(30):
+    if s.chance(30) and not is_head(s, x):
         return x
     x = s.op("Flatten", x) if s.rank(x) != 2 else x
     k, n = s.shapes[x][1], s.whole(1, 5)
@@ -153,6 +188,21 @@ def answer(s: Sketch, x: str) -> str:
     return s.op("Gemm", x, w, s.weight(n, fan_in=40)) if s.chance() else add_bias(s, s.op("MatMul", x, w), n)
 
 
+def is_head(s: Sketch, x: str) -> bool:
+    """Whether x would be cut off: a Sigmoid at the end, maybe behind nodes that rename axes."""
+    makers = {name: node for node in s.nodes for name in node.output}
+    while x in makers and makers[x].op_type in TAILS:
+        x = makers[x].input[0]
+    return x in makers and makers[x].op_type == "Sigmoid"
+
+
 STEPS = [
     layer, layer, layer, move, move, move, activation, activation, merge, merge, concat, constant_merge, island, reuse,
+    choice, choice,
 ]  # fmt: skip
+# What needs a certain rank, size or opset comes first now and then, where it fits
+FIRST = [
+    squeezed, squeezed, blocks, blocks, blocks, resize, resize, resize, global_pool, reduce, reduce, conv_transpose,
+    pool, split, gather_nd, tile, unchanged, unchanged,
+]  # fmt: skip
+BENDS = [bend] * 12

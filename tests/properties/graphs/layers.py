@@ -6,6 +6,7 @@ from typing import Any
 
 import numpy as np
 
+from .operands import broadcastable
 from .sketch import Sketch, need
 
 
@@ -109,14 +110,9 @@ def add_bias(s: Sketch, x: str, n: int) -> str:
     return s.op("Add", *(pair if s.chance() else pair[::-1]))
 
 
-def broadcastable(s: Sketch, x: str) -> tuple[int, ...]:
-    """A shape that broadcasts to x: a number, per channel, per feature, per element."""
-    shape = s.shapes[x]
-    full = [n if i and s.chance() else 1 for i, n in enumerate(shape)]
-    return s.pick([(), (1,), shape[1:][-1:], tuple(full), tuple(full[1:])])
-
-
 def scale(s: Sketch, x: str) -> str:
+    if s.chance(15):
+        return s.op("Neg", x)
     shape = broadcastable(s, x)
     size = s.rng.uniform(0.5, 1.5, shape) * s.rng.choice([1, 1, 1, -1], shape)
     w = s.constant(np.asarray(size, np.float32))
@@ -185,12 +181,12 @@ def global_pool(s: Sketch, x: str) -> str:
     return s.op(s.pick(["GlobalAveragePool", "GlobalMaxPool"]), x)
 
 
-def reduce(s: Sketch, x: str) -> str:
+def reduce(s: Sketch, x: str, keep: int | None = None) -> str:
     kind, rank = s.pick(["ReduceMean", "ReduceMax", "ReduceSum"]), s.rank(x)
     need(rank >= 2)
     axes = [a - rank * (s.whole(0, 1) if s.opset >= 11 else 0) for a in range(1, rank) if s.chance()]
     need(bool(axes))
-    keep = s.pick([None, 0, 1])
+    keep = s.pick([None, 0, 1]) if keep is None else keep
     if s.opset >= (13 if kind == "ReduceSum" else 18):
         return s.op(kind, x, s.constant(axes), keepdims=keep)
     return s.op(kind, x, axes=axes, keepdims=keep)

@@ -164,7 +164,7 @@ def tile(s: Sketch, x: str) -> str:
 def blocks(s: Sketch, x: str) -> str:
     need(s.rank(x) == 4)
     _, c, h, w = s.shapes[x]
-    if c % 4 == 0 and s.chance():
+    if c % 4 == 0 and s.chance(80):
         return s.op("DepthToSpace", x, blocksize=2, mode=s.pick([None, "CRD"]) if s.opset >= 11 else None)
     need(h % 2 == 0 and w % 2 == 0)
     return s.op("SpaceToDepth", x, blocksize=2)
@@ -176,8 +176,8 @@ COORDINATES = ["half_pixel", "pytorch_half_pixel", "align_corners", "asymmetric"
 def resize(s: Sketch, x: str) -> str:
     shape = s.shapes[x]
     need(3 <= len(shape) <= 5)
-    scales = [1.0, 1.0, *(s.pick([0.5, 1.0, 1.5, 2.0, 3.0]) for _ in shape[2:])]
-    need(s.opset >= 10 or min(scales) >= 1)  # onnxruntime refuses less of Upsample
+    smaller = [0.5] if s.opset >= 10 else []  # onnxruntime refuses less than 1 of Upsample
+    scales = [1.0, 1.0, *(s.pick([*smaller, 1.0, 1.5, 2.0, 3.0]) for _ in shape[2:])]
     made = [int(n * f) for n, f in zip(shape, scales)]
     need(min(made) > 0 and all(n != m or f == 1 for n, m, f in zip(shape, made, scales)))
     if s.opset < 11:

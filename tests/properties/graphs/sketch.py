@@ -36,6 +36,8 @@ class Sketch:
         self.constants: dict[str, np.ndarray] = {}
         self.derived: dict[str, np.ndarray] = {}
         self.shapes: dict[str, Shape] = {}
+        self.types: dict[str, int] = {}
+        self.curved = False  # whether steps may be taken that are not piecewise linear
         self.inputs: list[str] = []
         self.fresh: list[str] = []
         self.made: list[str] = []
@@ -62,17 +64,18 @@ class Sketch:
     def input(self, *shape: int) -> str:
         name = f"x{len(self.inputs)}"
         self.inputs.append(name)
-        self.shapes[name] = (self.samples, *shape)
+        self.shapes[name], self.types[name] = (self.samples, *shape), TensorProto.FLOAT
         self.fresh.append(name)
         self.made.append(name)
         return name
 
     def constant(self, value: Any) -> str:
-        """Integers as int64, floats as float32."""
+        """Floats as float32, lists and numbers as int64, other arrays of integers and booleans as they are."""
         a = np.asarray(value, np.int64 if isinstance(value, list) else None)
-        a = a.astype(np.float32 if a.dtype.kind == "f" else np.int64)
+        a = a.astype(np.float32) if a.dtype.kind == "f" else a
         name = f"c{len(self.shapes)}"
         self.shapes[name], self.constants[name] = a.shape, a
+        self.types[name] = helper.np_dtype_to_tensor_dtype(a.dtype)
         return name
 
     def weight(self, *shape: int, fan_in: int | None = None) -> str:
@@ -88,50 +91,65 @@ class Sketch:
         Raises:
             MisfitError: the result is not worth having.
         """
+        names = self._node(kind, *inputs, outputs=outputs, **attributes)
+        if any(not self.shapes[name] for name in names):
+            raise MisfitError
+        self.fresh += names
+        self.made += names
+        return names if outputs > 1 else names[0]
+
+    def hidden(self, kind: str, *inputs: str, outputs: int = 1, **attributes: Any) -> Any:
+        """A node as :meth:`op` adds it, but its outputs are for its own step only: integers, or other axes in front.
+
+        Raises:
+            MisfitError: the result is not worth having.
+        """
+        names = self._node(kind, *inputs, outputs=outputs, **attributes)
+        return names if outputs > 1 else names[0]
+
+    def _node(self, kind: str, *inputs: str, outputs: int, **attributes: Any) -> list[str]:
         names = [f"t{len(self.shapes) + i}" for i in range(outputs)]
         given = {k: v for k, v in attributes.items() if v is not None}
         node = helper.make_node(kind, inputs, names, f"{kind}_{len(self.nodes)}", **given)
-        shapes = self._shapes(node)
-        if any(not s or min(s) < 1 or math.prod(s) > self.limit or len(s) > 6 for s in shapes):
+        types, shapes = self._inferred(node)
+        if any(min(s, default=1) < 1 or math.prod(s) > self.limit or len(s) > 6 for s in shapes):
             raise MisfitError
         self.shapes.update(zip(names, shapes))
+        self.types.update(zip(names, types))
         self.nodes.append(node)
-        self.fresh = [n for n in self.fresh if n not in inputs] + names
-        self.made += names
-        return names if outputs > 1 else names[0]
+        self.fresh = [n for n in self.fresh if n not in inputs]
+        return names
 
     def arithmetic(self, kind: str, *inputs: str, value: Sequence[int], **attributes: Any) -> str:
         """A node whose output depends on shapes only; ``value`` is what it will be."""
         name = f"t{len(self.shapes)}"
         self.nodes.append(helper.make_node(kind, inputs, [name], f"{kind}_{len(self.nodes)}", **attributes))
         self.derived[name] = np.array(value, np.int64)
-        self.shapes[name] = self.derived[name].shape
+        self.shapes[name], self.types[name] = self.derived[name].shape, TensorProto.INT64
         return name
 
-    def _shapes(self, node: onnx.NodeProto) -> list[Shape]:
+    def _inferred(self, node: onnx.NodeProto) -> tuple[list[int], list[Shape]]:
+        """Types and shapes of a node's outputs."""
         given = [n for n in node.input if n]
-        types = {n: helper.make_tensor_type_proto(self._type(n), self.shapes[n]) for n in given}
+        types = {n: helper.make_tensor_type_proto(self.types[n], self.shapes[n]) for n in given}
         values = {**self.constants, **self.derived}
         known = {n: numpy_helper.from_array(values[n], n) for n in given if n in values}
-        schema, opsets = onnx.defs.get_schema(node.op_type, self.opset), [helper.make_opsetid("", self.opset)]
         try:
+            schema, opsets = onnx.defs.get_schema(node.op_type, self.opset), [helper.make_opsetid("", self.opset)]
             found = infer_node_outputs(schema, node, types, known, opset_imports=opsets, ir_version=8)
-        except onnx.shape_inference.InferenceError:
+        except (onnx.shape_inference.InferenceError, onnx.defs.SchemaError):
             raise MisfitError from None
-        return [tuple(d.dim_value for d in found[n].tensor_type.shape.dim) for n in node.output]
-
-    def _type(self, name: str) -> int:
-        whole = name in self.derived or (name in self.constants and self.constants[name].dtype.kind == "i")
-        return TensorProto.INT64 if whole else TensorProto.FLOAT
+        tensors = [found[n].tensor_type for n in node.output]
+        return [t.elem_type for t in tensors], [tuple(d.dim_value for d in t.shape.dim) for t in tensors]
 
     def attempt(self, step: Callable[..., str], *arguments: Any) -> str | None:
         """Take a step whole, or leave no trace of it."""
-        kept = (self.fresh, self.made, self.constants, self.derived, self.shapes)
+        kept = (self.fresh, self.made, self.constants, self.derived, self.shapes, self.types)
         count, before = len(self.nodes), [copy(part) for part in kept]
         try:
             return step(self, *arguments)
         except MisfitError:
-            self.fresh, self.made, self.constants, self.derived, self.shapes = before
+            self.fresh, self.made, self.constants, self.derived, self.shapes, self.types = before
             del self.nodes[count:]
             return None
 

@@ -22,6 +22,7 @@ from onnx_lrp.propagation.forward import ForwardRecorder
 from onnx_lrp.propagation.tape import Tape
 
 from .cases import Case
+from .curved import QUANTIZING
 
 DOUBLE, SINGLE = 2.0**-50, 2.0**-22  # four times the unit roundoff
 
@@ -95,3 +96,24 @@ def allowance(explainer: Explainer, case: Case, reference: Explanation, peak: fl
     found, scale = flat(reference), np.abs(flat(reference)).max()
     moved = max(distance(r, found) for r in noisy(explainer, case, reference.target, size))
     return 30 * moved + size * peak / max(scale, 1e-30)
+
+
+class Watching(NumpyBackend):
+    """NumPy, but it notes whether a value that is rounded lies so near a half that float32 may round it otherwise."""
+
+    near = False
+
+    def round(self, a: np.ndarray) -> np.ndarray:
+        gap = np.abs(a - np.floor(a) - 0.5)
+        few = np.abs(a) < 1000  # one level of many is within all bounds
+        self.near |= bool((few & (gap < 16 * SINGLE * (1 + np.abs(a)))).any())
+        return super().round(a)
+
+
+def is_near_half(explainer: Explainer, case: Case) -> bool:
+    """Whether two right answers in float32 may differ by a level of what is quantised."""
+    if not set(QUANTIZING) & set(case.ops):
+        return False
+    engine = WalkEngine(explainer.prepared, explainer.plan, watching := Watching(), explainer.options, None)
+    engine._recorder.record(case.feeds, set())
+    return watching.near
