@@ -2,32 +2,33 @@
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Iterable
+from dataclasses import replace
 from typing import Any, Literal
 
 import numpy as np
 
 from . import backends
 from .composites import Composite
-from .conversion.convert import OLDEST_OPSET
 from .engines.base import Engine, Request, Result, original
-from .engines.compiled import CompiledEngine
+from .engines.building import Build, Setup, first_that_fits, verify
 from .engines.runtime import SessionOptions
-from .engines.walking import WalkEngine
-from .errors import CompositeError, ConversionError, NumericalError, OnnxLrpError, TargetError, VerificationError
+from .errors import CompositeError, ConversionError, NumericalError, OnnxLrpError, TargetError
 from .explanation import Explanation
 from .inputs import check_inputs
-from .model.loading import Source
-from .model.preparation import Prepared, prepare
-from .model.rounding import tolerance
+from .model.loading import Source, pack
+from .model.preparation import Prepared
 from .propagation.ledger import Conservation
-from .propagation.plan import Plan, known_layers, make_plan
+from .propagation.plan import Plan, known_layers
 from .targets import Seed, Target
 from .text import clean
 
 
 class Explainer:
-    """Explains one output of one model; make it once, call it for every batch.
+    """Explains one output of one model; make it once, call it for every batch, from any number of threads.
+
+    It can be pickled and copied: what travels is the model and these arguments.
 
     Args:
         model: path, bytes, or ``onnx.ModelProto``.
@@ -70,33 +71,48 @@ class Explainer:
     ) -> None:
         if batchnorm not in ("affine", "pass"):
             raise CompositeError(f"batchnorm must be 'affine' or 'pass', not {batchnorm!r}")
-        self.composite = Composite.parse(composite)
-        self.options = SessionOptions(threads, tuple(providers))
-        self._model, self._output = model, output
-        self._trusted = pass_ops if isinstance(pass_ops, str) else tuple(pass_ops)
-        self._rewriting: tuple[Literal["affine", "pass"], bool] = (batchnorm, facts)
-        self._choices = backends.choices(backend, dtype, device)
+        trusted = (pass_ops,) if isinstance(pass_ops, str) else tuple(pass_ops)
+        options = SessionOptions(threads, tuple(providers))
+        self._setup = Setup(model, Composite.parse(composite), output, batchnorm, trusted, facts, options)
         self._unverified = verify
-        self._take_next()
+        self._lock = threading.Lock()
+        self._built = first_that_fits(self._setup, backends.choices(backend, dtype, device))
 
-    def _take_next(self) -> None:
-        """Prepare for the first backend of the choices that can take this model."""
-        choice, *self._choices = self._choices
-        try:
-            oldest = OLDEST_OPSET if choice.name == "onnx" else 0
-            self.prepared: Prepared = prepare(self._model, self._output, oldest, self._trusted)
-        except ConversionError:
-            if not self._choices:
-                raise
-            return self._take_next()
-        self.plan: Plan = make_plan(self.prepared.verdict, self.prepared.model, self.composite, *self._rewriting)
-        self.engine: Engine = self._make_engine(choice)
-        return None
+    @property
+    def composite(self) -> Composite:
+        """Which rule goes where."""
+        return self._setup.composite
 
-    def _make_engine(self, choice: backends.Choice) -> Engine:
-        if choice.name == "onnx":
-            return CompiledEngine(self.prepared, self.plan, self.options)
-        return WalkEngine(self.prepared, self.plan, backends.create(choice), self.options, choice.device)
+    @property
+    def options(self) -> SessionOptions:
+        """How onnxruntime runs."""
+        return self._setup.options
+
+    @property
+    def prepared(self) -> Prepared:
+        """The canonized model."""
+        return self._built.prepared
+
+    @property
+    def plan(self) -> Plan:
+        """Steps, rules and facts."""
+        return self._built.plan
+
+    @property
+    def engine(self) -> Engine:
+        """What computes."""
+        return self._built.engine
+
+    def __getstate__(self) -> dict[str, Any]:
+        """What it was made of, the model as one message: sessions are made anew where it arrives."""
+        choice, left = self._built.choice, self._built.left
+        return {"setup": replace(self._setup, model=pack(self._setup.model)), "choices": (choice, *left),
+                "unverified": self._unverified}  # fmt: skip
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        self._setup, self._unverified = state["setup"], state["unverified"]
+        self._lock = threading.Lock()
+        self._built = first_that_fits(self._setup, state["choices"])
 
     def __call__(
         self,
@@ -160,27 +176,40 @@ class Explainer:
     ) -> list[Explanation]:
         feeds = check_inputs(x, self.prepared.inputs, self.prepared.source)
         wanted = known_layers(self.plan, layers, self.prepared.source)
-        request = Request(targets, seed, wanted, ledger)
+        verifying = self._unverified
+        request = Request(targets, seed, wanted, ledger, audit=verifying)
         with np.errstate(all="ignore"):  # what is not finite is an error in the end
-            try:
-                results = self._run(feeds, request)
-            except ConversionError:
-                if not self._choices:
-                    raise
-                self._take_next()
-                results = self._run(feeds, request)
-            self._verify(feeds)
+            built, results = self._run(feeds, request)
+            if verifying:
+                verify(built, feeds, results[0])
+                self._unverified = False
             return [self._explanation(feeds, result, wanted) for result in results]
 
-    def _run(self, feeds: dict[str, np.ndarray], request: Request) -> list[Result]:
-        """Explain. Of a model that is malformed in a way that only onnxruntime finds, its verdict is the error."""
-        try:
-            return self.engine.run(feeds, request)
-        except OnnxLrpError:
-            raise
-        except Exception:
-            original(self.prepared, feeds, self.options)
-            raise
+    def _run(self, feeds: dict[str, np.ndarray], request: Request) -> tuple[Build, list[Result]]:
+        """Explain by the first backend that can take these inputs.
+
+        Of a model that is malformed in a way that only onnxruntime finds, its verdict is the error.
+        """
+        built = self._built
+        while True:
+            try:
+                return built, built.engine.run(feeds, request)
+            except ConversionError:
+                if not built.left:
+                    raise
+                built = self._behind(built)
+            except OnnxLrpError:
+                raise
+            except Exception:
+                original(built.prepared, feeds, self.options)
+                raise
+
+    def _behind(self, failed: Build) -> Build:
+        """The build for the next choice; made once, whichever thread comes first."""
+        with self._lock:
+            if self._built is failed:
+                self._built = first_that_fits(self._setup, failed.left)
+            return self._built
 
     def _explanation(self, feeds: dict[str, np.ndarray], result: Result, wanted: dict[str, str]) -> Explanation:
         found, n = result.relevance, len(result.logits)
@@ -204,27 +233,6 @@ class Explainer:
                 "use dtype='float64', a larger epsilon, or smaller weights"
             )
         return result
-
-    def _verify(self, feeds: dict[str, np.ndarray]) -> None:
-        """The canonized model must answer like the original: a difference is an error, never a shrug.
-
-        Raises:
-            VerificationError: it does not.
-            NumericalError: the original's answer is not finite.
-        """
-        if not self._unverified:
-            return
-        expected, logits = (np.asarray(a, np.float64) for a in self.engine.answers(feeds))
-        if not np.isfinite(expected).all():  # beside an infinite logit, every difference would be small
-            raise NumericalError(f"{self.prepared.source}: the model's own answer is not finite on this input")
-        scale = np.abs(expected).max(initial=0.0)
-        error = np.abs(expected - logits).max(initial=0.0) if expected.shape == logits.shape else np.inf
-        if not error <= tolerance(self.prepared.model, scale):
-            raise VerificationError(
-                f"{self.prepared.source}: the canonized model's answer differs from the original's by {error:.3g} "
-                f"(largest logit {scale:.3g}); please report this model, or pass verify=False to go on regardless"
-            )
-        self._unverified = False
 
 
 def explain(model: Source, x: Any, target: Target = None, **options: Any) -> Explanation:

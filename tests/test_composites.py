@@ -7,14 +7,14 @@ from dataclasses import dataclass
 import pytest
 
 import onnx_lrp as lrp
-from onnx_lrp.composites import PRESETS, Layer
+from onnx_lrp.composites import PRESETS, LayerInfo
 from onnx_lrp.rules import Part, Rule, Term, identity, neg, pos
 
 LAYERS = [
-    Layer("stem", "Conv", 0.0, 0),
-    Layer("block/conv", "Conv", 0.5, 1),
-    Layer("block/add", "Add", 0.6, 2),
-    Layer("head", "Gemm", 1.0, 3),
+    LayerInfo("stem", "Conv", 0.0, 0),
+    LayerInfo("block/conv", "Conv", 0.5, 1),
+    LayerInfo("block/add", "Add", 0.6, 2),
+    LayerInfo("head", "Gemm", 1.0, 3),
 ]
 
 
@@ -94,7 +94,7 @@ def test_depth_range_and_first() -> None:
 
 
 def test_what_one_node_was_expanded_to_is_first_together() -> None:
-    steps = [Layer(f"cell/t{t}", "Gemm", 0.0, 0) for t in range(3)]
+    steps = [LayerInfo(f"cell/t{t}", "Gemm", 0.0, 0) for t in range(3)]
     assert lrp.Selector(("Gemm",), first=True).select([*steps, *LAYERS]) == steps
     assert lrp.Selector(("Gemm",), last=True).select([*steps, *LAYERS]) == [LAYERS[-1]]
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 
 import numpy as np
 import onnx_ir as ir
@@ -77,17 +77,19 @@ def as_float(xp: OnnxBackend, value: ir.Value, shape: Sizes) -> Symbol:
 class Activations(dict[str, Symbol]):
     """The values of a tape, made when they are asked for.
 
-    A summand that follows from the sum is not read, so that a runtime need not store it. A tensor that the canonizers
-    changed does not exist in the source: if a node that only moves values made one of it that does, that one is moved
-    back; else its own node is computed once more.
+    A summand that follows from the sum is not read, unless it is in ``read``, so that a runtime need not store it. A
+    tensor that the canonizers changed does not exist in the source: if a node that only moves values made one of it
+    that does, that one is moved back; else its own node is computed once more.
     """
 
-    def __init__(self, plan: Plan, values: Values, sizes: Mapping[str, Sizes], xp: OnnxBackend) -> None:
+    def __init__(
+        self, plan: Plan, values: Values, sizes: Mapping[str, Sizes], xp: OnnxBackend, read: Collection[str] = ()
+    ) -> None:
         super().__init__()
         self._values, self._sizes, self._xp = values, sizes, xp
         self._makers = {output: step for step in plan.steps for output in step.outputs}
         self._movers = {step.inputs[0]: step for step in plan.steps if _is_bijective(step)}
-        self._differences = plan.differences
+        self._differences = {name: pair for name, pair in plan.differences.items() if name not in read}
         self.tape: Tape | None = None
         self.weights: Weights | None = None
 
@@ -161,11 +163,11 @@ def _is_bijective(step: Step) -> bool:
 
 
 def make_tape(
-    plan: Plan, model: ir.Model, values: Values, measured: Tape, xp: OnnxBackend
+    plan: Plan, model: ir.Model, values: Values, measured: Tape, xp: OnnxBackend, read: Collection[str] = ()
 ) -> tuple[Tape, SymbolicWeights]:
-    """Tape and weights for the walk on symbols."""
+    """Tape and weights for the walk on symbols; what is in ``read`` is never taken as a difference."""
     weights = SymbolicWeights(model, xp, values)
-    activations = Activations(plan, values, measured.shapes, xp)
+    activations = Activations(plan, values, measured.shapes, xp, read)
     tape = Tape(activations, measured.shapes, measured.derived)
     activations.tape, activations.weights = tape, weights
     return tape, weights

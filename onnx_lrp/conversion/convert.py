@@ -18,6 +18,7 @@ from ..model.evaluation import opset_of
 from ..model.graph import dims
 from ..model.loading import METADATA, Source
 from ..model.preparation import Prepared, prepare
+from ..propagation.audit import MaskAudit
 from ..propagation.plan import Plan, known_layers, make_plan
 from ..propagation.step import Step
 from ..propagation.tape import Tape
@@ -52,7 +53,8 @@ class Answer:
 class Compiled:
     """A converted model, and what its inputs and outputs are called.
 
-    ``relevance`` gives the output for each tensor, ``steps`` are the rows of the ledger.
+    ``relevance`` gives the output for each tensor, ``steps`` are the rows of the ledger, ``unproven`` are masked
+    tensors whose mask the walk itself does not prove.
     """
 
     model: ir.Model
@@ -61,6 +63,7 @@ class Compiled:
     logits: str = ""
     ledger: str = ""
     steps: tuple[Step, ...] = ()
+    unproven: set[str] = field(default_factory=set)
 
     @property
     def outputs(self) -> set[str]:
@@ -129,7 +132,8 @@ def emit(prepared: Prepared, plan: Plan, answer: Answer, measured: Tape, narrow:
     model = single_precision(prepared.whole) if narrow else throughout(prepared.whole)
     own, values = set(model.graph), named_values(model.graph)
     graph = Graph(model.graph, opset_of(model), values[plan.inputs[0]])
-    tape, weights = make_tape(plan, prepared.model, values, measured, OnnxBackend(graph))
+    read = set(plan.differences) if answer.ledger else set(answer.layers.values())  # a difference has fewer digits
+    tape, weights = make_tape(plan, prepared.model, values, measured, OnnxBackend(graph), read)
     batched = prepared.batched(measured.shapes[plan.target])
     emission = Emission(plan, answer, graph, tape, weights, batched, prepared.source, Compiled(model))
     try:
@@ -193,8 +197,9 @@ class Emission:
 
     def walk(self, seed: Symbol) -> dict[str, Symbol]:
         """Relevance by tensor."""
-        book = SymbolicLedger(self.xp) if self.answer.ledger else None
-        found = walk(self.plan, self.tape, self.weights, seed, set(self.answer.layers.values()), book)
+        book, masks = SymbolicLedger(self.xp) if self.answer.ledger else None, MaskAudit()
+        found = walk(self.plan, self.tape, self.weights, seed, set(self.answer.layers.values()), book, masks)
+        self.compiled.unproven |= {step.outputs[0] for step, _ in masks.unproven}
         if book is not None:
             self.compiled.ledger, self.compiled.steps = self.add_output(book.page(), "ledger"), tuple(book.steps)
         return found

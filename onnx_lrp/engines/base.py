@@ -21,22 +21,30 @@ Targets = int | Sequence[Target]
 
 @dataclass(frozen=True)
 class Request:
-    """What is asked of one batch: targets (or how many of the largest), the seed, tensors inside, the ledger."""
+    """What is asked of one batch: targets (or how many of the largest), the seed, tensors inside, the ledger.
+
+    ``audit`` asks that every fact be held against the numbers.
+    """
 
     targets: Targets
     seed: Seed = "logit"
     layers: Mapping[str, str] = field(default_factory=dict)
     ledger: bool = False
+    audit: bool = False
 
 
 @dataclass(frozen=True)
 class Result:
-    """One target's answer: logits (samples, ...), flat index per sample, ΣR at the start, relevance by tensor."""
+    """One target's answer: logits (samples, ...), flat index per sample, ΣR at the start, relevance by tensor.
+
+    ``recorded`` is the explained tensor as it came out of the run that the relevance belongs to.
+    """
 
     logits: np.ndarray
     index: np.ndarray
     start: np.ndarray
     relevance: dict[str, np.ndarray]
+    recorded: np.ndarray
     entries: tuple[Entry, ...] = ()
 
 
@@ -52,10 +60,14 @@ class Engine(Protocol):
         """What it computes in."""
 
     def run(self, feeds: Feeds, request: Request) -> list[Result]:
-        """One result per target; they share the forward pass."""
+        """One result per target; they share the forward pass.
 
-    def answers(self, feeds: Feeds) -> tuple[np.ndarray, np.ndarray]:
-        """The explained tensor by the original and by the canonized model, on the batch that was run last."""
+        Raises:
+            VerificationError: a fact does not hold, if an audit was asked for.
+        """
+
+    def answers(self, feeds: Feeds, result: Result) -> tuple[np.ndarray, np.ndarray]:
+        """The explained tensor by the original and by the canonized model, on a batch and what a run of it gave."""
 
 
 def original(prepared: Prepared, feeds: Feeds, options: SessionOptions) -> np.ndarray:

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Sequence
 from dataclasses import replace
+from itertools import chain
 from typing import Any
 
 import numpy as np
@@ -12,15 +14,16 @@ from ..backends.symbols import Batch, Sizes
 from ..conversion.convert import Answer
 from ..conversion.sizes import measure
 from ..errors import ConversionError
-from ..model.precision import to_float32
 from ..model.preparation import Prepared
 from ..ops import Activation
+from ..propagation.audit import accept, unmasked
 from ..propagation.ledger import Entry, entry
 from ..propagation.plan import Plan
 from ..propagation.step import Step
 from ..propagation.tape import Feeds, Tape
 from ..targets import largest, resolve, seed_relevance
-from .base import Request, Result, answer, per_sample, reshaped, sums
+from .auditing import AuditedModel
+from .base import Request, Result, per_sample, reshaped, sums
 from .runtime import SessionOptions, run
 from .sessions import Programs, is_open
 
@@ -43,11 +46,23 @@ class CompiledEngine:
         self._open = all(is_open(value) for value in prepared.inputs)
         self._tapes: dict[str, Tape] = {}
         self._programs = Programs(prepared, plan, options)
-        self._last = np.zeros(0)
+        self._lock = threading.Lock()
 
-    def answers(self, feeds: Feeds) -> tuple[np.ndarray, np.ndarray]:
-        """The original's is in the compiled model, the canonized one runs on its own."""
-        return self._last, answer(to_float32(self.prepared.model), feeds, self.options, self.prepared.source)
+    def answers(self, feeds: Feeds, result: Result) -> tuple[np.ndarray, np.ndarray]:
+        """The original's is in the compiled model; the canonized one runs on its own, and there the facts are audited.
+
+        Raises:
+            VerificationError: a fact does not hold.
+        """
+        unproven = {s.outputs[0]: s for s in self.plan.steps if s.outputs[0] in self._programs.unproven}
+        audited = AuditedModel(self.prepared, self.plan, [step.denominator for step in unproven.values()])
+        logits, false, activations = audited.run(feeds, self.options)
+        accept(false, self.prepared.source)
+        if unproven:
+            again = self.run(feeds, Request([result.index], layers={name: name for name in unproven}))[0]
+            reached = [(s, again.relevance[n], activations[s.denominator]) for n, s in unproven.items()]
+            accept(chain.from_iterable(unmasked(*claim) for claim in reached), self.prepared.source)
+        return result.recorded, logits
 
     def run(self, feeds: Feeds, request: Request) -> list[Result]:
         """All targets together; a ledger or an array as seed belongs to one target."""
@@ -94,9 +109,10 @@ class CompiledEngine:
             for v in self.prepared.inputs
         }
         key = str(shapes)
-        if key not in self._tapes:
-            self._tapes[key] = measure(self.prepared, self.plan, shapes)
-        return self._tapes[key]
+        with self._lock:
+            if key not in self._tapes:
+                self._tapes[key] = measure(self.prepared, self.plan, shapes)
+            return self._tapes[key]
 
     def _blank(self, tape: Tape, feeds: Feeds) -> np.ndarray:
         """An array of the explained tensor's shape."""
@@ -155,8 +171,8 @@ class CompiledEngine:
         control: np.ndarray | None,
     ) -> list[Result]:
         """One for each target."""
-        self._last = outputs[LOGITS]
-        logits = per_sample(self._last, self.prepared)
+        recorded = outputs[LOGITS]
+        logits = per_sample(recorded, self.prepared)
         chosen = (
             largest(logits, wanted.targets)
             if given is None
@@ -166,7 +182,8 @@ class CompiledEngine:
         for rank, index in enumerate(chosen):
             relevance = {wanted.layers.get(n, n): r if wanted.targets == 1 else r[:, rank] for n, r in outputs.items()}
             seed = control.reshape(logits.shape) if control is not None and wanted.seed == "input" else wanted.seed
-            results.append(Result(logits, index, sums(seed_relevance(seed, index, logits)), relevance, entries))
+            start = sums(seed_relevance(seed, index, logits))
+            results.append(Result(logits, index, start, relevance, recorded, entries))
         return results
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Sequence
 from typing import Any, Protocol
 
@@ -28,6 +29,7 @@ class OnnxruntimeRecorder:
     def __init__(self, model: ir.Model, plan: Plan, xp: Backend, options: SessionOptions, source: str) -> None:
         self.model, self.plan, self.xp, self.options, self.source = model, plan, xp, options, source
         self._sessions: dict[frozenset[str], Any] = {}
+        self._lock = threading.Lock()
         self._derived = {v.name or "" for node in plan.derived for v in node.outputs} & {
             name for step in plan.steps for name in step.inputs if name is not None
         }
@@ -48,10 +50,11 @@ class OnnxruntimeRecorder:
 
     def _session(self, fetch: Sequence[str], measure: Sequence[str]) -> Any:
         key = frozenset(fetch)
-        if key not in self._sessions:
-            data = ir.to_proto(_observed(self.model, fetch, measure)).SerializeToString()
-            self._sessions[key] = make_session(data, self.options, self.source)
-        return self._sessions[key]
+        with self._lock:
+            if key not in self._sessions:
+                data = ir.to_proto(_observed(self.model, fetch, measure)).SerializeToString()
+                self._sessions[key] = make_session(data, self.options, self.source)
+            return self._sessions[key]
 
 
 def _observed(model: ir.Model, fetch: Sequence[str], measure: Sequence[str]) -> ir.Model:

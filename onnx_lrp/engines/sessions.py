@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import tempfile
+import threading
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -42,17 +43,24 @@ class Programs:
         self.prepared, self.plan, self.options = prepared, plan, options
         self._made: dict[Any, Program] = {}
         self._fixed: int | None = None
+        self._lock = threading.Lock()  # what two threads ask for at once is made once
 
     def get(self, tape: Tape, wanted: Answer, samples: int | None) -> Program:
         """The program for inputs of these sizes and this many samples (None: as many as the model says)."""
-        if self._fixed is None:
-            self._fixed = samples
-        size = samples if samples == self._fixed else None
-        key = (id(tape), str(wanted), size)
-        if key not in self._made:
-            compiled = emit(self.prepared, self.plan, wanted, tape, narrow=False)
-            self._made[key] = Program(self._session(compiled, size), compiled)
-        return self._made[key]
+        with self._lock:
+            if self._fixed is None:
+                self._fixed = samples
+            size = samples if samples == self._fixed else None
+            key = (id(tape), str(wanted), size)
+            if key not in self._made:
+                compiled = emit(self.prepared, self.plan, wanted, tape, narrow=False)
+                self._made[key] = Program(self._session(compiled, size), compiled)
+            return self._made[key]
+
+    @property
+    def unproven(self) -> set[str]:
+        """Masked tensors at which relevance arrives in a form that does not prove the mask."""
+        return {name for program in list(self._made.values()) for name in program.compiled.unproven}
 
     def _session(self, compiled: Compiled, samples: int | None) -> Any:
         # for one sample, packed copies of large weights cost more memory than they save time

@@ -6,12 +6,13 @@ from typing import Any
 
 import numpy as np
 
-from ..backends.base import Backend
+from ..backends.base import Array, Backend
 from ..model.preparation import Prepared
+from ..propagation.audit import MaskAudit, accept, false_claims, false_masks
 from ..propagation.forward import ForwardRecorder
 from ..propagation.ledger import Ledger
 from ..propagation.plan import Plan
-from ..propagation.tape import Feeds, Weights
+from ..propagation.tape import Feeds, Tape, Weights
 from ..propagation.walk import walk
 from ..targets import seed_relevance
 from .base import Request, Result, indices, original, per_sample, reshaped, sums
@@ -26,7 +27,6 @@ class WalkEngine:
         self, prepared: Prepared, plan: Plan, xp: Backend, options: SessionOptions, device: str | None
     ) -> None:
         self.prepared, self.plan, self.xp, self.options = prepared, plan, xp, options
-        self._last = np.zeros(0)
         self._weights = Weights(prepared.model, xp)
         self._recorder: Recorder
         if xp.dtype == np.float64 or device not in (None, "cpu"):  # onnxruntime lacks the precision, or the device
@@ -44,22 +44,32 @@ class WalkEngine:
         """The backend's dtype."""
         return self.xp.dtype
 
-    def answers(self, feeds: Feeds) -> tuple[np.ndarray, np.ndarray]:
+    def answers(self, feeds: Feeds, result: Result) -> tuple[np.ndarray, np.ndarray]:
         """The original's by onnxruntime, the canonized model's as it was recorded."""
-        return original(self.prepared, feeds, self.options), self._last
+        return original(self.prepared, feeds, self.options), result.recorded
 
     def run(self, feeds: Feeds, request: Request) -> list[Result]:
         """One recording, and one walk per target."""
         tape = self._recorder.record(feeds, set())
-        self._last = logits = self.xp.to_numpy(tape.values[self.plan.target])
+        if request.audit:
+            accept(false_claims(self.plan, tape, self.xp), self.prepared.source)
+        logits = self.xp.to_numpy(tape.values[self.plan.target])
         samples = per_sample(logits, self.prepared)
         seed = reshaped(request.seed, logits, samples)
         results = []
         for index in indices(request.targets, samples):
             start = seed_relevance(seed, index, samples)
             book = Ledger(self.xp) if request.ledger else None
-            keep = set(request.layers.values())
-            found = walk(self.plan, tape, self._weights, self.xp.asarray(start.reshape(logits.shape)), keep, book)
+            found = self._walk(tape, start.reshape(logits.shape), request, book)
             relevance = {name: np.array(self.xp.to_numpy(r)) for name, r in found.items()}
-            results.append(Result(samples, index, sums(start), relevance, tuple(book.entries) if book else ()))
+            entries = tuple(book.entries) if book else ()
+            results.append(Result(samples, index, sums(start), relevance, logits, entries))
         return results
+
+    def _walk(self, tape: Tape, seed: np.ndarray, request: Request, book: Ledger | None) -> dict[str, Array]:
+        masks = MaskAudit() if request.audit else None
+        keep = set(request.layers.values())
+        found = walk(self.plan, tape, self._weights, self.xp.asarray(seed), keep, book, masks)
+        if masks is not None:
+            accept(false_masks(masks, tape, self.xp), self.prepared.source)
+        return found

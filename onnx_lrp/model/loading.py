@@ -15,7 +15,16 @@ from ..errors import InvalidModelError, LoadError
 from ..text import clean
 from .external import attach, nbytes
 
-Source = str | os.PathLike[str] | bytes | onnx.ModelProto
+
+@dataclass(frozen=True)
+class Packed:
+    """A model that has been read before: one message with all its weights, and what it is called."""
+
+    data: bytes
+    name: str
+
+
+Source = str | os.PathLike[str] | bytes | onnx.ModelProto | Packed
 
 OLDEST_OPSET = 7
 MAX_SIZE = 2**31
@@ -71,6 +80,24 @@ def load(source: Source) -> Loaded:
     return Loaded(proto, name, digest)
 
 
+def pack(source: Source) -> Packed:
+    """A model with all its weights as one message, so that it can go to another process or machine.
+
+    Raises:
+        LoadError: it cannot be read any more, or is larger than a message can be.
+    """
+    if isinstance(source, Packed):
+        return source
+    loaded = load(source)
+    try:
+        return Packed(loaded.proto.SerializeToString(), loaded.source)
+    except ValueError:
+        raise LoadError(
+            f"{loaded.source}: larger than 2 GiB with its weights, too large for a message; make an Explainer in each "
+            "process"
+        ) from None
+
+
 def _read(source: Source) -> tuple[onnx.ModelProto, str, Path | None, str]:
     if isinstance(source, onnx.ModelProto):
         proto = onnx.ModelProto()
@@ -78,6 +105,8 @@ def _read(source: Source) -> tuple[onnx.ModelProto, str, Path | None, str]:
         return proto, "<ModelProto>", None, _digest(proto.SerializeToString(deterministic=True))
     if isinstance(source, bytes):
         return _parse(source, "<bytes>"), "<bytes>", None, _digest(source)
+    if isinstance(source, Packed):
+        return _parse(source.data, source.name), source.name, None, _digest(source.data)
     path = Path(source)
     name = clean(str(path))
     data = _file(path, name)

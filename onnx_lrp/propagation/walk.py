@@ -30,10 +30,17 @@ class Multiplier:
 
 Relevance = Array | Multiplier
 Observer = Callable[[Step, list[Array | None], list[tuple[str, Array]]], None]
+Watcher = Callable[[Step, list[Relevance | None]], None]
 
 
 def walk(
-    plan: Plan, tape: Tape, weights: Weights, seed: Array, keep: set[str], observe: Observer | None = None
+    plan: Plan,
+    tape: Tape,
+    weights: Weights,
+    seed: Array,
+    keep: set[str],
+    observe: Observer | None = None,
+    watch: Watcher | None = None,
 ) -> dict[str, Array]:
     """Hand the seed relevance back from the target to the inputs.
 
@@ -44,6 +51,7 @@ def walk(
         seed: initial relevance, of the target's shape.
         keep: names of tensors inside the network whose relevance is wanted, too.
         observe: called after each step with (step, relevance of its outputs, relevance of its inputs).
+        watch: called before each step with (step, relevance of its outputs in the form in which it walks).
 
     Returns:
         Relevance of the inputs and of the tensors in ``keep`` that it reached.
@@ -55,6 +63,8 @@ def walk(
         arriving = [relevance.pop(name, None) for name in step.outputs]  # popped: memory is free once it is consumed
         if all(r is None for r in arriving):
             continue
+        if watch is not None:
+            watch(step, arriving)
         shares = list(propagate(step, arriving, StepOperands(step, tape, weights), plan.facts))
         for name, r in shares:
             relevance[name] = _added(relevance[name], r, tape) if name in relevance else r

@@ -117,7 +117,7 @@ def test_check_as_json(capsys: Capture) -> None:
     assert code == 0
     assert report["supported"] is True
     assert report["output"] == "logits"
-    assert {row["role"] for row in report["rows"]} == {"Linear", "Pass", "Merge", "Route"}
+    assert {row["role"] for row in report["rows"]} == {"Linear", "Activation", "Merge", "Route"}
 
 
 def test_check_lists_every_offender(capsys: Capture) -> None:

@@ -162,7 +162,7 @@ def booked(explainer: Explainer, case: Case, explanation: Explanation) -> Accoun
 def _absorbs(step: Step) -> bool:
     """Routes that have values of their own: a border, a constant beside the data."""
     operands = {"Concat": len(step.inputs), "Where": 2}  # of a Where, the first input is the mask
-    return step.op == "Pad" or len(step.data) < operands.get(step.op, 1)
+    return step.op == "Pad" or len(step.receivers) < operands.get(step.op, 1)
 
 
 ZERO = Composite("zero", (), Zero())

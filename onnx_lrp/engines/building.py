@@ -1,0 +1,100 @@
+"""From a model and a backend's name to the engine that explains it: a pure function, whose results never change."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import Literal
+
+import numpy as np
+
+from .. import backends
+from ..composites import Composite
+from ..conversion.convert import OLDEST_OPSET
+from ..errors import ConversionError, NumericalError, VerificationError
+from ..model.loading import Source
+from ..model.preparation import Prepared, prepare
+from ..model.rounding import tolerance
+from ..propagation.plan import Plan, make_plan
+from ..propagation.tape import Feeds
+from .base import Engine, Result
+from .compiled import CompiledEngine
+from .runtime import SessionOptions
+from .walking import WalkEngine
+
+
+@dataclass(frozen=True)
+class Setup:
+    """What is to be explained, and how: everything but the backend. The fields are the Explainer's arguments."""
+
+    model: Source
+    composite: Composite
+    output: str | None = None
+    batchnorm: Literal["affine", "pass"] = "affine"
+    pass_ops: tuple[str, ...] = ()
+    facts: bool = True
+    options: SessionOptions = field(default_factory=SessionOptions)
+
+
+@dataclass(frozen=True)
+class Build:
+    """A model made ready for one backend; ``left`` are the choices to fall back on where it cannot be compiled."""
+
+    prepared: Prepared
+    plan: Plan
+    engine: Engine
+    choice: backends.Choice
+    left: tuple[backends.Choice, ...] = ()
+
+
+def build(setup: Setup, choice: backends.Choice, left: Sequence[backends.Choice] = ()) -> Build:
+    """Prepare, plan, and make the engine of one backend.
+
+    Raises:
+        OnnxLrpError: as for the Explainer.
+    """
+    oldest = OLDEST_OPSET if choice.name == "onnx" else 0
+    prepared = prepare(setup.model, setup.output, oldest, setup.pass_ops)
+    plan = make_plan(prepared.verdict, prepared.model, setup.composite, setup.batchnorm, setup.facts)
+    engine: Engine
+    if choice.name == "onnx":
+        engine = CompiledEngine(prepared, plan, setup.options)
+    else:
+        engine = WalkEngine(prepared, plan, backends.create(choice), setup.options, choice.device)
+    return Build(prepared, plan, engine, choice, tuple(left))
+
+
+def first_that_fits(setup: Setup, choices: Sequence[backends.Choice]) -> Build:
+    """The build for the first backend of the choices that can take the model.
+
+    Raises:
+        ConversionError: none can, and the last one says why.
+        OnnxLrpError: as for the Explainer.
+    """
+    for i, choice in enumerate(choices):
+        try:
+            return build(setup, choice, choices[i + 1 :])
+        except ConversionError:
+            if i + 1 == len(choices):
+                raise
+    raise ConversionError("no backend is left")
+
+
+def verify(built: Build, feeds: Feeds, result: Result) -> None:
+    """The canonized model must answer like the original: a difference is an error, never a shrug.
+
+    Raises:
+        VerificationError: it does not, or a fact about it does not hold.
+        NumericalError: the original's answer is not finite.
+    """
+    source = built.prepared.source
+    expected, logits = (np.asarray(a, np.float64) for a in built.engine.answers(feeds, result))
+    if not np.isfinite(expected).all():  # beside an infinite logit, every difference would be small
+        raise NumericalError(f"{source}: the model's own answer is not finite on this input")
+    scale = np.abs(expected).max(initial=0.0)
+    error = np.abs(expected - logits).max(initial=0.0) if expected.shape == logits.shape else np.inf
+    if not error <= tolerance(built.prepared.model, scale):
+        raise VerificationError(
+            f"{source}: the canonized model's answer differs from the original's by {error:.3g} "
+            f"(largest logit {scale:.3g}); please report this model, or pass verify=False to go on regardless"
+        )
