@@ -174,7 +174,7 @@ def test_what_auto_takes(options: dict[str, Any], name: str) -> None:
     assert lrp.Explainer(RESNET, **options).engine.name == name
 
 
-@pytest.mark.parametrize("where", ["programs.emit", "compiled.measure"])
+@pytest.mark.parametrize("where", ["engines.sessions.emit", "engines.compiled.measure"])
 def test_auto_falls_back(where: str, monkeypatch: pytest.MonkeyPatch) -> None:
     def refuse(*_: object, **options: object) -> None:
         raise lrp.ConversionError("cannot be compiled")

@@ -12,9 +12,9 @@ from onnx_lrp.rules import Part, Rule, Term, identity, neg, pos
 
 LAYERS = [
     LayerInfo("stem", "Conv", 0.0, 0),
-    LayerInfo("block/conv", "Conv", 0.5, 1),
-    LayerInfo("block/add", "Add", 0.6, 2),
-    LayerInfo("head", "Gemm", 1.0, 3),
+    LayerInfo("block/conv", "Conv", 0.5, 1, frozenset({0})),
+    LayerInfo("block/add", "Add", 0.6, 2, frozenset({0, 1})),
+    LayerInfo("head", "Gemm", 1.0, 3, frozenset({0, 1, 2})),
 ]
 
 
@@ -26,7 +26,9 @@ def rules(composite: lrp.Composite) -> list[str]:
     ("text", "expected"),
     [
         ("epsilon", ["Epsilon()"] * 4),
-        ("epsilon:epsilon=0.1", ["Epsilon(epsilon=0.1)"] * 2 + ["Epsilon()", "Epsilon(epsilon=0.1)"]),
+        ("epsilon:epsilon=0.1", ["Epsilon(epsilon=0.1)"] * 4),
+        ("epsilon:epsilon=0.1,stabilizer=0.2", [*["Epsilon(epsilon=0.1)"] * 2, "Epsilon(epsilon=0.2)"]
+         + ["Epsilon(epsilon=0.1)"]),
         ("epsilon_plus", ["ZPlus()", "ZPlus()", "Epsilon()", "Epsilon()"]),
         ("epsilon_plus_flat", ["Flat()", "ZPlus()", "Epsilon()", "Epsilon()"]),
         ("epsilon_alpha2_beta1", ["AlphaBeta()", "AlphaBeta()", "Epsilon()", "Epsilon()"]),
@@ -120,4 +122,4 @@ def test_ones_own_rule() -> None:
 
     composite = lrp.Composite("half", ((lrp.Selector(), Half()),))
     assert rules(composite) == ["Half()"] * 4
-    assert Half().proportional
+    assert Half().vanishes_at_zero

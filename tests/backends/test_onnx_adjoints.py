@@ -220,11 +220,11 @@ def test_stabilize(epsilon: float, opset: int) -> None:
 @by_opset
 @pytest.mark.parametrize("epsilon", [1e-30, 1e-21, 1e-19, 1e-6, 0.25])
 @pytest.mark.parametrize("nonnegative", [False, True])
-def test_saturate(epsilon: float, nonnegative: bool, opset: int) -> None:
+def test_stabilized_ratio(epsilon: float, nonnegative: bool, opset: int) -> None:
     a = SIGNED[np.abs(SIGNED) <= (1e38 * epsilon if epsilon > 1e-20 else np.inf)][None]
     a = np.abs(a) if nonnegative else a
-    expected = NUMPY.saturate(a, epsilon, nonnegative)
-    made = recorded(lambda xp, a: xp.saturate(a, epsilon, nonnegative), [a], opset)
+    expected = NUMPY.stabilized_ratio(a, epsilon, nonnegative)
+    made = recorded(lambda xp, a: xp.stabilized_ratio(a, epsilon, nonnegative), [a], opset)
     np.testing.assert_allclose(made, expected, rtol=1e-6, atol=1e-30)
 
 
@@ -232,16 +232,16 @@ BEYOND = pytest.mark.xfail(reason="a / ε overflows, and Softsign of infinity is
 
 
 @pytest.mark.parametrize(("value", "epsilon"), [(1e20, 1e-19), (1e26, 1e-12), pytest.param(1e33, 1e-6, marks=BEYOND)])
-def test_saturate_what_is_huge(value: float, epsilon: float) -> None:
-    made = recorded(lambda xp, a: xp.saturate(a, epsilon), [np.array([[value]])], 18)
+def test_stabilized_ratio_what_is_huge(value: float, epsilon: float) -> None:
+    made = recorded(lambda xp, a: xp.stabilized_ratio(a, epsilon), [np.array([[value]])], 18)
     np.testing.assert_array_equal(made, [[1.0]])
 
 
 @by_opset
-def test_saturate_a_difference(opset: int) -> None:
+def test_stabilized_ratio_a_difference(opset: int) -> None:
     rng = np.random.default_rng(0)
     a, b = numbers(rng, SAMPLES, 9), numbers(rng, SAMPLES, 9)
-    agree(lambda xp, a, b: xp.saturate(a - b, 1e-6), [a, b], opset, batched=2, tolerance=1e-6)
+    agree(lambda xp, a, b: xp.stabilized_ratio(a - b, 1e-6), [a, b], opset, batched=2, tolerance=1e-6)
 
 
 def test_the_same_node_is_made_once() -> None:
