@@ -11,7 +11,7 @@ import numpy as np
 
 from . import backends
 from .composites import Composite
-from .engines.base import Engine, Request, Result, original
+from .engines.base import Engine, Question, Result, original
 from .engines.building import Build, Setup, first_that_fits, verify
 from .engines.runtime import SessionOptions
 from .errors import CompositeError, ConversionError, NumericalError, OnnxLrpError, TargetError
@@ -20,9 +20,9 @@ from .inputs import check_inputs
 from .model.loading import Source, pack
 from .model.preparation import Prepared
 from .propagation.ledger import Conservation
-from .propagation.plan import Plan, known_layers
+from .propagation.plan import Plan, resolve_layers
 from .targets import Seed, Target
-from .text import clean
+from .text import printable
 
 
 class Explainer:
@@ -175,17 +175,17 @@ class Explainer:
         self, x: Any, targets: int | list[Target], seed: Seed, layers: Iterable[str], ledger: bool
     ) -> list[Explanation]:
         feeds = check_inputs(x, self.prepared.inputs, self.prepared.source)
-        wanted = known_layers(self.plan, layers, self.prepared.source)
+        wanted = resolve_layers(self.plan, layers, self.prepared.source)
         verifying = self._unverified
-        request = Request(targets, seed, wanted, ledger, audit=verifying)
+        question = Question(targets, seed, wanted, ledger, audit=verifying)
         with np.errstate(all="ignore"):  # what is not finite is an error in the end
-            built, results = self._run(feeds, request)
+            built, results = self._run(feeds, question)
             if verifying:
                 verify(built, feeds, results[0])
                 self._unverified = False
             return [self._explanation(feeds, result, wanted) for result in results]
 
-    def _run(self, feeds: dict[str, np.ndarray], request: Request) -> tuple[Build, list[Result]]:
+    def _run(self, feeds: dict[str, np.ndarray], question: Question) -> tuple[Build, list[Result]]:
         """Explain by the first backend that can take these inputs.
 
         Of a model that is malformed in a way that only onnxruntime finds, its verdict is the error.
@@ -193,7 +193,7 @@ class Explainer:
         built = self._built
         while True:
             try:
-                return built, built.engine.run(feeds, request)
+                return built, built.engine.run(feeds, question)
             except ConversionError:
                 if not built.left:
                     raise
@@ -229,7 +229,7 @@ class Explainer:
         result = found[name].reshape(shape)
         if not np.isfinite(result).all():
             raise NumericalError(
-                f"{self.prepared.source}: relevance of input {clean(name)!r} is not finite; "
+                f"{self.prepared.source}: relevance of input {printable(name)!r} is not finite; "
                 "use dtype='float64', a larger epsilon, or smaller weights"
             )
         return result

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from .propagation.ledger import Conservation, Entry
+from .propagation.ledger import Conservation, LedgerEntry
 from .writing import write_file
 
 if TYPE_CHECKING:
@@ -34,7 +34,7 @@ class Explanation:
     target: np.ndarray
     layers: dict[str, np.ndarray]
     conservation: Conservation
-    ledger: tuple[Entry, ...] = ()
+    ledger: tuple[LedgerEntry, ...] = ()
 
     @property
     def relevance(self) -> np.ndarray | dict[str, np.ndarray]:

@@ -10,7 +10,7 @@ import onnx_ir as ir
 
 from .errors import InputError
 from .model.graph import dims
-from .text import clean
+from .text import printable
 
 INTEGERS = ("INT8", "INT16", "INT32", "INT64", "UINT8", "UINT16", "UINT32", "UINT64", "BOOL")
 
@@ -29,7 +29,7 @@ def check_inputs(x: Any, declared: Sequence[ir.Value], source: str) -> dict[str,
     given = _by_name(x, [value.name or "" for value in declared], source)
     feeds = {v.name or "": _checked(given[v.name or ""], v, source) for v in declared}
     if len({len(a) for a in feeds.values() if a.ndim}) > 1 and all(_batched(v) for v in declared):
-        sizes = ", ".join(f"{clean(n)}: {len(a)}" for n, a in feeds.items() if a.ndim)
+        sizes = ", ".join(f"{printable(n)}: {len(a)}" for n, a in feeds.items() if a.ndim)
         raise InputError(f"{source}: inputs have different batch sizes ({sizes}); they must agree")
     return feeds
 
@@ -58,11 +58,11 @@ def _by_name(x: Any, names: list[str], source: str) -> dict[str, Any]:
 
 
 def _list(names: Sequence[str]) -> str:
-    return ", ".join(repr(clean(n)) for n in names)
+    return ", ".join(repr(printable(n)) for n in names)
 
 
 def _checked(data: Any, value: ir.Value, source: str) -> np.ndarray:
-    where = f"{source}: input {clean(value.name or '')!r}"
+    where = f"{source}: input {printable(value.name or '')!r}"
     array = _array(data, where)
     _check_dtype(array, value, where)
     _check_shape(array, value, where)
@@ -100,7 +100,7 @@ def _check_shape(array: np.ndarray, value: ir.Value, where: str) -> None:
         raise InputError(f"{where} is empty, its shape is {array.shape}; give at least one sample")
     if shape is None:
         return
-    shown = "(" + ", ".join(clean(str(d)) if d is not None else "?" for d in shape) + ")"
+    shown = "(" + ", ".join(printable(str(d)) if d is not None else "?" for d in shape) + ")"
     if array.ndim != len(shape):
         raise InputError(f"{where} has rank {array.ndim}, shape {array.shape}; the model declares the shape {shown}")
     if any(isinstance(d, int) and d != n for d, n in zip(shape, array.shape)):

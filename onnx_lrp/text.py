@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 
-def clean(text: str, limit: int = 120) -> str:
+def printable(text: str, limit: int = 120) -> str:
     """One printable line: what does not print is escaped, and long text shortened in the middle."""
     safe = "".join(c if c.isprintable() else _escaped(c) for c in text[: 4 * limit])
     if len(text) > 4 * limit or len(safe) > limit:
-        safe = safe[: limit // 2] + "…" + clean(text[-limit // 2 :], limit)[-(limit // 2) :]
+        safe = safe[: limit // 2] + "…" + printable(text[-limit // 2 :], limit)[-(limit // 2) :]
     return safe
 
 

@@ -9,14 +9,14 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from .errors import OutputError
-from .text import clean
+from .text import printable
 
 Writer = Callable[[Path], None]
 
 
 def shown(path: Path | str) -> str:
     """A path as it is printed: whole, but for control characters."""
-    return clean(str(path), 4096)
+    return printable(str(path), 4096)
 
 
 @dataclass

@@ -12,7 +12,7 @@ import pytest
 
 import onnx_lrp as lrp
 from onnx_lrp import backends
-from onnx_lrp.engines.sessions import Programs
+from onnx_lrp.engines.sessions import SessionCache
 
 MODELS = Path(__file__).resolve().parents[1] / "models"
 RESNET = MODELS / "mnist_resnet.onnx"
@@ -28,7 +28,7 @@ net (float[N, 1, H, W] x) => (float[N, 3] y) <float[3, 1, 1, 1] a = {1, -2, 0.5}
 def parts(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> str:
     """The batch at once, or two samples at a time: 2, 2 and 1 of five."""
     if request.param == "parts":
-        monkeypatch.setattr(Programs, "preferred", lambda self, tape: 2)
+        monkeypatch.setattr(SessionCache, "preferred", lambda self, tape: 2)
     return str(request.param)
 
 
@@ -78,7 +78,7 @@ def test_calls(model: str, call: dict[str, Any]) -> None:
 def test_parts_are_as_equal_as_can_be(monkeypatch: pytest.MonkeyPatch) -> None:
     from onnx_lrp.engines import compiled
 
-    monkeypatch.setattr(Programs, "preferred", lambda self, tape: 2)
+    monkeypatch.setattr(SessionCache, "preferred", lambda self, tape: 2)
     sizes: list[int] = []
     run = compiled.run
     monkeypatch.setattr(compiled, "run", lambda s, o, f, n: sizes.append(len(f["input"])) or run(s, o, f, n))
@@ -118,9 +118,9 @@ def test_ledger(targets: int | None) -> None:
     )
     rows = [[(entry.node, entry.op, entry.rule) for entry in e.ledger] for e in (made, expected)]
     assert rows[0] == rows[1]
-    size = max(abs(entry.arrived) for entry in expected.ledger)
+    size = max(abs(entry.relevance_in) for entry in expected.ledger)
     for a, b in zip(made.ledger, expected.ledger):
-        assert a.arrived == pytest.approx(b.arrived, abs=1e-4 * size)
+        assert a.relevance_in == pytest.approx(b.relevance_in, abs=1e-4 * size)
         assert a.absorbed == pytest.approx(b.absorbed, abs=1e-4 * size)
 
 

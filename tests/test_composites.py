@@ -27,8 +27,7 @@ def rules(composite: lrp.Composite) -> list[str]:
     [
         ("epsilon", ["Epsilon()"] * 4),
         ("epsilon:epsilon=0.1", ["Epsilon(epsilon=0.1)"] * 4),
-        ("epsilon:epsilon=0.1,stabilizer=0.2", [*["Epsilon(epsilon=0.1)"] * 2, "Epsilon(epsilon=0.2)"]
-         + ["Epsilon(epsilon=0.1)"]),
+        ("epsilon:epsilon=0.1,stabilizer=0.2", [f"Epsilon(epsilon={n})" for n in (0.1, 0.1, 0.2, 0.1)]),
         ("epsilon_plus", ["ZPlus()", "ZPlus()", "Epsilon()", "Epsilon()"]),
         ("epsilon_plus_flat", ["Flat()", "ZPlus()", "Epsilon()", "Epsilon()"]),
         ("epsilon_alpha2_beta1", ["AlphaBeta()", "AlphaBeta()", "Epsilon()", "Epsilon()"]),

@@ -16,14 +16,14 @@ if TYPE_CHECKING:
     from .symbols import Symbol
 
 
-FEW = 9  # output channels, up to which ConvTranspose is faster than a flipped Conv on a CPU
+FEW_CHANNELS = 9  # output channels, up to which ConvTranspose is faster than a flipped Conv on a CPU
 
 
 def conv_adjoint(xp: OnnxBackend, s: Symbol, w: Symbol, window: Window, spatial: Shape) -> Symbol:
     """s (N, O, *out) and w (O, C/groups, *kernel) -> (N, C, *spatial), in the form that measured fastest."""
     depthwise = window.groups > 1 and w.shape[1] == 1
     unit = all(n == 1 for n in window.strides)
-    if w.shape[1] * window.groups <= FEW or min(*window.before, *window.after) < 0:
+    if w.shape[1] * window.groups <= FEW_CHANNELS or min(*window.before, *window.after) < 0:
         return _transpose(xp, s, w, window, spatial)
     if unit:
         return _flipped(xp, s, w, window, spatial)

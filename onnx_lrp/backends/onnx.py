@@ -1,6 +1,6 @@
 """Symbolic arrays: every function appends ONNX nodes to a graph, so that the walk *records* itself as a model.
 
-Shapes are known but for the batch, which is a :class:`~.symbols.Batch` wherever the source leaves it open. Weight
+Shapes are known but for the batch, which is a :class:`~.symbols.BatchSize` wherever the source leaves it open. Weight
 transforms are emitted as nodes on the stored weight: runtimes fold them when they load the model, and the file stays
 small. Every node has the form of the graph's own opset, so that the source's nodes can stay as they are.
 """
@@ -17,7 +17,7 @@ import numpy as np
 from ..errors import ConversionError
 from .adjoints import conv_adjoint
 from .base import Window
-from .symbols import Batch, Graph, Size, Sizes, Symbol, broadcast
+from .symbols import BatchSize, Graph, Size, Symbol, SymbolicShape, broadcast
 from .unpooling import max_unpool
 
 TINY, STEEP = 1e-12, 1e38
@@ -42,7 +42,7 @@ class OnnxBackend:
         return a.shape
 
     def where(self, condition: Symbol, a: Symbol | float, b: Symbol | float) -> Symbol:
-        shape: Sizes = ()
+        shape: SymbolicShape = ()
         for symbol in (v for v in (condition, a, b) if isinstance(v, Symbol)):
             shape = broadcast(shape, symbol.shape)
         return self.graph.emit("Where", [condition, self.graph.symbol(a), self.graph.symbol(b)], shape)
@@ -126,7 +126,7 @@ class OnnxBackend:
         resolved = tuple(math.prod(a.shape) // known if n == -1 else n for n in shape)
         if resolved == a.shape:
             return a
-        wanted = [-1 if isinstance(n, Batch) else n for n in resolved]
+        wanted = [-1 if isinstance(n, BatchSize) else n for n in resolved]
         return self.graph.emit("Reshape", [a, self.graph.ints(wanted)], resolved)
 
     def permute(self, a: Symbol, axes: Sequence[int]) -> Symbol:
@@ -230,7 +230,7 @@ class OnnxBackend:
         best, winner = self.graph.emit_all("MaxPool", [x], [shape, shape], **_pooling(kept, self.graph.opset))
         return best, winner
 
-    def max_unpool(self, s: Symbol, winner: Symbol, window: Window, shape: Sizes) -> Symbol:
+    def max_unpool(self, s: Symbol, winner: Symbol, window: Window, shape: SymbolicShape) -> Symbol:
         return max_unpool(self, s, winner, window, shape)
 
     def argmax(self, a: Symbol) -> Symbol:

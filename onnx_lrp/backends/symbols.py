@@ -11,27 +11,27 @@ import onnx_ir as ir
 
 
 @dataclass(frozen=True)
-class Batch:
+class BatchSize:
     """``times`` × the number of samples, which only a run knows."""
 
     times: int = 1
 
-    def __mul__(self, n: int) -> Batch:
-        return Batch(self.times * n)
+    def __mul__(self, n: int) -> BatchSize:
+        return BatchSize(self.times * n)
 
     __rmul__ = __mul__
 
     def __floordiv__(self, other: Size) -> Size:
-        return self.times // other.times if isinstance(other, Batch) else Batch(self.times // other)
+        return self.times // other.times if isinstance(other, BatchSize) else BatchSize(self.times // other)
 
-    def __sub__(self, n: int) -> Batch:
+    def __sub__(self, n: int) -> BatchSize:
         if n:
             raise TypeError("the batch cannot be cut")
         return self
 
 
-Size = Any  # an int, or a Batch
-Sizes = tuple[Size, ...]
+Size = Any  # an int, or a BatchSize
+SymbolicShape = tuple[Size, ...]
 
 
 class Symbol:
@@ -161,7 +161,7 @@ class Graph:
         if all(isinstance(n, int) for n in shape):
             return self.ints(shape)
         batch = self.emit("Gather", [self.emit("Shape", [Symbol(self, self.samples, ())], (1,)), self.ints([0])], (1,))
-        parts = [batch * self.ints([n.times]) if isinstance(n, Batch) else self.ints([n]) for n in shape]
+        parts = [batch * self.ints([n.times]) if isinstance(n, BatchSize) else self.ints([n]) for n in shape]
         return self.emit("Concat", parts, (len(shape),), axis=0) if len(parts) > 1 else parts[0]
 
     def symbol(self, value: Any) -> Symbol:
@@ -175,7 +175,7 @@ class Graph:
         left, right = self._unexpanded(left, right, shape), self._unexpanded(right, left, shape)
         return self.emit(op, [left, right], shape)
 
-    def _unexpanded(self, a: Symbol, other: Symbol, shape: Sizes) -> Symbol:
+    def _unexpanded(self, a: Symbol, other: Symbol, shape: SymbolicShape) -> Symbol:
         if not self.is_made(a, "Expand") or other.shape != shape or self.is_made(other, "Expand"):
             return a
         return self.sources(a)[0]
@@ -229,7 +229,7 @@ class Graph:
         return name
 
 
-def broadcast(a: Sequence[Size], b: Sequence[Size]) -> Sizes:
+def broadcast(a: Sequence[Size], b: Sequence[Size]) -> SymbolicShape:
     """The shape of an elementwise node's output."""
     rank = max(len(a), len(b))
     pairs = list(zip((1,) * (rank - len(a)) + tuple(a), (1,) * (rank - len(b)) + tuple(b)))

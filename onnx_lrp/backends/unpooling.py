@@ -7,15 +7,15 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from .base import Window
-from .symbols import Sizes, Symbol
+from .symbols import Symbol, SymbolicShape
 
 if TYPE_CHECKING:
     from .onnx import OnnxBackend
 
-MOST = 1  # subset of windows; beyond, one scattering addition is cheaper where the opset has it
+MOST_SUBSETS = 1  # subset of windows; beyond, one scattering addition is cheaper where the opset has it
 
 
-def max_unpool(xp: OnnxBackend, s: Symbol, winner: Symbol, window: Window, shape: Sizes) -> Symbol:
+def max_unpool(xp: OnnxBackend, s: Symbol, winner: Symbol, window: Window, shape: SymbolicShape) -> Symbol:
     """s and winner (N, C, *out) -> (N, C, *in).
 
     MaxUnpool is exact where no element can win twice, so the windows are split into subsets that do not overlap.
@@ -26,7 +26,7 @@ def max_unpool(xp: OnnxBackend, s: Symbol, winner: Symbol, window: Window, shape
     count = 1
     for n in every:
         count *= n
-    if count > MOST and xp.graph.opset >= 16:
+    if count > MOST_SUBSETS and xp.graph.opset >= 16:
         whole = _scatter(xp, s, winner, pooled)
     else:
         whole = _subsets(xp, s, winner, pooled, every)
@@ -34,7 +34,7 @@ def max_unpool(xp: OnnxBackend, s: Symbol, winner: Symbol, window: Window, shape
     return xp.pad(whole, (0, 0, *(-b for b in before)), (0, 0, *(-a for a in after)))
 
 
-def _subsets(xp: OnnxBackend, s: Symbol, winner: Symbol, shape: Sizes, every: Sequence[int]) -> Symbol:
+def _subsets(xp: OnnxBackend, s: Symbol, winner: Symbol, shape: SymbolicShape, every: Sequence[int]) -> Symbol:
     total = None
     sizes = xp.graph.sizes(shape)
     ones = [1] * len(every)
@@ -48,7 +48,7 @@ def _subsets(xp: OnnxBackend, s: Symbol, winner: Symbol, shape: Sizes, every: Se
     return total
 
 
-def _scatter(xp: OnnxBackend, s: Symbol, winner: Symbol, shape: Sizes) -> Symbol:
+def _scatter(xp: OnnxBackend, s: Symbol, winner: Symbol, shape: SymbolicShape) -> Symbol:
     flat = xp.graph.ints([-1])
     zeros = xp.graph.emit("Reshape", [xp.expand(xp.graph.symbol(0.0), shape), flat], (-1,))
     ends = [xp.graph.emit("Reshape", [a, flat], (-1,)) for a in (winner, s)]

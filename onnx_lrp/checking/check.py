@@ -9,12 +9,12 @@ from typing import Any
 
 from ..composites import Composite
 from ..errors import Problem, UnsupportedModelError
-from ..model.graph import dims, whole
+from ..model.graph import dims, user_node
 from ..model.loading import Source
 from ..model.preparation import prepare
 from ..propagation.plan import make_plan
 from ..propagation.step import Step
-from ..text import clean, table
+from ..text import printable, table
 from .cost import multiply_adds, shares
 from .warnings import doubts
 
@@ -93,12 +93,12 @@ def check(
     try:
         prepared = prepare(model, output, pass_ops=pass_ops)
     except UnsupportedModelError as error:
-        return Report(str(error).partition(": unsupported")[0], clean(output or ""), problems=error.problems)
+        return Report(str(error).partition(": unsupported")[0], printable(output or ""), problems=error.problems)
     plan = make_plan(prepared.verdict, prepared.model, Composite.parse(composite))
-    groups = groupby(plan.steps, lambda step: step if step.node is None else whole(step.node))
+    groups = groupby(plan.steps, lambda step: step if step.node is None else user_node(step.node))
     rows = tuple(_row(thing.name, thing.op, list(steps)) for thing, steps in groups)
     return Report(
-        prepared.source, clean(prepared.output), rows, notes=prepared.notes, warnings=doubts(prepared, plan),
+        prepared.source, printable(prepared.output), rows, notes=prepared.notes, warnings=doubts(prepared, plan),
         multiply_adds=multiply_adds(prepared, plan),
     )  # fmt: skip
 
@@ -106,7 +106,7 @@ def check(
 def _row(name: str, op: str, steps: Sequence[Step]) -> Row:
     main = next((step for step in steps if step.name == name), steps[-1])
     shape = dims(main.node.outputs[0]) if main.node is not None else None
-    shown = "?" if shape is None else "×".join("?" if d is None else clean(str(d)) for d in shape)
+    shown = "?" if shape is None else "×".join("?" if d is None else printable(str(d)) for d in shape)
     roles = dict.fromkeys(type(step.role).__name__ for step in steps)
     rules = dict.fromkeys(str(step.rule) for step in steps if step.rule is not None)
     (word,) = roles if len(roles) == 1 else ("",)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 
-from ..backends.symbols import Batch, Sizes
+from ..backends.symbols import BatchSize, SymbolicShape
 from ..conversion.sizes import UNFIT, ShapesOnly, measure, scratch
 from ..errors import OnnxLrpError
 from ..model.preparation import Prepared
@@ -36,8 +36,8 @@ def _counted(prepared: Prepared, plan: Plan) -> dict[str, int]:
     return dict(work.most_common())
 
 
-def _one_sample(shape: Sizes) -> tuple[int, ...]:
-    return tuple(n.times if isinstance(n, Batch) else n for n in shape)
+def _one_sample(shape: SymbolicShape) -> tuple[int, ...]:
+    return tuple(n.times if isinstance(n, BatchSize) else n for n in shape)
 
 
 def shares(work: dict[str, int] | None) -> str:

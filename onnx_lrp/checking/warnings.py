@@ -37,7 +37,7 @@ SMALL_EPSILON = 1e-2
 
 def doubts(prepared: Prepared, plan: Plan) -> tuple[str, ...]:
     """One line for each, with a remedy."""
-    lines = [*_folded(prepared.whole)]
+    lines = [*_folded(prepared.source_model)]
     for step in plan.steps:
         lines += [*_weights(step), *_cancels(step)]
     return tuple(lines)

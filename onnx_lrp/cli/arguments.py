@@ -34,9 +34,9 @@ class Parser(argparse.ArgumentParser):
 
     def error(self, message: str) -> NoReturn:
         """Leave with exit code 2."""
-        from ..text import clean
+        from ..text import printable
 
-        self.exit(2, f"onnx-lrp: error: {clean(message, 2000)}; see {self.prog} --help\n")
+        self.exit(2, f"onnx-lrp: error: {printable(message, 2000)}; see {self.prog} --help\n")
 
 
 def add_model(parser: argparse.ArgumentParser) -> None:

@@ -26,13 +26,13 @@ def run(args: Namespace) -> int:
         OnnxLrpError: there is no report: the file is unreadable or malformed, or an option is wrong.
     """
     from ..checking.check import check
-    from ..text import clean
+    from ..text import printable
 
     try:
         report = check(args.model, args.composite, args.output, args.pass_op)
     except OnnxLrpError as error:
         if args.json:
-            _print_json({"source": clean(args.model), "supported": False, "error": str(error)})
+            _print_json({"source": printable(args.model), "supported": False, "error": str(error)})
         raise
     if args.json:
         _print_json(report.as_dict())

@@ -96,14 +96,15 @@ def _write(path: Path, data: bytes) -> None:
 
 def _about(args: Namespace, model: onnx.ModelProto, size: int) -> Iterator[str]:
     """What was written, and how it is used."""
-    from ..text import clean
+    from ..text import printable
     from ..writing import shown
 
     about = {prop.key.partition(".")[2]: prop.value for prop in model.metadata_props}
-    yield f"{shown(args.model)}: explains {clean(about['explains'])!r} by {clean(about['composite'].splitlines()[0])}"
+    composite = printable(about["composite"].splitlines()[0])
+    yield f"{shown(args.model)}: explains {printable(about['explains'])!r} by {composite}"
     yield f"written: {shown(args.out)}, {size / 1e6:.1f} MB"
-    yield f"  inputs: {', '.join(clean(value.name) for value in model.graph.input)}"
-    yield f"  outputs: {', '.join(clean(value.name) for value in model.graph.output)}"
+    yield f"  inputs: {', '.join(printable(value.name) for value in model.graph.input)}"
+    yield f"  outputs: {', '.join(printable(value.name) for value in model.graph.output)}"
 
 
 def _shape(text: str) -> tuple[str, list[int | None]]:

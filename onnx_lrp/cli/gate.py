@@ -22,8 +22,8 @@ from ..pictures.sheet import contrast
 from ..writing import Outputs, shown
 from . import results
 from .feeding import Batch, Feeder, Sample
-from .given import read
-from .naming import Names
+from .naming import OutputPaths
+from .request import read
 
 TOGETHER = 8  # samples: relevance of all layers is kept for as many, by both models
 
@@ -36,30 +36,30 @@ def run_gate(args: Namespace) -> tuple[list[str], int]:
     """
     outputs = Outputs(args.force)
     outputs.check_folders(args.heatmap or "")
-    given = read(args)
-    comparer = Comparer(args.a, args.b, given.composite, layers=args.layers, top_k=args.top_k, **given.options)
+    request = read(args)
+    comparer = Comparer(args.a, args.b, request.composite, layers=args.layers, top_k=args.top_k, **request.options)
     source = comparer.a.prepared.source
-    batches = Feeder(comparer.inputs, given.preprocessing, source).batches(given.files, TOGETHER)
-    names = Names(
+    batches = Feeder(comparer.inputs, request.preprocessing, source).batches(request.files, TOGETHER)
+    names = OutputPaths(
         args.heatmap, None, comparer.a.composite.name, len(batches), sum(len(batch.samples) for batch in batches),
         tuple(value.name or "" for value in comparer.inputs), 1,
     )  # fmt: skip
-    gate = Gate(args, comparer, given.preprocessing, outputs, names)
-    report, pictures = gate.run(batches)
+    job = ComparisonJob(args, comparer, request.preprocessing, outputs, names)
+    report, pictures = job.run(batches)
     above = () if args.max_drift is None else report.above(args.max_drift)
     show = _json if args.json else _text
-    return show(args, report, above, pictures, given.about), int(bool(above))
+    return show(args, report, above, pictures, request.about), int(bool(above))
 
 
 @dataclass(frozen=True)
-class Gate:
+class ComparisonJob:
     """What a run consists of."""
 
     args: Namespace
     comparer: Comparer
     preprocessing: Preprocessing
     outputs: Outputs
-    names: Names
+    names: OutputPaths
 
     def run(self, batches: list[Batch]) -> tuple[Comparison, list[Path]]:
         """Compare and write; returns the report and the pictures' paths."""

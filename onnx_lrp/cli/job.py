@@ -13,13 +13,13 @@ import onnx_ir as ir
 from ..explainer import Explainer
 from ..explanation import Explanation
 from ..pictures.heatmap import save_png
-from ..text import clean
+from ..text import printable
 from ..writing import Outputs, shown
 from . import results
 from .feeding import Batch, Feeder, Sample
-from .given import read
 from .labels import read_labels
-from .naming import Names
+from .naming import OutputPaths
+from .request import read
 
 
 def run_job(args: Namespace) -> list[str]:
@@ -31,36 +31,36 @@ def run_job(args: Namespace) -> list[str]:
     outputs = Outputs(args.force)
     outputs.check_folders(args.heatmap or "", args.save_relevance or "")
     labels = results.Labels(read_labels(args.labels))
-    given = read(args)
-    explainer = Explainer(args.model, given.composite, **given.options)
+    request = read(args)
+    explainer = Explainer(args.model, request.composite, **request.options)
     inputs = explainer.prepared.inputs
-    batches = Feeder(inputs, given.preprocessing, explainer.prepared.source).batches(given.files)
-    names = Names(
+    batches = Feeder(inputs, request.preprocessing, explainer.prepared.source).batches(request.files)
+    names = OutputPaths(
         args.heatmap, args.save_relevance, explainer.composite.name, len(batches),
         sum(len(batch.samples) for batch in batches), tuple(value.name or "" for value in inputs), args.top or 1,
     )  # fmt: skip
-    brush = None if args.no_heatmap else results.Brush(given.preprocessing, args.percentile, args.overlay)
-    job = Job(args, explainer, labels, brush, outputs, names)
+    style = None if args.no_heatmap else results.HeatmapStyle(request.preprocessing, args.percentile, args.overlay)
+    job = Job(args, explainer, labels, style, outputs, names)
     lines = job.run(batches)
-    return [*job.about(), *given.about, *lines]
+    return [*job.about(), *request.about, *lines]
 
 
 @dataclass(frozen=True)
 class Job:
-    """What a run consists of; ``brush`` is None where no heatmap is wanted."""
+    """What a run consists of; ``style`` is None where no heatmap is wanted."""
 
     args: Namespace
     explainer: Explainer
     labels: results.Labels
-    brush: results.Brush | None
+    style: results.HeatmapStyle | None
     outputs: Outputs
-    names: Names
+    names: OutputPaths
 
     def about(self) -> Iterator[str]:
         """What explained what, and with -v how the model was rewritten and which rule goes where."""
         e = self.explainer
         how = f"{e.engine.name}, {e.engine.dtype.name}"
-        yield f"{e.prepared.source}: explains {clean(e.prepared.output)!r} by {e.composite.name} ({how})"
+        yield f"{e.prepared.source}: explains {printable(e.prepared.output)!r} by {e.composite.name} ({how})"
         if self.args.verbose:
             yield from (f"note: {note}" for note in e.prepared.notes)
             yield from str(e.composite).splitlines()
@@ -89,7 +89,7 @@ class Job:
 
     def _drawn(self, batch: Batch, picture: bool) -> list[ir.Value]:
         """The inputs that get a heatmap."""
-        return results.drawn(self.explainer.prepared.inputs, batch, picture) if self.brush else []
+        return results.drawn(self.explainer.prepared.inputs, batch, picture) if self.style else []
 
     def _explain(self, batch: Batch) -> list[Explanation]:
         """One explanation, or one for each rank of ``--top``."""
@@ -118,15 +118,15 @@ class Job:
         """Draw one sample, or print what cannot be drawn."""
         samples = len(explanation.target)
         drawn = self._drawn(batch, sample.picture)
-        for value in self.explainer.prepared.inputs if self.brush else ():
+        for value in self.explainer.prepared.inputs if self.style else ():
             name = value.name or ""
             x, relevance = (results.of_sample(a[name], i, samples) for a in (batch.feeds, explanation.inputs))
             if value not in drawn:
                 yield from results.features(name, x, relevance)
                 continue
             path = self.names.picture(sample, name, int(explanation.target[i]))
-            assert self.brush is not None
-            image = self.brush.draw(value, x, relevance, sample.picture)
+            assert self.style is not None
+            image = self.style.draw(value, x, relevance, sample.picture)
             self.outputs.add(path, partial(save_png, image))
             yield f"heatmap: {shown(path)}"
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from ..errors import InputError
-from ..text import clean
+from ..text import printable
 from ..writing import shown
 
 MAX_BYTES = 16 << 20
@@ -28,4 +28,4 @@ def read_labels(path: str | None) -> tuple[str, ...]:
         lines = file.read_text("utf-8-sig").rstrip().split("\n")
     except UnicodeDecodeError:
         raise InputError(f"{shown(path)}: not a UTF-8 text file with one class name per line") from None
-    return tuple(clean(line.strip()) for line in lines)
+    return tuple(printable(line.strip()) for line in lines)

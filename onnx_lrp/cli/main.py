@@ -71,9 +71,9 @@ def _run(args: Namespace) -> int:
 
 
 def _complain(message: str) -> None:
-    from ..text import clean
+    from ..text import printable
 
-    print(f"onnx-lrp: error: {clean(message, 100_000)}", file=sys.stderr)
+    print(f"onnx-lrp: error: {printable(message, 100_000)}", file=sys.stderr)
 
 
 def _never_fail_to_print() -> None:

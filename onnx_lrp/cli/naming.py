@@ -10,7 +10,7 @@ from .feeding import Batch, Sample
 
 
 @dataclass(frozen=True)
-class Names:
+class OutputPaths:
     """File names, which tell apart what a run has several of.
 
     Attributes:

@@ -14,8 +14,8 @@ from ..model.graph import dims
 from ..pictures.heatmap import heatmap, overlay
 from ..pictures.layout import Layout
 from ..pictures.preprocessing import Preprocessing, spatial
-from ..propagation.ledger import Conservation, Entry, amplifiers
-from ..text import clean, table
+from ..propagation.ledger import Conservation, LedgerEntry, amplifiers
+from ..text import printable, table
 from .feeding import Batch
 
 if TYPE_CHECKING:
@@ -26,7 +26,7 @@ TOP_FEATURES = 10
 
 
 @dataclass(frozen=True)
-class Brush:
+class HeatmapStyle:
     """How heatmaps are drawn."""
 
     preprocessing: Preprocessing
@@ -106,7 +106,10 @@ def features(name: str, x: np.ndarray, relevance: np.ndarray) -> Iterator[str]:
     values, shares = x.reshape(-1), relevance.reshape(-1)
     order = np.argsort(-np.abs(shares), kind="stable")[:TOP_FEATURES]
     rows = [(str(_place(i, x.shape)), f"{values[i]:.6g}", f"{shares[i]:.6g}") for i in order]
-    yield f"input {clean(name)!r} is no picture, so there is no heatmap; its {len(rows)} features with the largest |R|:"
+    yield (
+        f"input {printable(name)!r} is no picture, so there is no heatmap; "
+        f"its {len(rows)} features with the largest |R|:"
+    )
     yield from table(("feature", "value", "relevance"), rows)
 
 
@@ -115,8 +118,10 @@ def _place(element: int, shape: tuple[int, ...]) -> int | tuple[int, ...]:
     return int(element) if len(sizes) < 2 else tuple(map(int, np.unravel_index(element, sizes)))
 
 
-def ledger(entries: Sequence[Entry]) -> list[str]:
+def ledger(entries: Sequence[LedgerEntry]) -> list[str]:
     """The account of every node, from the output to the input, summed over the batch."""
-    rows = [(e.node, e.op, e.rule, f"{e.arrived:.6g}", f"{e.handed_on:.6g}", f"{e.absorbed:.3g}") for e in entries]
+    rows = [
+        (e.node, e.op, e.rule, f"{e.relevance_in:.6g}", f"{e.relevance_out:.6g}", f"{e.absorbed:.3g}") for e in entries
+    ]
     lines = table(("node", "op", "rule", "arrived", "handed on", "absorbed"), rows)
     return [*lines, *(f"warning: {line}" for line in amplifiers(entries))]

@@ -14,12 +14,12 @@ from ..explanation import Explanation
 from ..inputs import check_inputs
 from ..model.loading import Source
 from ..targets import Seed, Target
-from ..text import clean
-from .matching import Layer, check_outputs, common_inputs, match
+from ..text import printable
+from .matching import LayerKey, check_outputs, common_inputs, match
 from .metrics import cosine, default_top, overlap, rank_correlation
 from .report import Comparison, Likeness, SampleComparison
 
-Pair = tuple[Layer, Layer]
+Pair = tuple[LayerKey, LayerKey]
 Explanations = tuple[Explanation, Explanation]
 
 
@@ -102,7 +102,7 @@ class Comparer:
     ) -> Iterator[SampleComparison]:
         a, b = explanations
         n = len(a.target)
-        inputs = [(clean(name), "", r, s) for (name, r), s in zip(a.inputs.items(), b.inputs.values())]
+        inputs = [(printable(name), "", r, s) for (name, r), s in zip(a.inputs.items(), b.inputs.values())]
         inside = [(pair[0].name, pair[0].op, *_relevance(pair, explanations)) for pair in pairs]
         tensors = [(name, op, _rows(r, n), _rows(s, n)) for name, op, r, s in inputs + inside]
         outputs = [e.output.reshape(n, -1).astype(np.float64) for e in explanations]

@@ -13,16 +13,16 @@ from ..errors import InputError, TargetError
 from ..model.graph import dims
 from ..model.preparation import Prepared
 from ..propagation.plan import Plan
-from ..text import clean
+from ..text import printable
 
-Sizes = Sequence["int | str | None"]
+DeclaredShape = Sequence["int | str | None"]
 
 # What onnxruntime's quantiser appends to the names of nodes, and to those of the tensors that they make
 QUANTISED = re.compile(r"(_MatMul)?(_output)?(_quant|_quantized|_(Quantize|Dequantize)Linear_(Input|Output))$")
 
 
 @dataclass(frozen=True)
-class Layer:
+class LayerKey:
     """A node, as it is called in reports, its op, the tensor that it makes, and the weight that it reads, if any."""
 
     name: str
@@ -42,7 +42,7 @@ class Layer:
 class Matching:
     """Layers of A and B that belong together, in A's order, and what only one of them has, each with that reason."""
 
-    pairs: tuple[tuple[Layer, Layer], ...]
+    pairs: tuple[tuple[LayerKey, LayerKey], ...]
     unmatched: tuple[str, ...]
 
 
@@ -61,7 +61,7 @@ def match(a: Plan, b: Plan, names: Iterable[str] | None = None) -> Matching:
     wanted = None if names is None else {names} if isinstance(names, str) else set(names)
     ours, theirs = ([layer for layer in _layers(plan) if _chosen(layer, plan, wanted)] for plan in (a, b))
     if strange := sorted((wanted or set()) - {name for layer in (*ours, *theirs) for _, name in layer.keys}):
-        raise TargetError(f"no node or tensor {clean(strange[0])!r} on the way in either model; see onnx-lrp check")
+        raise TargetError(f"no node or tensor {printable(strange[0])!r} on the way in either model; see onnx-lrp check")
     pairs = list(_pairs(ours, list(_layers(b))))
     found = {layer for pair in pairs for layer in pair}
     # A convolution whose BatchNormalization is merged in A only is compared behind that: it is in both, all the same
@@ -71,26 +71,26 @@ def match(a: Plan, b: Plan, names: Iterable[str] | None = None) -> Matching:
     return Matching(tuple(pairs), tuple(alone))
 
 
-def _layers(plan: Plan) -> Iterator[Layer]:
+def _layers(plan: Plan) -> Iterator[LayerKey]:
     for step in plan.steps:
         weight = step.inputs[1] if step.op in WEIGHTED and len(step.inputs) > 1 else None
-        yield Layer(step.name, step.op, step.outputs[0], weight or "")
-        yield from (Layer(clean(tensor), step.op, tensor) for tensor in step.outputs[1:] if tensor)
+        yield LayerKey(step.name, step.op, step.outputs[0], weight or "")
+        yield from (LayerKey(printable(tensor), step.op, tensor) for tensor in step.outputs[1:] if tensor)
 
 
-def _chosen(layer: Layer, plan: Plan, wanted: set[str] | None) -> bool:
+def _chosen(layer: LayerKey, plan: Plan, wanted: set[str] | None) -> bool:
     if wanted is None:
         return layer.op in WEIGHTED and layer.tensor != plan.target
     return not wanted.isdisjoint(name for _, name in layer.keys)
 
 
-def _pairs(ours: Sequence[Layer], theirs: Sequence[Layer]) -> Iterator[tuple[Layer, Layer]]:
-    index: dict[tuple[str, str], Layer] = {}
+def _pairs(ours: Sequence[LayerKey], theirs: Sequence[LayerKey]) -> Iterator[tuple[LayerKey, LayerKey]]:
+    index: dict[tuple[str, str], LayerKey] = {}
     for rank in range(5):
         for layer in theirs:
             for key in layer.keys[rank : rank + 1]:
                 index.setdefault(key, layer)
-    taken: set[Layer] = set()
+    taken: set[LayerKey] = set()
     for layer in ours:
         other = next((index[key] for key in layer.keys if key in index and index[key] not in taken), None)
         if other is not None:
@@ -119,14 +119,14 @@ def _common(a: ir.Value, b: ir.Value, sources: tuple[str, str]) -> ir.Value:
         return a if theirs is None else ir.Value(name=a.name, type=a.type, shape=b.shape)
     if _conflict(ours, theirs):
         raise InputError(
-            f"{sources[1]}: input {clean(b.name or '')!r} has the shape {_shown(theirs)}, but in {sources[0]} "
-            f"{clean(a.name or '')!r} has {_shown(ours)}; only models with the same inputs can be compared"
+            f"{sources[1]}: input {printable(b.name or '')!r} has the shape {_shown(theirs)}, but in {sources[0]} "
+            f"{printable(a.name or '')!r} has {_shown(ours)}; only models with the same inputs can be compared"
         )
     narrowest = [n if isinstance(n, int) else m for m, n in zip(ours, theirs)]
     return ir.Value(name=a.name, type=a.type, shape=ir.Shape(narrowest))
 
 
-def check_outputs(a: Prepared, b: Prepared, shapes: tuple[Sizes, Sizes] | None = None) -> None:
+def check_outputs(a: Prepared, b: Prepared, shapes: tuple[DeclaredShape, DeclaredShape] | None = None) -> None:
     """Raise unless both models explain outputs of one shape: of these shapes, or of what the models declare.
 
     Raises:
@@ -140,10 +140,10 @@ def check_outputs(a: Prepared, b: Prepared, shapes: tuple[Sizes, Sizes] | None =
         )
 
 
-def _conflict(a: Sizes, b: Sizes) -> bool:
+def _conflict(a: DeclaredShape, b: DeclaredShape) -> bool:
     """Whether no array has both shapes."""
     return len(a) != len(b) or any(isinstance(m, int) and isinstance(n, int) and m != n for m, n in zip(a, b))
 
 
-def _shown(shape: Sizes) -> str:
-    return "(" + ", ".join("?" if size is None else clean(str(size)) for size in shape) + ")"
+def _shown(shape: DeclaredShape) -> str:
+    return "(" + ", ".join("?" if size is None else printable(str(size)) for size in shape) + ")"

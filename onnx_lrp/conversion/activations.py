@@ -8,7 +8,7 @@ import numpy as np
 import onnx_ir as ir
 
 from ..backends.onnx import OnnxBackend
-from ..backends.symbols import Sizes, Symbol
+from ..backends.symbols import Symbol, SymbolicShape
 from ..model.canonizers.origins import Scaled, Stacked, origin_of
 from ..ops import Route
 from ..ops.routing import PermuteMap, ReshapeMap
@@ -66,7 +66,7 @@ class SymbolicWeights(Weights):
         return xp.permute(xp.take(matrix, origin.rows, 0), [1, 0])
 
 
-def as_float(xp: OnnxBackend, value: ir.Value, shape: Sizes) -> Symbol:
+def as_float(xp: OnnxBackend, value: ir.Value, shape: SymbolicShape) -> Symbol:
     """A tensor of the source, in float32."""
     symbol = xp.graph.wrap(value, shape)
     if value.dtype == ir.DataType.FLOAT:
@@ -83,7 +83,12 @@ class Activations(dict[str, Symbol]):
     """
 
     def __init__(
-        self, plan: Plan, values: Values, sizes: Mapping[str, Sizes], xp: OnnxBackend, read: Collection[str] = ()
+        self,
+        plan: Plan,
+        values: Values,
+        sizes: Mapping[str, SymbolicShape],
+        xp: OnnxBackend,
+        read: Collection[str] = (),
     ) -> None:
         super().__init__()
         self._values, self._sizes, self._xp = values, sizes, xp

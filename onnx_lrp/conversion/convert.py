@@ -11,7 +11,7 @@ import onnx_ir as ir
 
 from .. import __version__
 from ..backends.onnx import OnnxBackend
-from ..backends.symbols import Batch, Graph, Symbol
+from ..backends.symbols import BatchSize, Graph, Symbol
 from ..composites import Composite
 from ..errors import ConversionError, OnnxLrpError, TargetError
 from ..model.evaluation import opset_of
@@ -19,7 +19,7 @@ from ..model.graph import dims
 from ..model.loading import METADATA, Source
 from ..model.preparation import Prepared, prepare
 from ..propagation.audit import MaskAudit
-from ..propagation.plan import Plan, known_layers, make_plan
+from ..propagation.plan import Plan, make_plan, resolve_layers
 from ..propagation.step import Step
 from ..propagation.tape import Tape
 from ..propagation.walk import walk
@@ -31,18 +31,18 @@ from .sizes import UNFIT, Shapes, measure
 
 OLDEST_OPSET = 9  # OneHot, Where, ConstantOfShape
 OLDEST_IR = 8  # optional inputs, and every runtime in use
-Seed = Literal["logit", "one", "input"]
+SeedKind = Literal["logit", "one", "input"]
 
 
 @dataclass(frozen=True)
-class Answer:
+class ConversionSpec:
     """What a converted model answers with, beside its own outputs.
 
     ``layers`` maps names to tensors inside the network; ``logits`` and ``ledger`` ask for outputs with the explained
     tensor and with the account of every node (for one target).
     """
 
-    seed: Seed = "logit"
+    seed: SeedKind = "logit"
     targets: int = 1
     layers: Mapping[str, str] = field(default_factory=dict)
     logits: bool = False
@@ -50,7 +50,7 @@ class Answer:
 
 
 @dataclass
-class Compiled:
+class ConvertedModel:
     """A converted model, and what its inputs and outputs are called.
 
     ``relevance`` gives the output for each tensor, ``steps`` are the rows of the ledger, ``unproven`` are masked
@@ -77,7 +77,7 @@ def convert(
     *,
     output: str | None = None,
     layers: Iterable[str] = (),
-    seed: Seed = "logit",
+    seed: SeedKind = "logit",
     targets: int = 1,
     shapes: Shapes | None = None,
     batchnorm: Literal["affine", "pass"] = "affine",
@@ -111,16 +111,16 @@ def convert(
         ModelError: the model cannot be read, is malformed, unsupported, or converted already.
         CompositeError, TargetError, InputError: an argument makes no sense.
     """
-    if seed not in get_args(Seed):
-        raise TargetError(f"unknown seed {seed!r}; choose one of {', '.join(get_args(Seed))}")
+    if seed not in get_args(SeedKind):
+        raise TargetError(f"unknown seed {seed!r}; choose one of {', '.join(get_args(SeedKind))}")
     prepared = prepare(model, output, OLDEST_OPSET, pass_ops)
     plan = make_plan(prepared.verdict, prepared.model, Composite.parse(composite), batchnorm, facts)
-    wanted = known_layers(plan, layers, prepared.source)
+    wanted = resolve_layers(plan, layers, prepared.source)
     tape = measure(prepared, plan, shapes or {})
-    return message(emit(prepared, plan, Answer(seed, targets, wanted), tape).model, prepared)
+    return message(emit(prepared, plan, ConversionSpec(seed, targets, wanted), tape).model, prepared)
 
 
-def emit(prepared: Prepared, plan: Plan, answer: Answer, measured: Tape, narrow: bool = True) -> Compiled:
+def emit(prepared: Prepared, plan: Plan, answer: ConversionSpec, measured: Tape, narrow: bool = True) -> ConvertedModel:
     """A prepared, planned and measured model that explains itself.
 
     ``narrow`` leaves what is stored in 16 bits in 16 bits; else everything is computed in float32.
@@ -129,13 +129,13 @@ def emit(prepared: Prepared, plan: Plan, answer: Answer, measured: Tape, narrow:
         TargetError: more targets than outputs.
         ConversionError: something depends on the number of samples.
     """
-    model = single_precision(prepared.whole) if narrow else throughout(prepared.whole)
+    model = single_precision(prepared.source_model) if narrow else throughout(prepared.source_model)
     own, values = set(model.graph), named_values(model.graph)
     graph = Graph(model.graph, opset_of(model), values[plan.inputs[0]])
     read = set(plan.differences) if answer.ledger else set(answer.layers.values())  # a difference has fewer digits
     tape, weights = make_tape(plan, prepared.model, values, measured, OnnxBackend(graph), read)
     batched = prepared.batched(measured.shapes[plan.target])
-    emission = Emission(plan, answer, graph, tape, weights, batched, prepared.source, Compiled(model))
+    emission = Emission(plan, answer, graph, tape, weights, batched, prepared.source, ConvertedModel(model))
     try:
         emission.run()
     except OnnxLrpError:
@@ -163,13 +163,13 @@ class Emission:
     """One conversion under way."""
 
     plan: Plan
-    answer: Answer
+    answer: ConversionSpec
     graph: Graph
     tape: Tape
     weights: SymbolicWeights
     batched: bool
     source: str
-    compiled: Compiled
+    compiled: ConvertedModel
 
     @property
     def xp(self) -> OnnxBackend:
@@ -216,7 +216,7 @@ class Emission:
     def add_output(self, symbol: Symbol, name: str) -> str:
         """An output of this name, or a longer one."""
         batch = (dims(self.graph.samples) or ["N"])[0]
-        shape = [n if isinstance(n, int) else batch if n == Batch() else None for n in symbol.shape]
+        shape = [n if isinstance(n, int) else batch if n == BatchSize() else None for n in symbol.shape]
         name = self._free(name)
         self.graph.output(symbol, name, shape)
         return name

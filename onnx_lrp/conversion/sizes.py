@@ -9,14 +9,14 @@ import numpy as np
 import onnx_ir as ir
 
 from ..backends.onnx import OnnxBackend
-from ..backends.symbols import Batch, Graph, Size, Sizes
+from ..backends.symbols import BatchSize, Graph, Size, SymbolicShape
 from ..errors import ConversionError, InputError, OnnxLrpError
 from ..model.graph import dims
 from ..model.preparation import Prepared
 from ..propagation.forward import ForwardRecorder
 from ..propagation.plan import Plan
 from ..propagation.tape import Tape, Weights
-from ..text import clean
+from ..text import printable
 
 Shapes = Mapping[str, Sequence[int | None]]
 UNFIT = (ValueError, TypeError, IndexError)  # what computing with sizes raises where they do not fit, or are unknown
@@ -34,7 +34,7 @@ class Derived(dict[str, np.ndarray]):
 
     def __missing__(self, name: str) -> np.ndarray:
         raise ConversionError(
-            f"{self._source}: {clean(name)!r} depends on the number of samples in a way that cannot be compiled; "
+            f"{self._source}: {printable(name)!r} depends on the number of samples in a way that cannot be compiled; "
             "fix that number (--shape NAME=1,...)"
         )
 
@@ -53,7 +53,9 @@ def measure(prepared: Prepared, plan: Plan, shapes: Shapes) -> Tape:
     """
     names = [value.name or "" for value in prepared.inputs]
     if strange := [name for name in shapes if name not in names]:
-        raise InputError(f"{prepared.source}: no input {clean(strange[0])!r}; it has {', '.join(map(clean, names))}")
+        raise InputError(
+            f"{prepared.source}: no input {printable(strange[0])!r}; it has {', '.join(map(printable, names))}"
+        )
     declared = {value.name or "": _declared(value, shapes, prepared.source) for value in prepared.inputs}
     one = _forward(prepared, plan, declared, 1)
     if all(isinstance(n, int) for shape in declared.values() for n in shape):
@@ -73,7 +75,7 @@ def _in_samples(one: np.ndarray, two: np.ndarray) -> np.ndarray | None:
         return one
     if one.dtype.kind != "i" or one.shape != two.shape or not ((one == two) | (2 * one == two)).all():
         return None
-    sizes = [int(a) if a == b else Batch(int(a)) for a, b in zip(one.flat, two.flat)]
+    sizes = [int(a) if a == b else BatchSize(int(a)) for a, b in zip(one.flat, two.flat)]
     return np.array([*sizes, None], object)[:-1].reshape(one.shape)  # None keeps NumPy from looking into them
 
 
@@ -82,17 +84,21 @@ def _declared(value: ir.Value, shapes: Shapes, source: str) -> list[int | None]:
     name = value.name or ""
     given, own = shapes.get(name), dims(value)
     if own is None and given is None:
-        raise ConversionError(f"{source}: input {clean(name)!r} declares no shape; give it (--shape NAME=1,3,224,224)")
+        raise ConversionError(
+            f"{source}: input {printable(name)!r} declares no shape; give it (--shape NAME=1,3,224,224)"
+        )
     sizes: list[Any] = list(given) if given is not None else list(own or ())
     fits = own is None or (len(own) == len(sizes) and all(d == n or not isinstance(d, int) for d, n in zip(own, sizes)))
     if not fits:
-        raise InputError(f"{source}: input {clean(name)!r} declares the shape {own}; {list(given or ())} does not fit")
+        raise InputError(
+            f"{source}: input {printable(name)!r} declares the shape {own}; {list(given or ())} does not fit"
+        )
     sizes = [n if isinstance(n, int) else None for n in sizes]
     if None in sizes[1:]:
         shown = ", ".join("?" if n is None else str(n) for n in sizes)
         raise ConversionError(
-            f"{source}: input {clean(name)!r} of shape ({shown}) has open axes beside the first; "
-            f"fix them (--shape {clean(name)}=N,3,224,224, with N for an open first axis)"
+            f"{source}: input {printable(name)!r} of shape ({shown}) has open axes beside the first; "
+            f"fix them (--shape {printable(name)}=N,3,224,224, with N for an open first axis)"
         )
     return sizes
 
@@ -110,7 +116,7 @@ def _forward(prepared: Prepared, plan: Plan, declared: dict[str, list[int | None
     except OnnxLrpError:
         raise
     except UNFIT as error:
-        raise ConversionError(f"{prepared.source}: shapes do not fit: {clean(str(error), 200)}") from None
+        raise ConversionError(f"{prepared.source}: shapes do not fit: {printable(str(error), 200)}") from None
     return Tape(shapes={name: value.shape for name, value in tape.values.items()}, derived=tape.derived)
 
 
@@ -129,7 +135,7 @@ class ShapesOnly(Weights):
         return self.xp.graph.wrap(ir.val(name), value.const_value.shape.numpy())  # type: ignore[attr-defined]
 
 
-def _merged(one: Sizes, two: Sizes, source: str) -> Sizes:
+def _merged(one: SymbolicShape, two: SymbolicShape, source: str) -> SymbolicShape:
     """What grows with the samples is a multiple of them."""
     return tuple(_size(a, b, source) for a, b in zip(one, two))
 
@@ -139,4 +145,4 @@ def _size(a: Size, b: Size, source: str) -> Size:
         raise ConversionError(
             f"{source}: an axis has {a} elements for one sample and {b} for two; fix the number (--shape NAME=1,...)"
         )
-    return a if a == b else Batch(a)
+    return a if a == b else BatchSize(a)

@@ -9,10 +9,10 @@ import onnx_ir as ir
 
 from ..model.precision import to_float32
 from ..model.preparation import Prepared
-from ..propagation.audit import TOLERANCE, claimed_nonnegative, negative
+from ..propagation.audit import TOLERANCE, below_zero, claimed_nonnegative
 from ..propagation.plan import Plan
 from ..propagation.tape import Feeds
-from ..text import clean
+from ..text import printable
 from .runtime import SessionOptions, make_session, run
 
 
@@ -42,10 +42,10 @@ class AuditedModel:
 
     def _false(self, least: Sequence[float], gaps: Sequence[float]) -> Iterator[str]:
         for name, number in zip(claimed_nonnegative(self.plan), least):
-            yield from negative(name, number)
+            yield from below_zero(name, number)
         for name, gap in zip(self.plan.differences, gaps):
             if gap > TOLERANCE:
-                yield f"tensor {clean(name)!r} was taken to be the difference of two tensors, and is not"
+                yield f"tensor {printable(name)!r} was taken to be the difference of two tensors, and is not"
 
     def _gap(self, name: str, total: str, other: str) -> ir.Value:
         """max |total - other - value| where total > 0, relative to the largest total."""

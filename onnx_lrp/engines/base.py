@@ -11,7 +11,7 @@ import onnx_ir as ir
 
 from ..model.precision import to_float32
 from ..model.preparation import Prepared
-from ..propagation.ledger import Entry
+from ..propagation.ledger import LedgerEntry
 from ..propagation.tape import Feeds
 from ..targets import Seed, Target, largest, resolve
 from .runtime import SessionOptions, make_session, run
@@ -20,7 +20,7 @@ Targets = int | Sequence[Target]
 
 
 @dataclass(frozen=True)
-class Request:
+class Question:
     """What is asked of one batch: targets (or how many of the largest), the seed, tensors inside, the ledger.
 
     ``audit`` asks that every fact be held against the numbers.
@@ -45,7 +45,7 @@ class Result:
     start: np.ndarray
     relevance: dict[str, np.ndarray]
     recorded: np.ndarray
-    entries: tuple[Entry, ...] = ()
+    entries: tuple[LedgerEntry, ...] = ()
 
 
 class Engine(Protocol):
@@ -59,7 +59,7 @@ class Engine(Protocol):
     def dtype(self) -> np.dtype[Any]:
         """What it computes in."""
 
-    def run(self, feeds: Feeds, request: Request) -> list[Result]:
+    def run(self, feeds: Feeds, question: Question) -> list[Result]:
         """One result per target; they share the forward pass.
 
         Raises:

@@ -10,22 +10,22 @@ from typing import Any
 
 import numpy as np
 
-from ..backends.symbols import Batch, Sizes
-from ..conversion.convert import Answer
+from ..backends.symbols import BatchSize, SymbolicShape
+from ..conversion.convert import ConversionSpec
 from ..conversion.sizes import measure
 from ..errors import ConversionError
 from ..model.preparation import Prepared
 from ..ops import Activation
 from ..propagation.audit import accept, unmasked
-from ..propagation.ledger import Entry, entry
+from ..propagation.ledger import LedgerEntry, entry
 from ..propagation.plan import Plan
 from ..propagation.step import Step
 from ..propagation.tape import Feeds, Tape
 from ..targets import largest, resolve, seed_relevance
 from .auditing import AuditedModel
-from .base import Request, Result, per_sample, reshaped, sums
+from .base import Question, Result, per_sample, reshaped, sums
 from .runtime import SessionOptions, run
-from .sessions import Programs, is_open
+from .sessions import SessionCache, is_open
 
 MOST_TARGETS = 8  # at once: the compiled model grows with each
 LOGITS = ""  # stands for the explained tensor among the outputs: no tensor is called so
@@ -45,7 +45,7 @@ class CompiledEngine:
         self.prepared, self.plan, self.options = prepared, plan, options
         self._open = all(is_open(value) for value in prepared.inputs)
         self._tapes: dict[str, Tape] = {}
-        self._programs = Programs(prepared, plan, options)
+        self._sessions = SessionCache(prepared, plan, options)
         self._lock = threading.Lock()
 
     def answers(self, feeds: Feeds, result: Result) -> tuple[np.ndarray, np.ndarray]:
@@ -54,47 +54,47 @@ class CompiledEngine:
         Raises:
             VerificationError: a fact does not hold.
         """
-        unproven = {s.outputs[0]: s for s in self.plan.steps if s.outputs[0] in self._programs.unproven}
+        unproven = {s.outputs[0]: s for s in self.plan.steps if s.outputs[0] in self._sessions.unproven}
         audited = AuditedModel(self.prepared, self.plan, [step.denominator for step in unproven.values()])
         logits, false, activations = audited.run(feeds, self.options)
         accept(false, self.prepared.source)
         if unproven:
-            again = self.run(feeds, Request([result.index], layers={name: name for name in unproven}))[0]
+            again = self.run(feeds, Question([result.index], layers={name: name for name in unproven}))[0]
             reached = [(s, again.relevance[n], activations[s.denominator]) for n, s in unproven.items()]
             accept(chain.from_iterable(unmasked(*claim) for claim in reached), self.prepared.source)
         return result.recorded, logits
 
-    def run(self, feeds: Feeds, request: Request) -> list[Result]:
+    def run(self, feeds: Feeds, question: Question) -> list[Result]:
         """All targets together; a ledger or an array as seed belongs to one target."""
         tape = self._measured(feeds)
         blank = self._blank(tape, feeds)
         samples = per_sample(blank, self.prepared)
         given: Indices
-        if isinstance(request.targets, int):
-            request, given = replace(request, targets=len(largest(samples, request.targets))), None
+        if isinstance(question.targets, int):
+            question, given = replace(question, targets=len(largest(samples, question.targets))), None
         else:
-            given = [t if t is None else resolve(t, samples) for t in request.targets]
-        count = _count(request)
-        alone = request.ledger or not isinstance(request.seed, str) or _any_open(given) or count > MOST_TARGETS
+            given = [t if t is None else resolve(t, samples) for t in question.targets]
+        count = _count(question)
+        alone = question.ledger or not isinstance(question.seed, str) or _any_open(given) or count > MOST_TARGETS
         if count > 1 and alone:
-            return self._one_by_one(feeds, request, given)
-        wanted, control = self._question(request, count, given, blank, samples)
+            return self._one_by_one(feeds, question, given)
+        wanted, control = self._question(question, count, given, blank, samples)
         outputs, entries = self._stream(feeds, tape, wanted, control)
         return self._results(outputs, entries, wanted, given, control)
 
-    def _one_by_one(self, feeds: Feeds, request: Request, given: Indices) -> list[Result]:
+    def _one_by_one(self, feeds: Feeds, question: Question, given: Indices) -> list[Result]:
         if given is None:
-            logits = self.run(feeds, Request([None]))[0].logits
-            given = list(largest(logits, _count(request)))
-        return [self.run(feeds, replace(request, targets=[index]))[0] for index in given]
+            logits = self.run(feeds, Question([None]))[0].logits
+            given = list(largest(logits, _count(question)))
+        return [self.run(feeds, replace(question, targets=[index]))[0] for index in given]
 
     def _question(
-        self, request: Request, count: int, given: Indices, blank: np.ndarray, samples: np.ndarray
-    ) -> tuple[Answer, np.ndarray | None]:
+        self, question: Question, count: int, given: Indices, blank: np.ndarray, samples: np.ndarray
+    ) -> tuple[ConversionSpec, np.ndarray | None]:
         """What to compile, and the value of its input ``target`` or ``seed``; None for its default."""
-        seed = seed_relevance(reshaped(request.seed, blank, samples), np.zeros(len(samples), np.int64), samples)
-        word: Any = request.seed if isinstance(request.seed, str) else "input"
-        wanted = Answer(word, count, dict(request.layers), logits=True, ledger=request.ledger)
+        seed = seed_relevance(reshaped(question.seed, blank, samples), np.zeros(len(samples), np.int64), samples)
+        word: Any = question.seed if isinstance(question.seed, str) else "input"
+        wanted = ConversionSpec(word, count, dict(question.layers), logits=True, ledger=question.ledger)
         if word == "input":
             return wanted, seed.reshape(blank.shape)
         if given is None or given[0] is None:
@@ -117,28 +117,28 @@ class CompiledEngine:
     def _blank(self, tape: Tape, feeds: Feeds) -> np.ndarray:
         """An array of the explained tensor's shape."""
         samples = len(next(iter(feeds.values()))) if self._open else 1
-        shape: Sizes = tape.shapes[self.plan.target]
+        shape: SymbolicShape = tape.shapes[self.plan.target]
         if self._open and samples > 1 and not self._streams(tape):
             raise ConversionError(f"{self.prepared.source}: takes one sample at a time")
-        return np.zeros([n.times * samples if isinstance(n, Batch) else n for n in shape], np.float32)
+        return np.zeros([n.times * samples if isinstance(n, BatchSize) else n for n in shape], np.float32)
 
     def _streams(self, tape: Tape) -> bool:
         """Whether every input and the explained tensor have one row for each sample."""
-        return all(tape.shapes[name][:1] == (Batch(),) for name in (*self.plan.inputs, self.plan.target))
+        return all(tape.shapes[name][:1] == (BatchSize(),) for name in (*self.plan.inputs, self.plan.target))
 
     def _mixes(self) -> bool:
         """Whether samples decide together on a scale."""
         return any(isinstance(step.role, Activation) and not step.role.batchwise for step in self.plan.steps)
 
     def _stream(
-        self, feeds: Feeds, tape: Tape, wanted: Answer, control: np.ndarray | None
-    ) -> tuple[dict[str, np.ndarray], tuple[Entry, ...]]:
+        self, feeds: Feeds, tape: Tape, wanted: ConversionSpec, control: np.ndarray | None
+    ) -> tuple[dict[str, np.ndarray], tuple[LedgerEntry, ...]]:
         """Outputs by name of a tensor, of all parts together, and the ledger."""
         found: list[dict[str, np.ndarray]] = []
         pages = []
         for part in self._parts(feeds, tape, wanted):
             some = {name: a[part] for name, a in feeds.items()} if part is not None else dict(feeds)
-            program = self._programs.get(tape, wanted, None if part is None else part.stop - part.start)
+            program = self._sessions.get(tape, wanted, None if part is None else part.stop - part.start)
             compiled = program.compiled
             if control is not None:
                 some[compiled.control] = control if part is None else control[part]
@@ -153,20 +153,20 @@ class CompiledEngine:
         steps = program.compiled.steps
         return outputs, _entries(steps, np.sum(pages, axis=0)) if pages else ()
 
-    def _parts(self, feeds: Feeds, tape: Tape, wanted: Answer) -> list[slice | None]:
+    def _parts(self, feeds: Feeds, tape: Tape, wanted: ConversionSpec) -> list[slice | None]:
         """Stretches of the batch, as equal as can be; None is all of it at once."""
-        inside = [tape.shapes[tensor][:1] == (Batch(),) for tensor in wanted.layers.values()]
+        inside = [tape.shapes[tensor][:1] == (BatchSize(),) for tensor in wanted.layers.values()]
         if self._mixes() or not self._streams(tape) or not all(inside):
             return [None]
         samples = len(next(iter(feeds.values())))
-        size = -(-samples // -(-samples // self._programs.preferred(tape)))
+        size = -(-samples // -(-samples // self._sessions.preferred(tape)))
         return [slice(first, min(first + size, samples)) for first in range(0, samples, size)]
 
     def _results(
         self,
         outputs: dict[str, np.ndarray],
-        entries: tuple[Entry, ...],
-        wanted: Answer,
+        entries: tuple[LedgerEntry, ...],
+        wanted: ConversionSpec,
         given: Indices,
         control: np.ndarray | None,
     ) -> list[Result]:
@@ -187,15 +187,15 @@ class CompiledEngine:
         return results
 
 
-def _count(request: Request) -> int:
-    return request.targets if isinstance(request.targets, int) else len(request.targets)
+def _count(question: Question) -> int:
+    return question.targets if isinstance(question.targets, int) else len(question.targets)
 
 
 def _any_open(given: Indices) -> bool:
     return given is not None and any(index is None for index in given)
 
 
-def _entries(steps: Sequence[Step], page: np.ndarray) -> tuple[Entry, ...]:
+def _entries(steps: Sequence[Step], page: np.ndarray) -> tuple[LedgerEntry, ...]:
     """The rows of a ledger."""
     rows = np.asarray(page, np.float64).reshape(-1, 4).tolist()
     return tuple(entry(step, *row) for step, row in zip(steps, rows))

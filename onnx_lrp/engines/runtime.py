@@ -13,7 +13,7 @@ import numpy as np
 
 from ..errors import InvalidModelError
 from ..propagation.tape import Feeds
-from ..text import clean
+from ..text import printable
 
 
 @dataclass(frozen=True)
@@ -88,4 +88,4 @@ TYPES = {
 
 def _reason(error: Exception) -> str:
     lines = [line for line in str(error).splitlines() if line.strip()]
-    return clean(lines[0] if lines else type(error).__name__, 300)
+    return printable(lines[0] if lines else type(error).__name__, 300)

@@ -11,8 +11,8 @@ from typing import Any
 
 import onnx_ir as ir
 
-from ..backends.symbols import Batch
-from ..conversion.convert import Answer, Compiled, emit
+from ..backends.symbols import BatchSize
+from ..conversion.convert import ConversionSpec, ConvertedModel, emit
 from ..errors import InvalidModelError
 from ..model.graph import dims
 from ..model.preparation import Prepared
@@ -29,10 +29,10 @@ class Program:
     """A session, and the names of what it takes and gives."""
 
     session: Any
-    compiled: Compiled
+    compiled: ConvertedModel
 
 
-class Programs:
+class SessionCache:
     """One session for each question that is asked of a model.
 
     The first number of samples that is met is compiled in, because runtimes fuse more where they know all shapes; all
@@ -45,7 +45,7 @@ class Programs:
         self._fixed: int | None = None
         self._lock = threading.Lock()  # what two threads ask for at once is made once
 
-    def get(self, tape: Tape, wanted: Answer, samples: int | None) -> Program:
+    def get(self, tape: Tape, wanted: ConversionSpec, samples: int | None) -> Program:
         """The program for inputs of these sizes and this many samples (None: as many as the model says)."""
         with self._lock:
             if self._fixed is None:
@@ -62,7 +62,7 @@ class Programs:
         """Masked tensors at which relevance arrives in a form that does not prove the mask."""
         return {name for program in list(self._made.values()) for name in program.compiled.unproven}
 
-    def _session(self, compiled: Compiled, samples: int | None) -> Any:
+    def _session(self, compiled: ConvertedModel, samples: int | None) -> Any:
         # for one sample, packed copies of large weights cost more memory than they save time
         config = {"session_disable_prepacking": "1"} if samples == 1 else {}
         with tempfile.TemporaryDirectory(prefix="onnx_lrp-", ignore_cleanup_errors=True) as folder:
@@ -82,7 +82,7 @@ class Programs:
                 raise
             return make_session(path, self.options, self.prepared.source, None, **config)
 
-    def _write(self, compiled: Compiled, path: Path, samples: int | None) -> dict[str, int]:
+    def _write(self, compiled: ConvertedModel, path: Path, samples: int | None) -> dict[str, int]:
         """Write the model, weights aside so that none is copied; returns the size of each open first axis, if known."""
         graph = compiled.model.graph
         graph.outputs[:] = [value for value in graph.outputs if value.name in compiled.outputs]
@@ -98,8 +98,8 @@ class Programs:
     def preferred(self, tape: Tape) -> int:
         """As many samples as make activations outweigh the weights, and a call worth its while."""
         shapes = tape.shapes.values()
-        each = sum(4 * math.prod(n.times if isinstance(n, Batch) else n for n in shape) for shape in shapes)
-        tensors = [value.const_value for value in self.prepared.whole.graph.initializers.values()]
+        each = sum(4 * math.prod(n.times if isinstance(n, BatchSize) else n for n in shape) for shape in shapes)
+        tensors = [value.const_value for value in self.prepared.source_model.graph.initializers.values()]
         weights = sum(tensor.nbytes for tensor in tensors if tensor is not None)
         return max(-(-weights // each), WORKING_SET // each, 1)
 

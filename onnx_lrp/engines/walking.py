@@ -15,7 +15,7 @@ from ..propagation.plan import Plan
 from ..propagation.tape import Feeds, Tape, Weights
 from ..propagation.walk import walk
 from ..targets import seed_relevance
-from .base import Request, Result, indices, original, per_sample, reshaped, sums
+from .base import Question, Result, indices, original, per_sample, reshaped, sums
 from .recording import OnnxruntimeRecorder, Recorder
 from .runtime import SessionOptions
 
@@ -48,27 +48,27 @@ class WalkEngine:
         """The original's by onnxruntime, the canonized model's as it was recorded."""
         return original(self.prepared, feeds, self.options), result.recorded
 
-    def run(self, feeds: Feeds, request: Request) -> list[Result]:
+    def run(self, feeds: Feeds, question: Question) -> list[Result]:
         """One recording, and one walk per target."""
         tape = self._recorder.record(feeds, set())
-        if request.audit:
+        if question.audit:
             accept(false_claims(self.plan, tape, self.xp), self.prepared.source)
         logits = self.xp.to_numpy(tape.values[self.plan.target])
         samples = per_sample(logits, self.prepared)
-        seed = reshaped(request.seed, logits, samples)
+        seed = reshaped(question.seed, logits, samples)
         results = []
-        for index in indices(request.targets, samples):
+        for index in indices(question.targets, samples):
             start = seed_relevance(seed, index, samples)
-            book = Ledger(self.xp) if request.ledger else None
-            found = self._walk(tape, start.reshape(logits.shape), request, book)
+            book = Ledger(self.xp) if question.ledger else None
+            found = self._walk(tape, start.reshape(logits.shape), question, book)
             relevance = {name: np.array(self.xp.to_numpy(r)) for name, r in found.items()}
             entries = tuple(book.entries) if book else ()
             results.append(Result(samples, index, sums(start), relevance, logits, entries))
         return results
 
-    def _walk(self, tape: Tape, seed: np.ndarray, request: Request, book: Ledger | None) -> dict[str, Array]:
-        masks = MaskAudit() if request.audit else None
-        keep = set(request.layers.values())
+    def _walk(self, tape: Tape, seed: np.ndarray, question: Question, book: Ledger | None) -> dict[str, Array]:
+        masks = MaskAudit() if question.audit else None
+        keep = set(question.layers.values())
         found = walk(self.plan, tape, self._weights, self.xp.asarray(seed), keep, book, masks)
         if masks is not None:
             accept(false_masks(masks, tape, self.xp), self.prepared.source)

@@ -13,9 +13,9 @@ import onnx_ir as ir
 from ..backends.numpy import NumpyBackend
 from ..errors import InvalidModelError
 from ..ops import Role, Unsupported, role_of
-from .graph import Kind, NodeSite, attributes, label
+from .graph import Dependence, NodeSite, attributes, label
 
-LIMIT = 2**27  # elements; far above any weight or shape, far below what would exhaust memory
+MOST_ELEMENTS = 2**27  # elements; far above any weight or shape, far below what would exhaust memory
 
 # Deterministic ops whose output is no larger than their broadcast inputs, or whose size `_size` knows
 ELEMENTWISE = {
@@ -50,7 +50,7 @@ def evaluate(node: ir.Node, inputs: Inputs, opset: int) -> list[np.ndarray]:
     from onnx.reference import ReferenceEvaluator
 
     size = _size(node.op_type, inputs)
-    if size > LIMIT:
+    if size > MOST_ELEMENTS:
         raise InvalidModelError(
             f"node {label(node)} ({node.op_type}) would make a constant of {size} elements; refused"
         )
@@ -92,7 +92,7 @@ class Known:
 
 def _quantizer(node: ir.Node, opset: int) -> Role | None:
     """What quantises, or the reverse; None if it is not supported."""
-    constant = {value: Kind.CONSTANT for value in node.inputs if value is not None}
+    constant = {value: Dependence.CONSTANT for value in node.inputs if value is not None}
     try:
         return role_of(NodeSite(node, constant, opset), attributes(node))
     except Unsupported:
@@ -116,7 +116,7 @@ def _size(op: str, inputs: Inputs) -> int:
     shapes = [a.shape for a in inputs if a is not None]
     if op == "Range":
         start, limit, delta = (float(np.asarray(a).reshape(-1)[0]) for a in inputs if a is not None)
-        return int(max((limit - start) / delta, 0)) if delta else LIMIT + 1
+        return int(max((limit - start) / delta, 0)) if delta else MOST_ELEMENTS + 1
     if op == "ConstantOfShape":
         return _product(inputs[0])
     if op == "Expand":

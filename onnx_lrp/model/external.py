@@ -11,7 +11,7 @@ import onnx
 
 from ..errors import LoadError
 
-LIMIT = 2**31  # bytes of weights: the largest model that fits one protobuf message
+MOST_BYTES = 2**31  # bytes of weights: the largest model that fits one protobuf message
 
 
 def attach(tensors: Iterator[onnx.TensorProto], folder: Path | None, source: str) -> None:
@@ -31,7 +31,7 @@ def attach(tensors: Iterator[onnx.TensorProto], folder: Path | None, source: str
         read += length
         files[path] = path.stat().st_size
         if read > min(
-            LIMIT, 2 * sum(files.values())
+            MOST_BYTES, 2 * sum(files.values())
         ):  # many tensors over the same few bytes: a small file that explodes
             raise LoadError(
                 f"{where}: external data adds up to over {read >> 20} MiB, more than its files or 2 GiB hold"
@@ -84,7 +84,7 @@ def nbytes(tensor: onnx.TensorProto, where: str) -> int:
     if bits is None:
         raise LoadError(f"{where}: has the element type {tensor.data_type}, which holds no numbers")
     size = -(-count * bits // 8)
-    if size > LIMIT:
+    if size > MOST_BYTES:
         raise LoadError(f"{where}: its shape {list(tensor.dims)} needs {size >> 30} GiB; the limit is 2 GiB")
     return size
 

@@ -15,7 +15,7 @@ import numpy as np
 import onnx_ir as ir
 
 from ..errors import InvalidModelError
-from ..text import clean
+from ..text import printable
 
 # Their output depends on a shape or a type, never on the data of these inputs
 SHAPE_READERS = {"Shape": (0,), "Size": (0,), "CastLike": (1,)}
@@ -24,13 +24,13 @@ SHAPE_READERS = {"Shape": (0,), "Size": (0,), "CastLike": (1,)}
 # What a canonizer says of a node, in its metadata
 HINT = "onnx_lrp.hint"  # how a node is meant whose op alone does not tell; see Site.hint
 REFUSED = "onnx_lrp.refused"  # why it could not be expanded
-WHOLE = "onnx_lrp.whole"  # the Whole that it is a part of
+USER_NODE = "onnx_lrp.user_node"  # the UserNode that it is a part of
 WRITTEN = "onnx_lrp.written"  # the ops that the source has in its place
 
 FLOATS = (ir.DataType.FLOAT, ir.DataType.DOUBLE, ir.DataType.FLOAT16, ir.DataType.BFLOAT16)
 
 
-class Kind(enum.IntEnum):
+class Dependence(enum.IntEnum):
     """What a tensor depends on; the larger one wins."""
 
     CONSTANT = 0
@@ -40,21 +40,21 @@ class Kind(enum.IntEnum):
 
 def label(node: ir.Node) -> str:
     """What to call a node: its name, or else what it makes."""
-    return clean(node.name or f"{node.op_type}→{node.outputs[0].name}")
+    return printable(node.name or f"{node.op_type}→{node.outputs[0].name}")
 
 
 @dataclass(frozen=True, eq=False)
-class Whole:
+class UserNode:
     """Name and op of a node of the user's."""
 
     name: str
     op: str
 
 
-def whole(node: ir.Node) -> Whole:
+def user_node(node: ir.Node) -> UserNode:
     """The user's node that this is, or that it is a part of; the same object for all its parts."""
-    found = node.meta.get(WHOLE)
-    return found if isinstance(found, Whole) else Whole(label(node), clean(node.op_type))
+    found = node.meta.get(USER_NODE)
+    return found if isinstance(found, UserNode) else UserNode(label(node), printable(node.op_type))
 
 
 def array(value: ir.Value | None) -> np.ndarray | None:
@@ -70,19 +70,19 @@ def attributes(node: ir.Node) -> dict[str, Any]:
     return {name: attr.value for name, attr in node.attributes.items() if not attr.is_ref()}
 
 
-def kinds(graph: ir.Graph) -> dict[ir.Value, Kind]:
+def dependences(graph: ir.Graph) -> dict[ir.Value, Dependence]:
     """What each tensor of a sorted graph depends on."""
-    result: dict[ir.Value, Kind] = dict.fromkeys(graph.initializers.values(), Kind.CONSTANT)
-    result.update({value: Kind.VARIABLE for value in graph.inputs if value.const_value is None})
+    result: dict[ir.Value, Dependence] = dict.fromkeys(graph.initializers.values(), Dependence.CONSTANT)
+    result.update({value: Dependence.VARIABLE for value in graph.inputs if value.const_value is None})
     for node in graph:
         blind = SHAPE_READERS.get(node.op_type, ())
         found = [
-            min(result[value], Kind.DERIVED) if i in blind else result[value]
+            min(result[value], Dependence.DERIVED) if i in blind else result[value]
             for i, value in enumerate(node.inputs)
             if value is not None
         ]
         found += [result[value] for value in _captured(node) if value in result]
-        result.update(dict.fromkeys(node.outputs, max(found, default=Kind.CONSTANT)))
+        result.update(dict.fromkeys(node.outputs, max(found, default=Dependence.CONSTANT)))
     return result
 
 
@@ -132,7 +132,7 @@ class NodeSite:
     """An :class:`onnx_ir.Node` as the ops' registry sees it."""
 
     node: ir.Node
-    kinds: dict[ir.Value, Kind]
+    dependences: dict[ir.Value, Dependence]
     opset: int
 
     @property
@@ -156,7 +156,9 @@ class NodeSite:
         blind = SHAPE_READERS.get(self.op_type, ())
         found = enumerate(self.node.inputs)
         return tuple(
-            i for i, value in found if value is not None and i not in blind and self.kinds[value] is Kind.VARIABLE
+            i
+            for i, value in found
+            if value is not None and i not in blind and self.dependences[value] is Dependence.VARIABLE
         )
 
     @property

@@ -12,7 +12,7 @@ import onnx
 from google.protobuf.message import DecodeError, Message
 
 from ..errors import InvalidModelError, LoadError
-from ..text import clean
+from ..text import printable
 from .external import attach, nbytes
 
 
@@ -108,7 +108,7 @@ def _read(source: Source) -> tuple[onnx.ModelProto, str, Path | None, str]:
     if isinstance(source, Packed):
         return _parse(source.data, source.name), source.name, None, _digest(source.data)
     path = Path(source)
-    name = clean(str(path))
+    name = printable(str(path))
     data = _file(path, name)
     return _parse(data, name), name, path.parent, _digest(data)
 
@@ -171,7 +171,7 @@ def _check_origin(proto: onnx.ModelProto, name: str) -> None:
     if f"{METADATA}.composite" in made:
         version, composite = (made.get(f"{METADATA}.{key}", "?").partition("\n")[0] for key in ("version", "composite"))
         raise InvalidModelError(
-            f"{name}: explains itself already (converted by onnx_lrp {clean(version)}, {clean(composite)}); "
+            f"{name}: explains itself already (converted by onnx_lrp {printable(version)}, {printable(composite)}); "
             "run it, or give the model that it was made from"
         )
 
@@ -212,13 +212,13 @@ def _check_utf8(data: bytes, where: str) -> None:
     try:
         data.decode()
     except UnicodeDecodeError:
-        shown = clean(data.decode("utf-8", "replace"))
+        shown = printable(data.decode("utf-8", "replace"))
         raise InvalidModelError(f"{where} {shown!r} is not UTF-8; the file is damaged") from None
 
 
 def _check_size(tensor: onnx.TensorProto, name: str) -> None:
     """The data must be as long as the dims say: reading past it, or allocating for it, is how small files do harm."""
-    where = f"{name}: weight {clean(tensor.name)!r}"
+    where = f"{name}: weight {printable(tensor.name)!r}"
     if tensor.data_type == onnx.TensorProto.STRING:
         return
     wanted = nbytes(tensor, where)
@@ -246,18 +246,18 @@ def _check_structure(proto: onnx.ModelProto, name: str) -> None:
     for node in graph.node:
         for output in filter(None, node.output):
             if output in made:
-                raise InvalidModelError(f"{name}: tensor {clean(output)!r} is made twice (not in SSA form)")
+                raise InvalidModelError(f"{name}: tensor {printable(output)!r} is made twice (not in SSA form)")
             made.add(output)
     for node in graph.node:
         for read in filter(None, node.input):
             if read not in made:
-                who = clean(node.name) or node.op_type
+                who = printable(node.name) or node.op_type
                 raise InvalidModelError(
-                    f"{name}: node {who!r} ({clean(node.op_type)}) reads {clean(read)!r}, which nothing makes"
+                    f"{name}: node {who!r} ({printable(node.op_type)}) reads {printable(read)!r}, which nothing makes"
                 )
     for output in graph.output:
         if output.name not in made:
-            raise InvalidModelError(f"{name}: output {clean(output.name)!r} is made by no node")
+            raise InvalidModelError(f"{name}: output {printable(output.name)!r} is made by no node")
 
 
 def _shaped(values: Iterable[onnx.ValueInfoProto]) -> bool:
@@ -279,8 +279,8 @@ def _check_summands(proto: onnx.ModelProto, name: str) -> None:
     for graph in graphs(proto):
         for node in graph.node:
             if node.op_type in VARIADIC and "" in node.input:
-                who = clean(node.name) or clean(node.op_type)
-                raise InvalidModelError(f"{name}: node {who!r} ({clean(node.op_type)}) lacks one of its inputs")
+                who = printable(node.name) or printable(node.op_type)
+                raise InvalidModelError(f"{name}: node {who!r} ({printable(node.op_type)}) lacks one of its inputs")
 
 
 def _check_schema(proto: onnx.ModelProto, name: str) -> None:
@@ -288,11 +288,11 @@ def _check_schema(proto: onnx.ModelProto, name: str) -> None:
     try:
         onnx.checker.check_model(proto)
     except onnx.checker.ValidationError as error:
-        message = clean(str(error).splitlines()[0] if str(error) else "unknown", 300)
+        message = printable(str(error).splitlines()[0] if str(error) else "unknown", 300)
         if "No Op registered for" in message or "topologically sorted" in message:
             return  # unknown ops are all listed by the check; unsorted nodes are sorted, a cycle is found there
         if "Field 'shape' of 'type' is required" in message and _shaped(proto.graph.input):
             return  # an output without a shape
         raise InvalidModelError(f"{name}: malformed model: {message}") from None
     except ValueError as error:  # models over 2 GiB cannot be serialized for the checker
-        raise InvalidModelError(f"{name}: {clean(str(error), 300)}") from None
+        raise InvalidModelError(f"{name}: {printable(str(error), 300)}") from None

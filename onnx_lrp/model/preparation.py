@@ -14,7 +14,7 @@ import onnx_ir as ir
 from onnx_ir.passes import common as passes
 
 from ..errors import ConversionError, InvalidModelError
-from ..text import clean
+from ..text import printable
 from .canonizers import (
     Dequantize,
     Expand,
@@ -25,7 +25,7 @@ from .canonizers import (
     cut,
     expose,
     inline,
-    trust,
+    pass_through,
 )
 from .evaluation import opset_of
 from .graph import dims, sort
@@ -37,13 +37,13 @@ from .validation import Verdict, check_growth, check_shape_vectors, check_sizes,
 class Prepared:
     """A canonized model with its verdict.
 
-    ``whole`` is the source with its functions inlined and all its outputs, otherwise untouched; ``target`` is what the
-    explained tensor is called in there. ``notes`` say what was rewritten; ``sha256`` is the source's, ``untyped`` are
-    outputs of types that :mod:`onnx_ir` lacks, ``pass_ops`` what relevance passes on the user's word.
+    ``source_model`` is the source with its functions inlined and all its outputs, otherwise untouched; ``target`` is
+    what the explained tensor is called in there. ``notes`` say what was rewritten; ``sha256`` is the source's,
+    ``untyped`` are outputs of types that :mod:`onnx_ir` lacks, ``pass_ops`` what relevance passes on the user's word.
     """
 
     model: ir.Model
-    whole: ir.Model
+    source_model: ir.Model
     target: str
     verdict: Verdict
     output: str
@@ -67,7 +67,7 @@ class Prepared:
 
     def reference(self) -> ir.Model:
         """The source cut to the explained tensor."""
-        model = self.whole.clone()
+        model = self.source_model.clone()
         values = [*model.graph.inputs, *(value for node in model.graph for value in node.outputs)]
         model.graph.outputs[:] = [next(value for value in values if value.name == self.target)]
         passes.RemoveUnusedNodesPass()(model)
@@ -99,15 +99,15 @@ def prepare(source: Source, output: str | None = None, oldest: int = 0, pass_ops
     check_growth(model, loaded.source)
     _infer_shapes(model, loaded.source)
     expose(model)
-    whole = model.clone()
+    source_model = model.clone()
     target, heads = cut(model, output, loaded.source)
     check_target(model, loaded.source)
     in_source = target.name or ""
-    notes += [*heads, *_canonize(model, loaded.source), *trust(model, trusted, loaded.source)]
+    notes += [*heads, *_canonize(model, loaded.source), *pass_through(model, trusted, loaded.source)]
     verdict = validate(model, loaded.source)
     name = model.graph.outputs[0].name or in_source
     return Prepared(
-        model, whole, in_source, verdict, name, loaded.source, tuple(notes), loaded.sha256, untyped, trusted
+        model, source_model, in_source, verdict, name, loaded.source, tuple(notes), loaded.sha256, untyped, trusted
     )
 
 
@@ -143,7 +143,7 @@ def _raised(proto: onnx.ModelProto, oldest: int, source: str) -> onnx.ModelProto
     try:
         return onnx.version_converter.convert_version(proto, oldest)
     except Exception as error:  # the converter raises bare RuntimeErrors
-        reason = clean(str(error).splitlines()[0] if str(error) else type(error).__name__, 200)
+        reason = printable(str(error).splitlines()[0] if str(error) else type(error).__name__, 200)
         raise ConversionError(f"{source}: cannot be raised to opset {oldest}: {reason}; export it again") from None
 
 
@@ -159,7 +159,7 @@ def parse(proto: onnx.ModelProto, source: str) -> ir.Model:
     try:
         return ir.from_proto(proto)
     except Exception as error:  # the parser raises whatever it stumbles over
-        reason = clean(str(error).splitlines()[0] if str(error) else type(error).__name__, 200)
+        reason = printable(str(error).splitlines()[0] if str(error) else type(error).__name__, 200)
         raise InvalidModelError(f"{source}: malformed model: {reason}") from None
 
 

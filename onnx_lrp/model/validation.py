@@ -9,12 +9,12 @@ import onnx_ir as ir
 
 from ..errors import InputError, InvalidModelError, Problem, UnsupportedModelError
 from ..ops import Linear, Merge, Role, Unsupported, role_of
-from ..text import clean
+from ..text import printable
 from .evaluation import evaluable, opset_of
-from .graph import FLOATS, REFUSED, WRITTEN, Kind, NodeSite, array, attributes, kinds, label
+from .graph import FLOATS, REFUSED, WRITTEN, Dependence, NodeSite, array, attributes, dependences, label
 
 STANDARD = ("", "ai.onnx")
-LARGEST = 2**30  # elements of one tensor: 4 GiB as float32
+LARGEST_TENSOR = 2**30  # elements of one tensor: 4 GiB as float32
 
 
 @dataclass(frozen=True)
@@ -23,7 +23,7 @@ class Verdict:
 
     roles: dict[ir.Node, Role]
     derived: tuple[ir.Node, ...]
-    kinds: dict[ir.Value, Kind]
+    dependences: dict[ir.Value, Dependence]
 
 
 def validate(model: ir.Model, source: str) -> Verdict:
@@ -33,19 +33,19 @@ def validate(model: ir.Model, source: str) -> Verdict:
         UnsupportedModelError: with all the nodes that have none.
         InvalidModelError: a weight holds NaN or Inf, or a tensor would be absurdly large.
     """
-    kind, opset = kinds(model.graph), opset_of(model)
+    kind, opset = dependences(model.graph), opset_of(model)
     roles: dict[ir.Node, Role] = {}
     derived: list[ir.Node] = []
     problems: list[Problem] = []
     for node in model.graph:
         try:
-            if max(kind[output] for output in node.outputs) is Kind.VARIABLE:
+            if max(kind[output] for output in node.outputs) is Dependence.VARIABLE:
                 roles[node] = _role(node, kind, opset)
             else:
                 derived.append(_derived(node, opset))
         except Unsupported as verdict:
             written = f" (written as {node.meta[WRITTEN]})" if WRITTEN in node.meta else ""
-            problems.append(Problem(label(node), _op(node), clean(verdict.reason, 300) + written, verdict.remedy))
+            problems.append(Problem(label(node), _op(node), printable(verdict.reason, 300) + written, verdict.remedy))
     problems += _end_problems(model)
     if problems:
         raise UnsupportedModelError(source, problems)
@@ -61,23 +61,25 @@ def check_target(model: ir.Model, source: str) -> None:
         UnsupportedModelError: it is one.
     """
     target = model.graph.outputs[0]
-    if kinds(model.graph)[target] is not Kind.VARIABLE:
+    if dependences(model.graph)[target] is not Dependence.VARIABLE:
         reason = "does not depend on the model's inputs"
         raise UnsupportedModelError(
-            source, [Problem(clean(target.name or ""), "output", reason, "explain another output")]
+            source, [Problem(printable(target.name or ""), "output", reason, "explain another output")]
         )
 
 
 def _op(node: ir.Node) -> str:
-    return clean(node.op_type if node.domain in STANDARD else f"{node.domain}::{node.op_type}")
+    return printable(node.op_type if node.domain in STANDARD else f"{node.domain}::{node.op_type}")
 
 
-def _role(node: ir.Node, kind: dict[ir.Value, Kind], opset: int) -> Role:
+def _role(node: ir.Node, kind: dict[ir.Value, Dependence], opset: int) -> Role:
     refused = node.meta.get(REFUSED)
     if isinstance(refused, Unsupported):
         raise refused
     if node.domain not in STANDARD:
-        raise Unsupported(f"op of the domain {clean(node.domain)!r}, which is not standard ONNX", _remedy(node.domain))
+        raise Unsupported(
+            f"op of the domain {printable(node.domain)!r}, which is not standard ONNX", _remedy(node.domain)
+        )
     return role_of(NodeSite(node, kind, opset), attributes(node))
 
 
@@ -96,14 +98,14 @@ def _derived(node: ir.Node, opset: int) -> ir.Node:
 def _end_problems(model: ir.Model) -> list[Problem]:
     """What is wrong with the explained tensor and with the inputs."""
     target = model.graph.outputs[0]
-    name = clean(target.name or "")
+    name = printable(target.name or "")
     if target.dtype is not None and target.dtype not in FLOATS:
         return [Problem(name, "output", f"is {target.dtype.name.lower()}, not a float", "explain another output")]
     maker = target.producer()
     if maker is not None and maker.op_type == "DynamicQuantizeLinear":
         return [Problem(name, "output", "is a scale of integers", "explain another output")]
     strange = [v for v in model.graph.inputs if isinstance(v.type, (ir.SequenceType, ir.OptionalType))]
-    return [Problem(clean(v.name or ""), "input", "is a Sequence or Optional", "feed tensors") for v in strange]
+    return [Problem(printable(v.name or ""), "input", "is a Sequence or Optional", "feed tensors") for v in strange]
 
 
 def _check_numbers(node: ir.Node, role: Role, source: str) -> None:
@@ -113,7 +115,7 @@ def _check_numbers(node: ir.Node, role: Role, source: str) -> None:
     for value in node.inputs:
         data = array(value)
         if data is not None and data.dtype.kind == "f" and not np.isfinite(data).all():
-            where = f"{source}: weight {clean(value.name or '')!r} of {label(node)} ({node.op_type})"  # type: ignore[union-attr]
+            where = f"{source}: weight {printable(value.name or '')!r} of {label(node)} ({node.op_type})"  # type: ignore[union-attr]
             raise InvalidModelError(f"{where} holds NaN or Inf; train or export the model again")
 
 
@@ -126,7 +128,7 @@ def check_sizes(model: ir.Model, source: str) -> None:
     for node in model.graph:
         for value in (*node.inputs, *node.outputs):
             known = [] if value is None or value.shape is None else [d for d in value.shape if isinstance(d, int)]
-            if known and _product(known) > LARGEST:
+            if known and _product(known) > LARGEST_TENSOR:
                 size = "×".join(map(str, known))
                 raise InvalidModelError(
                     f"{source}: node {label(node)} ({_op(node)}) has a tensor of {size} elements; the limit is 2^30"
@@ -161,7 +163,7 @@ def check_growth(model: ir.Model, source: str) -> None:
         if given is None or given.dtype.kind != "i":
             continue
         sizes = [abs(int(n)) for n in given.reshape(-1)]
-        if (_product(sizes) if node.op_type == "Tile" else max(sizes, default=0)) > LARGEST:
+        if (_product(sizes) if node.op_type == "Tile" else max(sizes, default=0)) > LARGEST_TENSOR:
             shown = "×".join(map(str, sizes))
             raise InvalidModelError(f"{source}: node {label(node)} ({_op(node)}) grows by {shown}; the limit is 2^30")
 

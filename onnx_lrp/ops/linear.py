@@ -50,7 +50,7 @@ class ConvMap(LinearMap):
         return [channel_range(xp, stacked, i * channels, channels) for i in range(count)]
 
     def _stacks(self, shape: Shape) -> bool:
-        return self.padding.group == 1 and shape[1] <= FEW
+        return self.padding.group == 1 and shape[1] <= FEW_COLOURS
 
     def forward_ones(self, xp: Backend, x: Array, w: Array) -> Array:
         """A box filter over the sum of the channels: every output channel is the same."""
@@ -70,7 +70,7 @@ class ConvMap(LinearMap):
         return xp.asarray(np.ones((1, 1, *xp.shape(w)[2:])))
 
 
-FEW = 4  # channels: colours
+FEW_COLOURS = 4  # channels: colours
 
 
 def channel_range(xp: Backend, a: Array, first: int, count: int) -> Array:

@@ -19,8 +19,8 @@ RANGES = {
 OUTPUT_TYPES = {  # TensorProto's
     0: "uint8", 2: "uint8", 3: "int8", 4: "uint16", 5: "int16", 21: "uint4", 22: "int4", 25: "uint2", 26: "int2",
 }  # fmt: skip
-FLOATS = (0, 1, 10, 11, 16)
-REMEDY = "quantise to integers, per tensor or per channel"
+FLOAT_TYPES = (0, 1, 10, 11, 16)
+QUANTISE_OTHERWISE = "quantise to integers, per tensor or per channel"
 
 
 @register("QuantizeLinear")
@@ -32,7 +32,7 @@ def quantize_linear(node: Site, axis: int = 1, saturate: int = 1, block_size: in
     """
     low, high = _range(node, output_dtype, block_size)
     if any(node.variable[1:]) or node.variable[:1] not in ((), (0,)):
-        raise Unsupported("its scale or zero point depends on the data", REMEDY)
+        raise Unsupported("its scale or zero point depends on the data", QUANTISE_OTHERWISE)
 
     def function(xp: Backend, operands: Operands) -> Array:
         levels = xp.round(operands.value(0) / _grid(xp, operands, 1, axis))
@@ -48,9 +48,9 @@ def dequantize_linear(node: Site, axis: int = 1, block_size: int = 0, output_dty
     """scale · (q - zero point), per tensor or along an axis."""
     low, _ = _range(node, 0, block_size)
     if node.variable[:1] not in ((), (0,)):
-        raise Unsupported("the scale of a constant depends on the data", REMEDY)
-    if output_dtype not in FLOATS:
-        raise Unsupported("dequantises to a type that is not a float", REMEDY)
+        raise Unsupported("the scale of a constant depends on the data", QUANTISE_OTHERWISE)
+    if output_dtype not in FLOAT_TYPES:
+        raise Unsupported("dequantises to a type that is not a float", QUANTISE_OTHERWISE)
     zero = node.constant(2) if node.has(2) else None
 
     def function(xp: Backend, operands: Operands) -> Array:
@@ -93,11 +93,11 @@ def _range(node: Site, output_dtype: int, block_size: int) -> tuple[int, int]:
         Unsupported: it is no integer type, or scales belong to blocks.
     """
     if block_size:
-        raise Unsupported("quantised in blocks", REMEDY)
+        raise Unsupported("quantised in blocks", QUANTISE_OTHERWISE)
     zero = node.constant(2) if node.has(2) else None
     kind = OUTPUT_TYPES.get(output_dtype, "a float") if zero is None else zero.dtype.name
     if kind not in RANGES:
-        raise Unsupported("quantised to floats of few bits", REMEDY)
+        raise Unsupported("quantised to floats of few bits", QUANTISE_OTHERWISE)
     return RANGES[kind]
 
 

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from ..errors import InputError
 
-Shape = Sequence["int | str | None"]
+DeclaredShape = Sequence["int | str | None"]
 
 
 @dataclass(frozen=True)
@@ -29,7 +29,7 @@ class Layout:
     width: int | None
 
     @classmethod
-    def of(cls, shape: Shape) -> Layout:
+    def of(cls, shape: DeclaredShape) -> Layout:
         """Read a model's input shape: sizes as integers, open ones as None or a name.
 
         Raises:

@@ -15,7 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..errors import InputError
-from .layout import Layout, Shape
+from .layout import DeclaredShape, Layout
 
 Channels = Literal["rgb", "bgr", "grey"]
 Fit = Literal["crop", "stretch"]
@@ -87,7 +87,7 @@ class Preprocessing:
         changes: dict[str, Any] = {**given, "channels": channels, "fit": fit}
         return replace(PRESETS[name], **{key: value for key, value in changes.items() if value is not None})
 
-    def apply(self, picture: NDArray[Any], shape: Shape) -> NDArray[np.float32]:
+    def apply(self, picture: NDArray[Any], shape: DeclaredShape) -> NDArray[np.float32]:
         """Turn a picture (H, W), (H, W, 1) or (H, W, 3), 0 to 255, into one float32 input of the model.
 
         The result has the rank of ``shape``, with a batch axis of 1 where it has one.
@@ -102,7 +102,7 @@ class Preprocessing:
             pixels = pixels[..., ::-1]
         return layout.pack(self._normalised(pixels))
 
-    def resized(self, picture: NDArray[Any], shape: Shape) -> NDArray[np.float32]:
+    def resized(self, picture: NDArray[Any], shape: DeclaredShape) -> NDArray[np.float32]:
         """Return what the model gets to see of a picture, float32 (H, W, 1) or (H, W, 3) in RGB, from 0 to 255.
 
         Raises:
@@ -115,7 +115,7 @@ class Preprocessing:
         height, width = layout.height or pixels.shape[0], layout.width or pixels.shape[1]
         return _scaled(pixels, height, width, self.fit)
 
-    def bounds(self, shape: Shape) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+    def bounds(self, shape: DeclaredShape) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
         """Return the lowest and the highest value an input can take, float32, broadcastable to the model's input.
 
         They are what black and white pixels become, per channel: the l and h of the z^B rule.
@@ -131,7 +131,7 @@ class Preprocessing:
         black, white = (layout.pack(self._normalised(np.full((height, width, count), p))) for p in (0.0, 255.0))
         return np.minimum(black, white), np.maximum(black, white)
 
-    def display(self, x: NDArray[Any], shape: Shape | None = None) -> NDArray[np.uint8]:
+    def display(self, x: NDArray[Any], shape: DeclaredShape | None = None) -> NDArray[np.uint8]:
         """Undo `apply` for showing: one input sample becomes uint8 (H, W, 3) RGB.
 
         ``shape`` is the model's input shape; without it the axis order is read from ``x`` alone.
@@ -159,7 +159,7 @@ class Preprocessing:
             raise InputError(f"{len(numbers)} means or stds for a model with 1 channel; give one, or use 'zero-one'")
         return np.array(numbers)
 
-    def _count(self, layout: Layout, shape: Shape) -> int:
+    def _count(self, layout: Layout, shape: DeclaredShape) -> int:
         count = layout.channels or (1 if self.channels == "grey" else 3)
         if "F" in layout.axes and not layout.height:
             raise InputError(f"no picture fits the input shape {tuple(shape)}: not a flattened square; give an .npy")
@@ -168,7 +168,7 @@ class Preprocessing:
         return count
 
 
-def spatial(relevance: NDArray[Any], shape: Shape, size: tuple[int, int] | None = None) -> NDArray[Any]:
+def spatial(relevance: NDArray[Any], shape: DeclaredShape, size: tuple[int, int] | None = None) -> NDArray[Any]:
     """Sum one sample's relevance over its channels: (H, W), or (1, N) for a flat input.
 
     ``relevance`` has the axes of the model's input ``shape``, with or without the batch axis of 1. A flat input that

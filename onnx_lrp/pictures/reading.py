@@ -20,7 +20,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..errors import InputError
-from ..text import clean
+from ..text import printable
 
 if TYPE_CHECKING:
     from PIL.Image import Image
@@ -59,7 +59,7 @@ def read_input(path: str | os.PathLike[str]) -> Picture | NDArray[Any] | dict[st
     except FileNotFoundError:
         raise InputError(f"{name}: no such file; check the path") from None
     except Exception as error:  # parsers of damaged files raise nearly everything, MemoryError included
-        said = clean(str(error)) or type(error).__name__
+        said = printable(str(error)) or type(error).__name__
         raise InputError(f"{name}: cannot be read ({said}); check the path, or save the file again") from error
 
 

@@ -9,7 +9,7 @@ import onnx_ir as ir
 
 from ..composites import Composite, LayerInfo
 from ..errors import CompositeError
-from ..model.graph import Kind, label, whole
+from ..model.graph import Dependence, label, user_node
 from ..model.validation import Verdict
 from ..ops import Linear, Merge, Role, Route
 from ..rules import Epsilon, Rule
@@ -46,7 +46,7 @@ def layers(verdict: Verdict) -> dict[ir.Node, LayerInfo]:
 
 def _together(nodes: Iterable[ir.Node]) -> list[list[ir.Node]]:
     """Nodes in the order of execution; those that one node was expanded to are together."""
-    return [list(group) for _, group in groupby(nodes, whole)]
+    return [list(group) for _, group in groupby(nodes, user_node)]
 
 
 def assign(verdict: Verdict, composite: Composite, batchnorm: str, target: ir.Value) -> dict[ir.Node, Rule]:
@@ -87,7 +87,11 @@ def _input_scaling(verdict: Verdict, rules: dict[ir.Node, Rule], target: ir.Valu
 
 def _input_nodes(verdict: Verdict, rules: dict[ir.Node, Rule]) -> list[ir.Node]:
     """Nodes that shift, scale or move the inputs, before any layer."""
-    plain = {value for value, kind in verdict.kinds.items() if value.producer() is None and kind is Kind.VARIABLE}
+    plain = {
+        value
+        for value, dependence in verdict.dependences.items()
+        if value.producer() is None and dependence is Dependence.VARIABLE
+    }
     found: list[ir.Node] = []
     for node, role in verdict.roles.items():
         fits = isinstance(role, Route) or (node in rules and _elementwise(role))

@@ -10,7 +10,7 @@ import numpy as np
 from ..backends.base import Backend
 from ..errors import VerificationError
 from ..ops import Linear
-from ..text import clean
+from ..text import printable
 from .plan import Plan
 from .step import Step
 from .tape import Tape
@@ -46,7 +46,7 @@ def false_claims(plan: Plan, tape: Tape, xp: Backend) -> Iterator[str]:
     """What is claimed of tensors and does not hold, on a tape with their values."""
     for name in claimed_nonnegative(plan):
         if name in tape.values:
-            yield from negative(name, -float(xp.to_numpy(xp.largest(-tape.values[name]))))
+            yield from below_zero(name, -float(xp.to_numpy(xp.largest(-tape.values[name]))))
     for name, (total, other) in plan.differences.items():
         if {name, total, other} <= set(tape.values):
             yield from differs(name, *(xp.to_numpy(tape.values[n]) for n in (name, total, other)))
@@ -58,23 +58,23 @@ def false_masks(watched: MaskAudit, tape: Tape, xp: Backend) -> Iterator[str]:
         yield from unmasked(step, xp.to_numpy(plain(r, tape)), xp.to_numpy(tape.values[step.denominator]))
 
 
-def negative(name: str, least: float) -> Iterator[str]:
+def below_zero(name: str, least: float) -> Iterator[str]:
     """Whether a tensor with this least entry has one below 0."""
     if least < 0:
-        yield f"tensor {clean(name)!r} was taken to have no entry below 0, and has {least:.3g}"
+        yield f"tensor {printable(name)!r} was taken to have no entry below 0, and has {least:.3g}"
 
 
 def differs(name: str, value: np.ndarray, total: np.ndarray, other: np.ndarray) -> Iterator[str]:
     """Whether a summand is not the difference of two tensors somewhere where their rectified sum is positive."""
     scale = max(float(np.abs(a).max(initial=0.0)) for a in (value, total, other))
     if (np.abs(total - other - value) * (total > 0)).max(initial=0.0) > TOLERANCE * scale:
-        yield f"tensor {clean(name)!r} was taken to be the difference of two tensors, and is not"
+        yield f"tensor {printable(name)!r} was taken to be the difference of two tensors, and is not"
 
 
 def unmasked(step: Step, r: np.ndarray, a: np.ndarray) -> Iterator[str]:
     """Whether relevance arrives where the ReLU behind a step is 0."""
     if (np.abs(r) * (a <= 0)).max(initial=0.0) > 0:
-        yield f"relevance arrives at tensor {clean(step.outputs[0])!r} where its ReLU is 0, and was taken not to"
+        yield f"relevance arrives at tensor {printable(step.outputs[0])!r} where its ReLU is 0, and was taken not to"
 
 
 def accept(claims: Iterable[str], source: str) -> None:

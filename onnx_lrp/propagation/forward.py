@@ -11,7 +11,7 @@ from ..backends.base import Array
 from ..errors import InvalidModelError, OnnxLrpError
 from ..model.evaluation import evaluate, opset_of
 from ..model.graph import array
-from ..text import clean
+from ..text import printable
 from .plan import Plan
 from .step import Step
 from .tape import Feeds, StepOperands, Tape, Weights
@@ -59,8 +59,8 @@ class ForwardRecorder:
         except OnnxLrpError:
             raise
         except (ValueError, TypeError, LookupError, ArithmeticError, RuntimeError, MemoryError) as error:
-            reason = clean(str(error).splitlines()[0] if str(error) else type(error).__name__, 200)
-            raise StepError(f"node {step.name} ({clean(step.op)}) cannot be computed: {reason}") from None
+            reason = printable(str(error).splitlines()[0] if str(error) else type(error).__name__, 200)
+            raise StepError(f"node {step.name} ({printable(step.op)}) cannot be computed: {reason}") from None
 
     def _derive(self, pending: Sequence[ir.Node], tape: Tape) -> list[ir.Node]:
         """Evaluate the shape arithmetic whose inputs are there by now."""

@@ -33,7 +33,7 @@ class Conservation:
 
 
 @dataclass(frozen=True)
-class Entry:
+class LedgerEntry:
     """One node's account: relevance in (from its outputs), out (to its inputs), summed over everything.
 
     ``amplification`` is Σ|R| out over Σ|R| in: relevance of both signs may cancel in the sums and yet explode.
@@ -42,14 +42,14 @@ class Entry:
     node: str
     op: str
     rule: str
-    arrived: float
-    handed_on: float
+    relevance_in: float
+    relevance_out: float
     amplification: float = 1.0
 
     @property
     def absorbed(self) -> float:
         """What the node kept."""
-        return self.arrived - self.handed_on
+        return self.relevance_in - self.relevance_out
 
 
 @dataclass
@@ -57,7 +57,7 @@ class Ledger:
     """Node by node, from the output to the input; what all nodes absorbed is what the inputs did not get."""
 
     xp: Backend
-    entries: list[Entry] = field(default_factory=list)
+    entries: list[LedgerEntry] = field(default_factory=list)
 
     def __call__(self, step: Step, arriving: list[Array | None], shares: list[tuple[str, Array]]) -> None:
         """Book one step (an observer of :func:`onnx_lrp.propagation.walk`)."""
@@ -73,14 +73,19 @@ class Ledger:
         return float(self.xp.to_numpy(self.xp.sum(r, list(axes))))
 
 
-def entry(step: Step, arrived: float, handed_on: float, size_in: float, size_out: float) -> Entry:
+def entry(step: Step, relevance_in: float, relevance_out: float, size_in: float, size_out: float) -> LedgerEntry:
     """A step's account from ΣR and Σ|R| of what arrived and of what was handed on."""
-    return Entry(
-        step.name, step.op, str(step.rule or ""), arrived, handed_on, size_out / size_in if size_in > 0 else 1.0
+    return LedgerEntry(
+        step.name,
+        step.op,
+        str(step.rule or ""),
+        relevance_in,
+        relevance_out,
+        size_out / size_in if size_in > 0 else 1.0,
     )
 
 
-def amplifiers(entries: Iterable[Entry]) -> list[str]:
+def amplifiers(entries: Iterable[LedgerEntry]) -> list[str]:
     """What to say of nodes that amplify relevance so much that its digits are lost."""
     return [
         f"{e.op} {e.node} amplifies relevance {e.amplification:.3g}-fold: its output nearly cancels; "

@@ -13,7 +13,7 @@ from ..model.graph import label
 from ..model.validation import Verdict
 from ..ops import Role
 from ..rules import Rule
-from ..text import clean
+from ..text import printable
 from .assignment import assign
 from .facts import Facts, derive
 from .fusion import fuse
@@ -69,7 +69,7 @@ def make_plan(
     return Plan(tuple(steps), verdict.derived, names, target.name or "", composite, facts, differences, nonnegative)
 
 
-def known_layers(plan: Plan, names: Iterable[str], source: str) -> dict[str, str]:
+def resolve_layers(plan: Plan, names: Iterable[str], source: str) -> dict[str, str]:
     """The tensor that each name stands for: a tensor's own, or the node's that makes it.
 
     Raises:
@@ -79,7 +79,7 @@ def known_layers(plan: Plan, names: Iterable[str], source: str) -> dict[str, str
     known = {step.name: step.outputs[0] for step in plan.steps}
     known |= {name: name for step in plan.steps for name in step.outputs}
     if strange := [name for name in named if name not in known]:
-        raise TargetError(f"{source}: no node or tensor {clean(strange[0])!r} on the way; see onnx-lrp check")
+        raise TargetError(f"{source}: no node or tensor {printable(strange[0])!r} on the way; see onnx-lrp check")
     return {name: known[name] for name in named}
 
 

@@ -21,7 +21,7 @@ from ..rules import Modifier, Part, Signed, Term, identity, neg, ones, pos, time
 from .fast import Factor, FastRelevance, Shortcut
 from .linear import quotient, total
 
-MOST = 4.0  # by how much the summands of a difference may exceed it
+MOST_CANCELLING = 4.0  # by how much the summands of a difference may exceed it
 
 
 class VanishingTerms(Shortcut):
@@ -66,11 +66,11 @@ class OwnDenominator(Shortcut):
 
     def run(self, at: FastRelevance, parts: Sequence[Part], r: Array) -> list[Factor]:  # noqa: D102
         xp, layer = at.xp, at.layer
-        s = over_output(xp, r, at.claims.output, at.epsilon, at.over, at.claims.masked)
+        s = divide_by_output(xp, r, at.claims.output, at.epsilon, at.over, at.claims.masked)
         return [(identity, layer.map.transpose(xp, s, layer.w, xp.shape(layer.a)))]
 
 
-def over_output(xp: Backend, r: Array, z: Array, epsilon: float, over: bool, masked: bool) -> Array:
+def divide_by_output(xp: Backend, r: Array, z: Array, epsilon: float, over: bool, masked: bool) -> Array:
     """R / st(z) for a recorded output z (or its ReLU, if ``masked``); with ``over``, r is the c of R = z ⊙ c."""
     if over and epsilon:
         return r * xp.stabilized_ratio(z, epsilon, masked)
@@ -130,7 +130,7 @@ class OneQuotientForBothSigns(OnePassForBothSigns):
         """Whether V = (V - V') + V' loses no digits."""
         above, below, difference, _, _ = self.weights(parts)
         pairs = [(w.positive, w.negative) for w in (above, below, difference)]
-        return all(abs(v) + abs(d) <= MOST * abs(a) for a, v, d in zip(*pairs))
+        return all(abs(v) + abs(d) <= MOST_CANCELLING * abs(a) for a, v, d in zip(*pairs))
 
     @staticmethod
     def weights(parts: Sequence[Part]) -> tuple[Signed, Signed, Signed, float, float]:

@@ -12,7 +12,7 @@ from ..rules import identity
 from .fast import Claims, FastRelevance
 from .linear import LinearRelevance, quotient, total
 from .plan import Plan
-from .shortcuts import SHORTCUTS, over_output
+from .shortcuts import SHORTCUTS, divide_by_output
 from .step import Step
 from .tape import StepOperands, Tape, Weights
 
@@ -127,7 +127,7 @@ def _merge(step: Step, role: Merge, r: Relevance, operands: StepOperands, facts:
     else:
         over = isinstance(r, Multiplier) and r.base == step.denominator
         arrived = r.factor if over else plain(r, tape)
-        s = over_output(xp, arrived, tape.values[step.denominator], epsilon, over, step.masked is not None)
+        s = divide_by_output(xp, arrived, tape.values[step.denominator], epsilon, over, step.masked is not None)
     factors = [sum_to(xp, role.signs[i] * role.scale * s, operands.shape(i)) for i in role.data]
     return [Multiplier(name, c) for name, c in zip(step.receivers, factors)]
 

@@ -18,7 +18,7 @@ import pytest
 from onnx_lrp.backends.base import Window, sum_to
 from onnx_lrp.backends.numpy import NumpyBackend
 from onnx_lrp.backends.onnx import OnnxBackend
-from onnx_lrp.backends.symbols import Batch, Graph
+from onnx_lrp.backends.symbols import BatchSize, Graph
 
 NUMPY = NumpyBackend("float64")
 SAMPLES = 2
@@ -28,13 +28,13 @@ by_opset = pytest.mark.parametrize("opset", [9, 10, 13, 18])
 
 def recorded(function: Function, arrays: list[np.ndarray], opset: int, batched: int = 1) -> np.ndarray:
     """The function as a model of its own, run by onnxruntime; the first ``batched`` arrays have an open batch."""
-    shapes = [(Batch(), *a.shape[1:]) if i < batched else a.shape for i, a in enumerate(arrays)]
-    declared = [[None if isinstance(n, Batch) else n for n in shape] for shape in shapes]
+    shapes = [(BatchSize(), *a.shape[1:]) if i < batched else a.shape for i, a in enumerate(arrays)]
+    declared = [[None if isinstance(n, BatchSize) else n for n in shape] for shape in shapes]
     made = ir.Graph([], [], nodes=[], opset_imports={"": opset}, name="recorded")
     made.inputs.extend(ir.val(f"x{i}", ir.DataType.FLOAT, shape) for i, shape in enumerate(declared))
     graph = Graph(made, opset, made.inputs[0])
     result = function(OnnxBackend(graph), *map(graph.wrap, made.inputs, shapes))
-    graph.output(result, "y", [None if isinstance(n, Batch) else n for n in result.shape])
+    graph.output(result, "y", [None if isinstance(n, BatchSize) else n for n in result.shape])
     graph.prune(set())
     proto = ir.to_proto(ir.Model(made, ir_version=8))
     onnx.checker.check_model(proto, full_check=True)
@@ -43,7 +43,7 @@ def recorded(function: Function, arrays: list[np.ndarray], opset: int, batched: 
     session = ort.InferenceSession(proto.SerializeToString(), options, providers=["CPUExecutionProvider"])
     feeds = {f"x{i}": a.astype(np.float32) for i, a in enumerate(arrays)}
     y = session.run(None, {i.name: feeds[i.name] for i in session.get_inputs()})[0]
-    assert y.shape == tuple(n.times * len(arrays[0]) if isinstance(n, Batch) else n for n in result.shape)
+    assert y.shape == tuple(n.times * len(arrays[0]) if isinstance(n, BatchSize) else n for n in result.shape)
     return y
 
 
@@ -247,7 +247,7 @@ def test_stabilized_ratio_a_difference(opset: int) -> None:
 def test_the_same_node_is_made_once() -> None:
     made = ir.Graph([], [], nodes=[], opset_imports={"": 18})
     graph = Graph(made, 18, ir.val("x"))
-    xp, x = OnnxBackend(graph), graph.wrap(ir.val("x", ir.DataType.FLOAT), (Batch(), 4))
+    xp, x = OnnxBackend(graph), graph.wrap(ir.val("x", ir.DataType.FLOAT), (BatchSize(), 4))
     assert xp.maximum(x, 0) is xp.maximum(x, 0)
     assert (x * 2).value is (x * 2).value
     assert len(list(made)) == 2
@@ -255,7 +255,7 @@ def test_the_same_node_is_made_once() -> None:
 
 def test_shapes_that_do_not_fit_are_refused() -> None:
     graph = Graph(ir.Graph([], [], nodes=[], opset_imports={"": 18}), 18, ir.val("x"))
-    xp, x = OnnxBackend(graph), graph.wrap(ir.val("x"), (Batch(), 4))
+    xp, x = OnnxBackend(graph), graph.wrap(ir.val("x"), (BatchSize(), 4))
     with pytest.raises(ValueError, match="broadcast"):
         x + xp.asarray(np.ones(3))
     with pytest.raises(ValueError, match="multiplied"):

@@ -13,8 +13,8 @@ from onnx_lrp.backends.numpy import NumpyBackend
 from onnx_lrp.model import preparation
 from onnx_lrp.model.canonizers import MergeAffine
 from onnx_lrp.model.preparation import Prepared, prepare
-from onnx_lrp.propagation.plan import make_plan
 from onnx_lrp.propagation.forward import ForwardRecorder
+from onnx_lrp.propagation.plan import make_plan
 from onnx_lrp.propagation.tape import Weights
 
 HEADER = '<ir_version: 8, opset_import: ["": 17]>\n'

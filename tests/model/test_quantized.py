@@ -29,8 +29,8 @@ import onnx_lrp as lrp
 from onnx_lrp import backends
 from onnx_lrp.composites import Composite
 from onnx_lrp.model.preparation import prepare
-from onnx_lrp.propagation.plan import make_plan
 from onnx_lrp.propagation.forward import ForwardRecorder
+from onnx_lrp.propagation.plan import make_plan
 from onnx_lrp.propagation.tape import Weights
 
 torch = pytest.importorskip("torch")

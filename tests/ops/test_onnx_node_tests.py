@@ -21,8 +21,8 @@ from onnx_lrp.backends import Backend
 from onnx_lrp.composites import Composite
 from onnx_lrp.model.preparation import prepare
 from onnx_lrp.ops import OPS
-from onnx_lrp.propagation.plan import make_plan
 from onnx_lrp.propagation.forward import ForwardRecorder
+from onnx_lrp.propagation.plan import make_plan
 from onnx_lrp.propagation.tape import Weights
 
 WANTED = {

@@ -15,12 +15,12 @@ import numpy as np
 import pytest
 
 from onnx_lrp import AlphaBeta, Epsilon, Flat, Gamma, Part, Rule, Term, WSquare, ZBox, Zero, ZPlus, backends
-from onnx_lrp.propagation.linear import linear
 from onnx_lrp.ops import Linear
 from onnx_lrp.ops.linear import ConvMap, ConvTransposeMap, MatMulMap, PromotedMatMul, ScaleMap
 from onnx_lrp.ops.pooling import SumMap, SumPoolMap
 from onnx_lrp.ops.roles import LinearMap
 from onnx_lrp.ops.windows import Padding
+from onnx_lrp.propagation.linear import linear
 from onnx_lrp.rules import identity, neg, pos
 
 BACKENDS = [backends.create(backends.Choice(name, "float64")) for name in ("numpy", "torch")]

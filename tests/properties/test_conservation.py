@@ -1,4 +1,4 @@
-"""Whole networks: conservation, gradient × input, the ledger, and the same answer from every way to compute it.
+"""UserNode networks: conservation, gradient × input, the ledger, and the same answer from every way to compute it.
 
 Networks are random but seeded; their weights are scaled so that activations stay near 1.
 """
@@ -262,10 +262,10 @@ def test_the_ledger_adds_up(name: str, composite: str) -> None:
     explanation = explain(batch(2), 1, ledger=True)
     booked = sum(entry.absorbed for entry in explanation.ledger)
     account = explanation.conservation
-    size = max(abs(entry.arrived) for entry in explanation.ledger)
+    size = max(abs(entry.relevance_in) for entry in explanation.ledger)
     assert abs(booked - account.absorbed.sum()) <= 1e-9 * size
     np.testing.assert_allclose(account.absorbed, account.target - account.inputs)
-    assert explanation.ledger[0].arrived == pytest.approx(explanation.output[:, 1].sum(), rel=1e-12)
+    assert explanation.ledger[0].relevance_in == pytest.approx(explanation.output[:, 1].sum(), rel=1e-12)
     assert len(explanation.ledger) == len(explain.plan.steps)
 
 

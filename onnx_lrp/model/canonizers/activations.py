@@ -22,7 +22,7 @@ from .regions import Region, elementwise, regions
 
 # What these are is plain to see (not so a Clip)
 PLAIN = ("Relu", "LeakyRelu", "Identity", "Cast", *(op for op in smooth.TRUSTABLE if op != "Clip"))
-MOST = 200  # different regions that are tried: a real model has a few
+MOST_REGIONS = 200  # different regions that are tried: a real model has a few
 TRIALS = 4  # regions that end in one node; a longer chain is no activation
 
 
@@ -54,7 +54,7 @@ class NameActivations(InPlacePass):
 
     def _recalled(self, region: Region) -> NamedActivation | None:
         recipe = region.recipe
-        if recipe not in self._known and len(self._known) < MOST:
+        if recipe not in self._known and len(self._known) < MOST_REGIONS:
             self._known[recipe] = self._identified(region)
         return self._known.get(recipe)
 

@@ -9,7 +9,7 @@ import numpy as np
 import onnx_ir as ir
 
 from ...ops import Unsupported
-from ...text import clean
+from ...text import printable
 from ..graph import array, dims
 from .expanding import Builder
 from .origins import ORIGIN, Stacked
@@ -145,7 +145,7 @@ def _activations(build: Builder, functions: tuple[str, ...]) -> list[list[tuple[
     names = build.attributes.get("activations") or functions * count
     unknown = [name for name in names if name.lower() not in ACTIVATIONS]
     if unknown or len(names) != count * len(functions):
-        shown = clean(", ".join(unknown or names), 100)
+        shown = printable(", ".join(unknown or names), 100)
         raise Unsupported(f"activations {shown}", "use one of Tanh, Sigmoid, Relu or their like for each")
     queues = {key: iter(build.attributes.get(f"activation_{key}") or ()) for key in ("alpha", "beta")}
     found = [_with_numbers(*ACTIVATIONS[name.lower()], queues) for name in names]

@@ -12,7 +12,7 @@ import onnx_ir as ir
 from ...ops import Unsupported
 from .expanding import Builder, expands
 
-REMEDY = "write it as a MatMul with a constant"
+PLAIN_MATMUL = "write it as a MatMul with a constant"
 
 
 @dataclass(frozen=True)
@@ -81,7 +81,7 @@ def _contraction(build: Builder) -> tuple[Contraction, ir.Value, np.ndarray]:
     operands = [value for value in build.old.inputs if value is not None]
     constants = [build.array(i) for i in range(len(operands))]
     if len(operands) != 2 or sum(c is None for c in constants) != 1:
-        raise Unsupported("Einsum of anything but one variable and one constant", REMEDY)
+        raise Unsupported("Einsum of anything but one variable and one constant", PLAIN_MATMUL)
     left, _, out = str(build.attributes["equation"]).replace(" ", "").partition("->")
     terms = left.split(",")
     if not out:
@@ -90,5 +90,5 @@ def _contraction(build: Builder) -> tuple[Contraction, ir.Value, np.ndarray]:
     how, weight = Contraction(terms[data], terms[1 - data], out), constants[1 - data]
     assert weight is not None
     if "." in left or not how.is_product:
-        raise Unsupported(f"Einsum {build.attributes['equation']!r} is no plain product", REMEDY)
+        raise Unsupported(f"Einsum {build.attributes['equation']!r} is no plain product", PLAIN_MATMUL)
     return how, operands[data], weight

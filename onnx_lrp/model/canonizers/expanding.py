@@ -11,7 +11,7 @@ from onnx_ir.passes import InPlacePass, PassResult
 
 from ...ops import Unsupported
 from ..evaluation import opset_of
-from ..graph import HINT, REFUSED, WHOLE, array, attributes, label, whole
+from ..graph import HINT, REFUSED, USER_NODE, array, attributes, label, user_node
 
 Expander = Callable[["Builder"], Sequence[ir.Value | None]]
 EXPANDERS: dict[tuple[str, str], Expander] = {}
@@ -41,7 +41,7 @@ class Builder:
 
     def __init__(self, model: ir.Model, node: ir.Node, room: int = MAX_NODES) -> None:
         self.model, self.old, self.name, self.room = model, node, label(node), room
-        self._whole = whole(node)
+        self._user_node = user_node(node)
         self._tensor = next((value.name for value in node.outputs if value.name), self.name)
         self.attributes = attributes(node)
         self.made: list[ir.Node] = []
@@ -114,7 +114,7 @@ class Builder:
             value.name = f"{tensor}{i or ''}"
         if hint is not None:
             node.meta[HINT] = hint
-        node.meta[WHOLE] = self._whole
+        node.meta[USER_NODE] = self._user_node
         self.made.append(node)
         return node.outputs
 

@@ -12,7 +12,7 @@ from ...ops import Unsupported
 from .expanding import Builder, expands
 
 MICROSOFT = "com.microsoft"
-REMEDY = "export without runtime-specific optimisation"
+EXPORT_PLAINLY = "export without runtime-specific optimisation"
 
 # The numbers behind each activation: names of the attributes of the standard's op, in their order
 ACTIVATIONS: dict[str, tuple[str, ...]] = {
@@ -48,7 +48,7 @@ def fused_gemm(build: Builder) -> Sequence[ir.Value]:
 def fused_matmul(build: Builder) -> Sequence[ir.Value]:
     """alpha A' B', where either may be transposed over its last two axes."""
     if build.attributes.get("transBatchA") or build.attributes.get("transBatchB"):
-        raise Unsupported("FusedMatMul that transposes batches", REMEDY)
+        raise Unsupported("FusedMatMul that transposes batches", EXPORT_PLAINLY)
     sides = [_transposed(build, i, build.attributes.get(f"trans{'AB'[i]}", 0)) for i in (0, 1)]
     y = build.node("MatMul", sides)
     alpha = build.attributes.get("alpha", 1.0)
@@ -81,7 +81,7 @@ def _activated(build: Builder, y: ir.Value, activation: str, parameters: Sequenc
     if not activation:
         return y
     if activation not in ACTIVATIONS:
-        raise Unsupported(f"unknown activation {activation!r}", REMEDY)
+        raise Unsupported(f"unknown activation {activation!r}", EXPORT_PLAINLY)
     given = dict(zip(ACTIVATIONS[activation], parameters))
     if activation != "Clip":
         return build.node(activation, [y], activation.lower(), **given)

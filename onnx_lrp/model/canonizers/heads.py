@@ -6,7 +6,7 @@ import onnx_ir as ir
 from onnx_ir.passes import common as passes
 
 from ...errors import TargetError
-from ...text import clean
+from ...text import printable
 from ..graph import label
 from .fused import MICROSOFT
 
@@ -43,7 +43,9 @@ def cut(model: ir.Model, output: str | None, source: str) -> tuple[ir.Value, lis
     """
     names = [value.name for value in model.graph.outputs]
     if output is not None and output not in names:
-        raise TargetError(f"{source}: no output {clean(output)!r}; it has {', '.join(clean(n or '') for n in names)}")
+        raise TargetError(
+            f"{source}: no output {printable(output)!r}; it has {', '.join(printable(n or '') for n in names)}"
+        )
     chosen = value = model.graph.outputs[names.index(output) if output is not None else 0]
     notes: list[str] = []
     while (node := _head_above(value)) is not None:

@@ -17,7 +17,7 @@ from .expanding import Builder, expands
 from .fused import MICROSOFT
 from .quantized import aligned, dequantized, weight
 
-REMEDY = "quantise in the QDQ format"
+QUANTISE_AS_QDQ = "quantise in the QDQ format"
 
 
 @expands("", "ConvInteger", "MatMulInteger")
@@ -26,7 +26,7 @@ def integer_product(build: Builder) -> Sequence[ir.Value]:
     cast = _follower(build.old, "Cast")
     scaling = _follower(cast, "Mul") if cast is not None else None
     if cast is None or scaling is None:
-        raise Unsupported("no Cast and Mul by its scale stand behind it", REMEDY)
+        raise Unsupported("no Cast and Mul by its scale stand behind it", QUANTISE_AS_QDQ)
     x, base, zero = build.value(0), build.value(1), build.array(3)
     if base.const_value is None or (build.inputs[3] is not None and zero is None):
         raise Unsupported("the weight depends on the data", "LRP needs a constant one")
@@ -56,9 +56,9 @@ def _scales(build: Builder, x: ir.Value, factor: ir.Value | None) -> tuple[ir.Va
         elif value is not None and value is own and found is None:
             found = value
         else:
-            raise Unsupported("its scale depends on the data in an unknown way", REMEDY)
+            raise Unsupported("its scale depends on the data in an unknown way", QUANTISE_AS_QDQ)
     if own is not None and found is None:
-        raise Unsupported("the scale of its input is missing behind it", REMEDY)
+        raise Unsupported("the scale of its input is missing behind it", QUANTISE_AS_QDQ)
     return found, gain
 
 
@@ -83,7 +83,7 @@ def _product(build: Builder, x: ir.Value, base: ir.Value, gain: np.ndarray, zero
     count = base.const_value.shape.numpy()[channel]
     along = 1 if op == "Conv" and gain.ndim > 1 else gain.ndim - 1  # where the output's channels stand
     if gain.size != 1 and (gain.size != count or gain.shape[along] != count or (op == "Conv" and gain.ndim == 1)):
-        raise Unsupported("its scale varies along another axis than the output's channels", REMEDY)
+        raise Unsupported("its scale varies along another axis than the output's channels", QUANTISE_AS_QDQ)
     w = dequantized(build, base, aligned(gain, channel, rank), aligned(zero, channel, rank), "weight")
     return build.node(op, [x, w], **build.attributes)
 

@@ -11,7 +11,7 @@ import onnx_ir as ir
 from ..evaluation import opset_of
 from .expanding import Builder
 
-Gate = Callable[[Builder, ir.Value], ir.Value]
+GateMaker = Callable[[Builder, ir.Value], ir.Value]
 
 
 def lower(model: ir.Model) -> None:
@@ -56,7 +56,7 @@ def _mish(build: Builder, x: ir.Value) -> ir.Value:
 
 
 # Each is x times a gate; the opset that knows it
-GATES: dict[str, tuple[int, Gate]] = {
+GATES: dict[str, tuple[int, GateMaker]] = {
     "Swish": (24, _swish),
     "Gelu": (20, _gelu),
     "Mish": (18, _mish),

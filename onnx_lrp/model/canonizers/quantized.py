@@ -15,7 +15,7 @@ import onnx_ir as ir
 from ...ops import Unsupported
 from ..graph import array
 from .expanding import Builder, expands
-from .fused import MICROSOFT, REMEDY
+from .fused import EXPORT_PLAINLY, MICROSOFT
 from .origins import ORIGIN, Scaled
 
 # Ops of one operand, followed by (scale, zero point) of input and output: what they are in floats
@@ -153,5 +153,5 @@ def channels_first(build: Builder) -> dict[str, Any]:
     """The attributes, which must not say that channels come last."""
     given = dict(build.attributes)
     if given.pop("channels_last", 0):
-        raise Unsupported("channels last", REMEDY)
+        raise Unsupported("channels last", EXPORT_PLAINLY)
     return given

@@ -19,7 +19,7 @@ CURVED = (
     "LessOrEqual", "Log", "Max", "Min", "Pow", "Reciprocal", "Relu", "Sigmoid", "Sign", "Softplus", "Sqrt", "Tanh",
     "Where",
 )  # fmt: skip
-LARGEST = 16  # nodes of one region
+LARGEST_REGION = 16  # nodes of one region
 
 
 @dataclass(frozen=True)
@@ -92,7 +92,7 @@ def elementwise(node: ir.Node) -> bool:
 def regions(end: ir.Node, place: dict[ir.Node, int]) -> Iterator[Region]:
     """Ever larger regions that end in this node."""
     inside = [end]
-    while len(inside) <= LARGEST:
+    while len(inside) <= LARGEST_REGION:
         made = {node.outputs[0] for node in inside}
         open_ = [v for v in _variables(inside) if v not in made]
         if len(open_) == 1:

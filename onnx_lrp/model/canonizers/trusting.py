@@ -9,13 +9,13 @@ import onnx_ir as ir
 
 from ...errors import CompositeError
 from ...ops import OPS, activation, smooth
-from ...text import clean
+from ...text import printable
 from ..graph import HINT
 
 AT_HOME = tuple(name for name, op in OPS.items() if op.__module__ == activation.__name__)
 
 
-def trust(model: ir.Model, ops: Iterable[str], source: str) -> list[str]:
+def pass_through(model: ir.Model, ops: Iterable[str], source: str) -> list[str]:
     """Mark every node of these ops; returns notes.
 
     Raises:
@@ -33,7 +33,7 @@ def trust(model: ir.Model, ops: Iterable[str], source: str) -> list[str]:
 
 
 def _check(op: str, count: Counter[str], source: str) -> None:
-    shown = clean(op)
+    shown = printable(op)
     if op in AT_HOME and op not in smooth.TRUSTABLE:
         raise CompositeError(f"{source}: relevance passes {shown} anyway; --pass-op is for other activations")
     if op not in smooth.TRUSTABLE:

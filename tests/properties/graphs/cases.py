@@ -1,4 +1,4 @@
-"""Whole cases: a model, an input, a composite, a question."""
+"""UserNode cases: a model, an input, a composite, a question."""
 
 from __future__ import annotations
 

@@ -153,7 +153,7 @@ def booked(explainer: Explainer, case: Case, explanation: Explanation) -> Accoun
     assert abs(sum(entry.absorbed for entry in explanation.ledger) - kept) <= tolerance
     assert abs(start.sum() - explanation.conservation.target.sum()) <= tolerance
     for (step, came, gone), entry in zip(account.steps, explanation.ledger, strict=True):
-        assert max(abs(entry.arrived - came), abs(entry.handed_on - gone)) <= tolerance
+        assert max(abs(entry.relevance_in - came), abs(entry.relevance_out - gone)) <= tolerance
         if isinstance(step.role, Activation) or (isinstance(step.role, Route) and not _absorbs(step)):
             assert abs(came - gone) <= tolerance, step.name
     return account

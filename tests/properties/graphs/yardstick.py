@@ -17,8 +17,8 @@ from onnx_lrp.backends.numpy import NumpyBackend
 from onnx_lrp.engines.base import Request
 from onnx_lrp.engines.walking import WalkEngine
 from onnx_lrp.ops import Linear, Merge
-from onnx_lrp.propagation.step import Step
 from onnx_lrp.propagation.forward import ForwardRecorder
+from onnx_lrp.propagation.step import Step
 from onnx_lrp.propagation.tape import Tape
 
 from .cases import Case

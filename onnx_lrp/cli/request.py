@@ -1,4 +1,4 @@
-"""What ``explain`` and ``compare`` are given: files, how pictures become inputs, and how to compute."""
+"""What ``explain`` and ``compare`` are asked: files, how pictures become inputs, and how to compute."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from .feeding import File, read_files
 
 
 @dataclass(frozen=True)
-class Given:
+class Request:
     """Everything that is read before there is a model.
 
     Attributes:
@@ -32,7 +32,7 @@ class Given:
     options: dict[str, Any]
 
 
-def read(args: Namespace) -> Given:
+def read(args: Namespace) -> Request:
     """Read every file.
 
     Raises:
@@ -48,7 +48,7 @@ def read(args: Namespace) -> Given:
     composite = from_preprocessing(args.composite, preprocessing) if bounded else args.composite
     names = ("output", "backend", "dtype", "device", "batchnorm", "threads")
     options = {name: getattr(args, name) for name in names} | {"pass_ops": args.pass_op}
-    return Given(files, preprocessing, _about(args, preprocessing) * pictures, composite, options)
+    return Request(files, preprocessing, _about(args, preprocessing) * pictures, composite, options)
 
 
 def _about(args: Namespace, p: Preprocessing) -> list[str]:
