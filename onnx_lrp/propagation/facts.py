@@ -4,11 +4,11 @@
 * *masked*: a tensor that feeds only ReLUs, where relevance arrives in proportion to the activation. So relevance is 0
   wherever z ≤ 0, and the ReLU's output can stand in for z in every denominator.
 * *difference*: a summand of a masked sum of two, read nowhere else, is the sum less the other one. A runtime may then
-  keep convolution, addition and ReLU fused, and never store the summand. Taken only where all that is asked of the
-  summand is how it compares with ε, because a difference has no more digits than the sum.
+  keep convolution, addition and ReLU fused, and never store the summand. A difference is only as exact as the sum, so
+  that the summand's relevance is, too; taken only where the rule of the summand's layer cannot magnify that.
 
 For example, of y = relu(conv(x) + x) the sum is masked, and conv(x) is y - x wherever relevance arrives, if conv is
-under the ε-rule.
+under the ε-rule (which asks of it no more than how it compares with ε) or under z⁺ (which hands on what it gets).
 """
 
 from __future__ import annotations
@@ -107,17 +107,22 @@ def _differences(
         if total is None or not isinstance(role, Merge) or not role.is_sum_of_two:
             continue
         for value, other in (node.inputs, node.inputs[::-1]):
-            if value is not None and other is not None and _only_compared(value, other, roles, rules):
+            if value is not None and other is not None and _may_be_rounded(value, other, roles, rules):
                 found[value] = (total, other)
                 break
     return found
 
 
-def _only_compared(value: ir.Value, other: ir.Value, roles: Roles, rules: Rules) -> bool:
-    """Whether a layer under a rule whose denominator is its output makes it, and only this sum reads it."""
+def _may_be_rounded(value: ir.Value, other: ir.Value, roles: Roles, rules: Rules) -> bool:
+    """Whether only this sum reads it, and a layer makes it whose rule magnifies no error of its relevance.
+
+    So do rules whose denominators have one sign, since they hand on what they get, in shares of one sign; and the
+    layer's own output over itself, of which relevance is a multiple.
+    """
     maker = value.producer()
     if maker is None or not isinstance(roles.get(maker), Linear) or len(value.uses()) != 1:
         return False
     rule = rules.get(maker)
-    own = rule is not None and rule.bias == "absorb" and rule.epsilon > 0
-    return own and all(part.is_model for part in rule.parts()) and value.shape == other.shape  # type: ignore[union-attr]
+    if rule is None or rule.bias != "absorb" or rule.epsilon == 0 or value.shape != other.shape:
+        return False
+    return all(part.is_model or part.sign() for part in rule.parts())
