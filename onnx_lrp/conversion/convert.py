@@ -6,6 +6,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Literal, get_args
 
+import numpy as np
 import onnx
 import onnx_ir as ir
 
@@ -120,6 +121,7 @@ def convert(
     return message(emit(prepared, plan, ConversionSpec(seed, targets, wanted), tape).model, prepared)
 
 
+@np.errstate(all="ignore")  # as in the model's own constants
 def emit(prepared: Prepared, plan: Plan, answer: ConversionSpec, measured: Tape, narrow: bool = True) -> ConvertedModel:
     """A prepared, planned and measured model that explains itself.
 

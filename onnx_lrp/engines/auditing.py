@@ -26,7 +26,9 @@ class AuditedModel:
         self.plan, self.source, self.model = plan, prepared.source, to_float32(prepared.model)
         self._values = {value.name: value for node in self.model.graph for value in node.outputs}
         for value in self._values.values():
-            value.shape = None  # an exporter may have written a wrong one, of which only what is added here would suffer
+            value.shape = (
+                None  # an exporter may have written a wrong one, of which only what is added here would suffer
+            )
         self._values |= {value.name: value for value in self.model.graph.inputs}
         self.tensors = list(tensors)
         self.least = [self._add("ReduceMin", self._values[name]) for name in claimed_nonnegative(plan)]

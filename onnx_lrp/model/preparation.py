@@ -8,6 +8,7 @@ from collections.abc import Iterable, Sequence
 from copy import copy
 from dataclasses import dataclass
 
+import numpy as np
 import onnx
 import onnx.version_converter
 import onnx_ir as ir
@@ -74,6 +75,7 @@ class Prepared:
         return model
 
 
+@np.errstate(all="ignore")  # a model's constants are what they are; what is not finite is an error when it runs
 def prepare(source: Source, output: str | None = None, oldest: int = 0, pass_ops: str | Iterable[str] = ()) -> Prepared:
     """Load, canonize and check a model.
 

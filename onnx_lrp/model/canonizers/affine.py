@@ -14,7 +14,7 @@ RENAMING = ("Identity", "Cast", "Dropout")
 RESHAPING = ("Reshape", "Flatten", "Squeeze", "Unsqueeze")
 
 
-@dataclass
+@dataclass(frozen=True)
 class Affine:
     """y = scale · x + shift per channel, and the nodes that do it, first to last."""
 
@@ -27,10 +27,11 @@ class Affine:
         """Whether it changes the weight, too."""
         return not bool((self.scale == 1).all())
 
-    def then(self, node: ir.Node, scale: np.ndarray, shift: np.ndarray) -> None:
-        """Put another one behind it."""
-        self.scale, self.shift = scale * self.scale, scale * self.shift + shift
-        self.merged.append(node)
+    def then(self, node: ir.Node, scale: np.ndarray, shift: np.ndarray) -> Affine | None:
+        """The two, one behind the other; None if that is not finite, so that no layer can take it."""
+        scale, shift = scale * self.scale, scale * self.shift + shift
+        finite = bool(np.isfinite(scale).all() and np.isfinite(shift).all())
+        return Affine(scale, shift, [*self.merged, node]) if finite else None
 
 
 @dataclass(frozen=True)
@@ -52,12 +53,18 @@ def after_linear(node: ir.Node) -> Affine | None:
     while (follower := _only_consumer(value)) is not None:
         moved = _moved(follower, channel)
         if moved is None:
-            step = _affine(follower, value, channel)
-            if step is None:
+            longer = _longer(affine, follower, value, channel)
+            if longer is None:
                 break
-            affine.then(follower, *step)
+            affine = longer
         channel, value = moved or channel, follower.outputs[0]
     return affine
+
+
+def _longer(affine: Affine, node: ir.Node, value: ir.Value, channel: Channel) -> Affine | None:
+    """With one more node behind it, if that can be merged."""
+    step = _affine(node, value, channel)
+    return None if step is None else affine.then(node, *step)
 
 
 def _output_channel(node: ir.Node) -> Channel | None:

@@ -33,10 +33,9 @@ class Region:
         """What it makes of the probes; None if that cannot be said."""
         values: dict[ir.Value | None, np.ndarray | None] = {self.source: PROBES}
         try:
-            with np.errstate(all="ignore"):
-                for node in self.nodes:
-                    inputs = [values[v] if v in values else _number(v) for v in node.inputs]
-                    values[node.outputs[0]] = _double(evaluate(node, inputs, opset)[0])
+            for node in self.nodes:
+                inputs = [values[v] if v in values else _number(v) for v in node.inputs]
+                values[node.outputs[0]] = _double(evaluate(node, inputs, opset)[0])
         except InvalidModelError:
             return None
         return values[self.nodes[-1].outputs[0]]
