@@ -146,6 +146,11 @@ class NodeSite:
         return len(self.node.inputs)
 
     @property
+    def domain(self) -> str:
+        """The op's domain."""
+        return self.node.domain
+
+    @property
     def outputs(self) -> int:
         """Number of outputs."""
         return len(self.node.outputs)

@@ -8,12 +8,11 @@ import numpy as np
 import onnx_ir as ir
 
 from ..errors import InputError, InvalidModelError, Problem, UnsupportedModelError
-from ..ops import Linear, Merge, Role, Unsupported, role_of
+from ..ops import Linear, Merge, Role, Unsupported, qualified, role_of
 from ..text import printable
 from .evaluation import evaluable, opset_of
 from .graph import FLOATS, REFUSED, WRITTEN, Dependence, NodeSite, array, attributes, dependences, label
 
-STANDARD = ("", "ai.onnx")
 LARGEST_TENSOR = 2**30  # elements of one tensor: 4 GiB as float32
 
 
@@ -69,24 +68,14 @@ def check_target(model: ir.Model, source: str) -> None:
 
 
 def _op(node: ir.Node) -> str:
-    return printable(node.op_type if node.domain in STANDARD else f"{node.domain}::{node.op_type}")
+    return printable(qualified(node.op_type, node.domain))
 
 
 def _role(node: ir.Node, kind: dict[ir.Value, Dependence], opset: int) -> Role:
     refused = node.meta.get(REFUSED)
     if isinstance(refused, Unsupported):
         raise refused
-    if node.domain not in STANDARD:
-        raise Unsupported(
-            f"op of the domain {printable(node.domain)!r}, which is not standard ONNX", _remedy(node.domain)
-        )
     return role_of(NodeSite(node, kind, opset), attributes(node))
-
-
-def _remedy(domain: str) -> str:
-    if "nchwc" in domain:
-        return "laid out for one processor: save it at onnxruntime's extended level, or give the original"
-    return "export without runtime-specific optimisation" if "microsoft" in domain else "replace it by standard ops"
 
 
 def _derived(node: ir.Node, opset: int) -> ir.Node:

@@ -1,4 +1,7 @@
-"""Which map each ONNX op is: one module per kind of map, one function per op. Importing this registers them all."""
+"""Which map each ONNX op is: one module per kind of map, one function per op. Importing this registers them all.
+
+Public are the four roles, :class:`Site`, :class:`Unsupported` and :func:`register`: what one's own op needs.
+"""
 
 from . import (
     activation,
@@ -13,7 +16,7 @@ from . import (
     selecting,
     smooth,
 )
-from .registry import OPS, Site, Unsupported, register, role_of
+from .registry import OPS, Site, Unsupported, qualified, register, role_of
 from .roles import Activation, Linear, LinearMap, Merge, Operands, Parameters, Role, Route
 
 __all__ = [
@@ -34,6 +37,7 @@ __all__ = [
     "merge",
     "normalization",
     "pooling",
+    "qualified",
     "quantized",
     "register",
     "resizing",

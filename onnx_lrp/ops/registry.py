@@ -5,7 +5,8 @@ An op is a function whose signature *is* its attribute schema, with the defaults
     @register("Elu")
     def elu(node: Site, alpha: float = 1.0) -> Activation: ...
 
-It returns a role, or raises :class:`Unsupported` with a reason and a remedy.
+It returns a role, or raises :class:`Unsupported` with a reason and a remedy. One's own op is registered likewise, see
+:func:`register`.
 """
 
 from __future__ import annotations
@@ -16,7 +17,10 @@ from typing import Any, Protocol, TypeVar
 
 import numpy as np
 
+from ..text import printable
 from .roles import Role
+
+STANDARD = ("", "ai.onnx")  # what the standard domain is called
 
 
 class Site(Protocol):
@@ -25,6 +29,10 @@ class Site(Protocol):
     @property
     def op_type(self) -> str:
         """The op."""
+
+    @property
+    def domain(self) -> str:
+        """The op's domain, empty for the standard one."""
 
     @property
     def opset(self) -> int:
@@ -70,17 +78,31 @@ class Unsupported(Exception):  # noqa: N818 - a verdict, collected by the check,
 
 Op = Callable[..., Role]
 F = TypeVar("F", bound=Op)
-OPS: dict[str, Op] = {}
+OPS: dict[str, Op] = {}  # by name, those of other domains as DOMAIN::NAME
 
 
-def register(*names: str) -> Callable[[F], F]:
-    """Register a function for these ops of the standard domain."""
+def register(*names: str, domain: str = "") -> Callable[[F], F]:
+    """Register a function for these ops of a domain, by default the standard one.
+
+    Every model that is read from then on may hold them; what was registered before under the same name is replaced.
+    The runtime has to know the op, too, because activations are recorded by it. For example, of an op that moves values
+    and mixes none, whose map is written in docs/ops.md::
+
+        @register("ExpandDims", domain="com.microsoft")
+        def expand_dims(node):
+            return Route(ExpandMap())
+    """
 
     def decorator(function: F) -> F:
-        OPS.update(dict.fromkeys(names, function))
+        OPS.update({qualified(name, domain): function for name in names})
         return function
 
     return decorator
+
+
+def qualified(op_type: str, domain: str) -> str:
+    """What an op is called in :data:`OPS`."""
+    return op_type if domain in STANDARD else f"{domain}::{op_type}"
 
 
 def role_of(node: Site, attributes: dict[str, Any]) -> Role:
@@ -89,9 +111,9 @@ def role_of(node: Site, attributes: dict[str, Any]) -> Role:
     Raises:
         Unsupported: the op is unknown, or used in a way that LRP has no role for.
     """
-    op = OPS.get(node.op_type)
+    op = OPS.get(qualified(node.op_type, node.domain))
     if op is None:
-        raise Unsupported(*_unknown(node.op_type))
+        raise Unsupported(*(_unknown(node.op_type) if node.domain in STANDARD else _foreign(node.domain)))
     known = list(inspect.signature(op).parameters)[1:]
     strange = sorted(set(attributes) - set(known))
     if strange:
@@ -146,4 +168,14 @@ def _unknown(op: str) -> tuple[str, str]:
     for ops, reason, remedy in REFUSED:
         if op in ops:
             return reason, remedy
-    return "no role in LRP is known for this op", "replace it, or register a role for it (CONTRIBUTING.md)"
+    return "no role in LRP is known for this op", "replace it, or register a role for it (docs/ops.md)"
+
+
+def _foreign(domain: str) -> tuple[str, str]:
+    """Reason and remedy for an op of a domain that is not ONNX's."""
+    reason = f"op of the domain {printable(domain)!r}, which is not standard ONNX"
+    if "nchwc" in domain:
+        return reason, "laid out for one processor: save it at onnxruntime's extended level, or give the original"
+    if "microsoft" in domain:
+        return reason, "export without runtime-specific optimisation"
+    return reason, "replace it by standard ops, or register a role for it (docs/ops.md)"

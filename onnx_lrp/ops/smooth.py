@@ -21,7 +21,7 @@ def _trusted(
     through_zero: bool = True,
     keeps_sign: bool = True,
 ) -> Activation:
-    """A Activation, if somebody vouches for it.
+    """An Activation, if somebody vouches for it.
 
     Raises:
         Unsupported: nobody does.

@@ -111,7 +111,7 @@ def test_no_parameter_is_unknown_to_the_standard(op: str) -> None:
 class Nowhere(Site):
     """A node with one variable input."""
 
-    op_type, opset, arity, outputs, variable = "", NEWEST, 1, 1, (0,)
+    op_type, domain, opset, arity, outputs, variable = "", "", NEWEST, 1, 1, (0,)
     hint: str | None = None
 
     def __init__(self, op_type: str) -> None:

@@ -41,6 +41,7 @@ class Trusted:
     """A place for an activation that relevance may pass (:class:`onnx_lrp.ops.Site`)."""
 
     op_type: str
+    domain: str = ""
     opset: int = 18
     arity: int = 1
     outputs: int = 1
