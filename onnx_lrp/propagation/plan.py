@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 
 import onnx_ir as ir
@@ -12,6 +12,7 @@ from ..errors import TargetError
 from ..model.graph import label
 from ..model.validation import Verdict
 from ..ops import Role
+from ..rules import Pass as PassRule
 from ..rules import Rule
 from ..text import printable
 from .assignment import assign
@@ -40,15 +41,20 @@ class Plan:
 
     def needs(self) -> tuple[set[str], set[str]]:
         """Tensors whose values, and tensors whose shapes, the walk reads."""
-        values, shapes, reached = {self.target}, set(self.inputs), {self.target}
-        for step in reversed(self.steps):
-            if reached.isdisjoint(step.outputs):  # the gates of a recurrent layer
-                continue
-            reached |= set(step.receivers)
+        values, shapes = {self.target}, set(self.inputs)
+        for step in self.reached():
             read, measured = step.needs(self.facts)
             values |= read
             shapes |= measured
         return values, shapes - values
+
+    def reached(self) -> Iterator[Step]:
+        """Steps that relevance gets to, from the target on; all but, for example, the gates of a recurrent layer."""
+        tensors = {self.target}
+        for step in reversed(self.steps):
+            if not tensors.isdisjoint(step.outputs):
+                tensors |= set(step.receivers)
+                yield step
 
 
 def make_plan(
@@ -84,7 +90,8 @@ def resolve_layers(plan: Plan, names: Iterable[str], source: str) -> dict[str, s
 
 
 def _step(node: ir.Node, role: Role, rule: Rule | None, facts: Facts) -> Step:
-    stand_in = facts.masked.get(node.outputs[0])
+    shares = role.ruled and not isinstance(rule, PassRule)  # nothing else looks at its own output
+    stand_in = facts.masked.get(node.outputs[0]) if shares else None
     return Step(
         name=label(node),
         op=node.op_type,
@@ -92,7 +99,7 @@ def _step(node: ir.Node, role: Role, rule: Rule | None, facts: Facts) -> Step:
         inputs=tuple(None if v is None else v.name for v in node.inputs),
         outputs=tuple(v.name or "" for v in node.outputs),
         rule=rule,
-        nonnegative=bool(role.receives) and all(node.inputs[i] in facts.nonnegative for i in role.receives),
+        nonnegative=shares and all(node.inputs[i] in facts.nonnegative for i in role.receives),
         masked=None if stand_in is None else stand_in.name,
         node=node,
     )
