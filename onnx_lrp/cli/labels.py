@@ -8,7 +8,7 @@ from ..errors import InputError
 from ..text import printable
 from ..writing import shown
 
-MAX_BYTES = 16 << 20
+MOST_LABEL_BYTES = 16 << 20
 
 
 def read_labels(path: str | None) -> tuple[str, ...]:
@@ -22,7 +22,7 @@ def read_labels(path: str | None) -> tuple[str, ...]:
     file = Path(path)
     if not file.is_file():  # a folder, or a pipe that would never end
         raise InputError(f"{shown(path)}: no such file of labels; check the path")
-    if file.stat().st_size > MAX_BYTES:
+    if file.stat().st_size > MOST_LABEL_BYTES:
         raise InputError(f"{shown(path)}: too large for a list of class names")
     try:
         lines = file.read_text("utf-8-sig").rstrip().split("\n")

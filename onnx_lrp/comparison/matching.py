@@ -15,7 +15,7 @@ from ..model.preparation import Prepared
 from ..propagation.plan import Plan
 from ..text import printable
 
-DeclaredShape = Sequence["int | str | None"]
+OutputShape = Sequence["int | str | None"]
 
 # What onnxruntime's quantiser appends to the names of nodes, and to those of the tensors that they make
 QUANTISED = re.compile(r"(_MatMul)?(_output)?(_quant|_quantized|_(Quantize|Dequantize)Linear_(Input|Output))$")
@@ -126,7 +126,7 @@ def _common(a: ir.Value, b: ir.Value, sources: tuple[str, str]) -> ir.Value:
     return ir.Value(name=a.name, type=a.type, shape=ir.Shape(narrowest))
 
 
-def check_outputs(a: Prepared, b: Prepared, shapes: tuple[DeclaredShape, DeclaredShape] | None = None) -> None:
+def check_outputs(a: Prepared, b: Prepared, shapes: tuple[OutputShape, OutputShape] | None = None) -> None:
     """Raise unless both models explain outputs of one shape: of these shapes, or of what the models declare.
 
     Raises:
@@ -140,10 +140,10 @@ def check_outputs(a: Prepared, b: Prepared, shapes: tuple[DeclaredShape, Declare
         )
 
 
-def _conflict(a: DeclaredShape, b: DeclaredShape) -> bool:
+def _conflict(a: OutputShape, b: OutputShape) -> bool:
     """Whether no array has both shapes."""
     return len(a) != len(b) or any(isinstance(m, int) and isinstance(n, int) and m != n for m, n in zip(a, b))
 
 
-def _shown(shape: DeclaredShape) -> str:
+def _shown(shape: OutputShape) -> str:
     return "(" + ", ".join("?" if size is None else printable(str(size)) for size in shape) + ")"

@@ -30,7 +30,7 @@ from .precision import single_precision, throughout
 from .seeds import Seeds
 from .sizes import UNFIT, Shapes, measure
 
-OLDEST_OPSET = 9  # OneHot, Where, ConstantOfShape
+OLDEST_CONVERTED = 9  # OneHot, Where, ConstantOfShape
 OLDEST_IR = 8  # optional inputs, and every runtime in use
 SeedKind = Literal["logit", "one", "input"]
 
@@ -114,7 +114,7 @@ def convert(
     """
     if seed not in get_args(SeedKind):
         raise TargetError(f"unknown seed {seed!r}; choose one of {', '.join(get_args(SeedKind))}")
-    prepared = prepare(model, output, OLDEST_OPSET, pass_ops)
+    prepared = prepare(model, output, OLDEST_CONVERTED, pass_ops)
     plan = make_plan(prepared.verdict, prepared.model, Composite.parse(composite), batchnorm, facts)
     wanted = resolve_layers(plan, layers, prepared.source)
     tape = measure(prepared, plan, shapes or {})

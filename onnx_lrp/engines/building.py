@@ -10,7 +10,7 @@ import numpy as np
 
 from .. import backends
 from ..composites import Composite
-from ..conversion.convert import OLDEST_OPSET
+from ..conversion.convert import OLDEST_CONVERTED
 from ..errors import ConversionError, NumericalError, VerificationError
 from ..model.loading import Source
 from ..model.preparation import Prepared, prepare
@@ -53,7 +53,7 @@ def build(setup: Setup, choice: backends.Choice, left: Sequence[backends.Choice]
     Raises:
         OnnxLrpError: as for the Explainer.
     """
-    oldest = OLDEST_OPSET if choice.name == "onnx" else 0
+    oldest = OLDEST_CONVERTED if choice.name == "onnx" else 0
     prepared = prepare(setup.model, setup.output, oldest, setup.pass_ops)
     plan = make_plan(prepared.verdict, prepared.model, setup.composite, setup.batchnorm, setup.facts)
     engine: Engine

@@ -23,7 +23,7 @@ SHAPE_READERS = {"Shape": (0,), "Size": (0,), "CastLike": (1,)}
 
 # What a canonizer says of a node, in its metadata
 HINT = "onnx_lrp.hint"  # how a node is meant whose op alone does not tell; see Site.hint
-REFUSED = "onnx_lrp.refused"  # why it could not be expanded
+REFUSAL = "onnx_lrp.refused"  # why it could not be expanded
 USER_NODE = "onnx_lrp.user_node"  # the UserNode that it is a part of
 WRITTEN = "onnx_lrp.written"  # the ops that the source has in its place
 

@@ -11,7 +11,7 @@ from ..errors import InputError, InvalidModelError, Problem, UnsupportedModelErr
 from ..ops import Linear, Merge, Role, Unsupported, qualified, role_of
 from ..text import printable
 from .evaluation import evaluable, opset_of
-from .graph import FLOATS, REFUSED, WRITTEN, Dependence, NodeSite, array, attributes, dependences, label
+from .graph import FLOATS, REFUSAL, WRITTEN, Dependence, NodeSite, array, attributes, dependences, label
 
 LARGEST_TENSOR = 2**30  # elements of one tensor: 4 GiB as float32
 
@@ -72,7 +72,7 @@ def _op(node: ir.Node) -> str:
 
 
 def _role(node: ir.Node, kind: dict[ir.Value, Dependence], opset: int) -> Role:
-    refused = node.meta.get(REFUSED)
+    refused = node.meta.get(REFUSAL)
     if isinstance(refused, Unsupported):
         raise refused
     return role_of(NodeSite(node, kind, opset), attributes(node))

@@ -194,7 +194,7 @@ def constants_only(node: Site) -> None:
 
 
 @register("Identity", "Dropout")
-def identity(node: Site, ratio: float = 0.5, seed: int = 0) -> Route:
+def unchanged(node: Site, ratio: float = 0.5, seed: int = 0) -> Route:
     """Unchanged; Dropout does nothing at inference."""
     training = node.constant(2) if node.has(2) else None
     if training is not None and bool(np.asarray(training).any()):

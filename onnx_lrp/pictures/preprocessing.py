@@ -1,7 +1,7 @@
 """From a picture to a model's input and back: size, colour channels, axis order, and x = (pixel * scale - mean) / std.
 
-An ONNX file does not say how its training prepared pictures, so this is chosen by name (`PRESETS`) or by numbers. The
-axis order and the size are read from the model's input shape (`Layout`).
+An ONNX file does not say how its training prepared pictures, so this is chosen by name (`PREPROCESSINGS`) or by
+numbers. The axis order and the size are read from the model's input shape (`Layout`).
 """
 
 from __future__ import annotations
@@ -69,13 +69,13 @@ class Preprocessing:
         channels: str | None = None,
         fit: str | None = None,
     ) -> Preprocessing:
-        """Take the preset ``name`` (see `PRESETS`) and replace what is given explicitly.
+        """Take the preset ``name`` (see `PREPROCESSINGS`) and replace what is given explicitly.
 
         Raises:
             InputError: an unknown preset, or as for the class.
 
         """
-        _check_word("preprocessing", name, tuple(PRESETS))
+        _check_word("preprocessing", name, tuple(PREPROCESSINGS))
         try:
             given = {
                 "scale": None if scale is None else float(scale),
@@ -85,7 +85,7 @@ class Preprocessing:
         except (TypeError, ValueError):
             raise InputError(f"scale {scale!r}, mean {mean!r} and std {std!r} must be numbers, e.g. (0.5,)") from None
         changes: dict[str, Any] = {**given, "channels": channels, "fit": fit}
-        return replace(PRESETS[name], **{key: value for key, value in changes.items() if value is not None})
+        return replace(PREPROCESSINGS[name], **{key: value for key, value in changes.items() if value is not None})
 
     def apply(self, picture: NDArray[Any], shape: DeclaredShape) -> NDArray[np.float32]:
         """Turn a picture (H, W), (H, W, 1) or (H, W, 3), 0 to 255, into one float32 input of the model.
@@ -239,7 +239,7 @@ def _centre(height: int, width: int, to_height: int, to_width: int) -> tuple[flo
     return left, top, min(width, left + box_width), min(height, top + box_height)
 
 
-PRESETS: dict[str, Preprocessing] = {
+PREPROCESSINGS: dict[str, Preprocessing] = {
     "raw": Preprocessing(),
     "zero-one": Preprocessing(1 / 255),
     "signed": Preprocessing(1 / 255, mean=(0.5,), std=(0.5,)),

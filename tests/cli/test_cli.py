@@ -21,7 +21,7 @@ import onnx_lrp
 from onnx_lrp.cli import arguments, explain
 from onnx_lrp.cli.main import main
 from onnx_lrp.composites import PRESETS as COMPOSITES
-from onnx_lrp.pictures.preprocessing import PRESETS as PREPROCESSINGS
+from onnx_lrp.pictures.preprocessing import PREPROCESSINGS
 
 ROOT = Path(__file__).resolve().parents[2]
 MODELS = ROOT / "models"

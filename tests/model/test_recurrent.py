@@ -268,7 +268,7 @@ def test_a_weight_that_depends_on_the_data_is_refused() -> None:
 
 def test_all_expansions_together_are_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
     net = model("LSTM")
-    monkeypatch.setattr(expanding, "MAX_NODES", 40)
+    monkeypatch.setattr(expanding, "MOST_EXPANDED", 40)
     assert "too many" in lrp.check(net).problems[0].reason
 
 

@@ -5,7 +5,7 @@ import pytest
 from PIL import Image
 
 from onnx_lrp.errors import InputError
-from onnx_lrp.pictures.preprocessing import PRESETS, Layout, Preprocessing, spatial
+from onnx_lrp.pictures.preprocessing import PREPROCESSINGS, Layout, Preprocessing, spatial
 
 RGB = np.random.default_rng(0).integers(0, 256, (6, 8, 3)).astype(np.float32)
 GREY = RGB[..., :1]
@@ -35,7 +35,7 @@ class TestLayout:
     @pytest.mark.parametrize(("shape", "filled", "axes"), SHAPES)
     def test_axes_and_shape(self, shape, filled, axes):
         assert Layout.of(shape).axes == axes
-        x = PRESETS["raw"].apply(RGB, shape)
+        x = PREPROCESSINGS["raw"].apply(RGB, shape)
         assert x.shape == filled
         assert x.dtype == np.float32
         assert x.flags.c_contiguous
@@ -51,7 +51,7 @@ class TestLayout:
             np.testing.assert_array_equal(layout.unpack(packed[0]), pixels)
 
     def test_flat_is_channels_then_rows(self):
-        x = PRESETS["raw"].apply(RGB[:4, :4], (1, 48))
+        x = PREPROCESSINGS["raw"].apply(RGB[:4, :4], (1, 48))
         np.testing.assert_array_equal(x[0].reshape(3, 4, 4), RGB[:4, :4].transpose(2, 0, 1))
 
     @pytest.mark.parametrize("shape", [(), (1, 3, 4, 5, 6)])
@@ -61,7 +61,7 @@ class TestLayout:
 
     @pytest.mark.parametrize("shape", [(1, 4, 6, 8), (1, 50), (1, None), (None, None)])
     def test_no_picture_fits(self, shape):
-        for use in (lambda: PRESETS["raw"].apply(RGB, shape), lambda: PRESETS["raw"].bounds(shape)):
+        for use in (lambda: PREPROCESSINGS["raw"].apply(RGB, shape), lambda: PREPROCESSINGS["raw"].bounds(shape)):
             with pytest.raises(InputError, match="no picture fits"):
                 use()
 
@@ -88,11 +88,11 @@ class TestApply:
         np.testing.assert_array_equal(x[2], RGB[..., 0] - 123)
 
     def test_grey_to_rgb_and_back(self):
-        x = PRESETS["raw"].apply(GREY, (1, 6, 8, 3))[0]
+        x = PREPROCESSINGS["raw"].apply(GREY, (1, 6, 8, 3))[0]
         np.testing.assert_array_equal(x, np.repeat(GREY, 3, axis=2))
-        x = PRESETS["raw"].apply(RGB, (1, 6, 8, 1))[0]
+        x = PREPROCESSINGS["raw"].apply(RGB, (1, 6, 8, 1))[0]
         np.testing.assert_allclose(x[..., 0], RGB @ np.array([0.299, 0.587, 0.114]), rtol=1e-6)
-        np.testing.assert_array_equal(PRESETS["raw"].apply(GREY[..., 0], (1, 6, 8)), GREY[..., 0][None])
+        np.testing.assert_array_equal(PREPROCESSINGS["raw"].apply(GREY[..., 0], (1, 6, 8)), GREY[..., 0][None])
 
     def test_channels_decide_where_the_model_leaves_it_open(self):
         assert Preprocessing.create("raw", channels="grey").apply(RGB, (None,) * 4).shape == (1, 1, 6, 8)
@@ -116,15 +116,15 @@ class TestApply:
     )
     def test_not_a_picture(self, picture, word):
         with pytest.raises(InputError, match=word):
-            PRESETS["raw"].apply(picture, (1, 3, 6, 8))
+            PREPROCESSINGS["raw"].apply(picture, (1, 3, 6, 8))
 
 
 class TestResizing:
     def test_crop_takes_the_middle(self):
-        x = PRESETS["raw"].resized(RGB, (1, 3, 6, 4))
+        x = PREPROCESSINGS["raw"].resized(RGB, (1, 3, 6, 4))
         np.testing.assert_array_equal(x, RGB[:, 2:6])
         tall = RGB.transpose(1, 0, 2)
-        np.testing.assert_array_equal(PRESETS["raw"].resized(tall, (1, 3, 4, 6)), tall[2:6])
+        np.testing.assert_array_equal(PREPROCESSINGS["raw"].resized(tall, (1, 3, 4, 6)), tall[2:6])
 
     @pytest.mark.parametrize("target", [(5, 5), (20, 10), (3, 12), (6, 8), (1, 1)])
     def test_crop_keeps_proportions(self, target):
@@ -132,7 +132,7 @@ class TestResizing:
         y, x = np.mgrid[:240, :320]
         disc = 255.0 * (((y - 119.5) ** 2 + (x - 159.5) ** 2) < 60**2)
         height, width = 12 * target[0], 12 * target[1]
-        seen = PRESETS["raw"].resized(disc, (1, 1, height, width))[..., 0]
+        seen = PREPROCESSINGS["raw"].resized(disc, (1, 1, height, width))[..., 0]
         expected = 120 * max(height / 240, width / 320)
         assert seen.shape == (height, width)
         assert seen[height // 2].sum() / 255 == pytest.approx(min(expected, width), abs=1.5)
@@ -149,20 +149,20 @@ class TestResizing:
 
     def test_matches_pillow_and_is_antialiased(self):
         stripes = np.tile(np.array([0, 255], np.float32), (64, 32))
-        seen = PRESETS["raw"].resized(stripes, (1, 1, 8, 8))[..., 0]
+        seen = PREPROCESSINGS["raw"].resized(stripes, (1, 1, 8, 8))[..., 0]
         np.testing.assert_allclose(seen[:, 1:-1], 127.5, atol=2)  # the mean, and not every eighth column
         np.testing.assert_array_equal(seen, Image.fromarray(stripes).resize((8, 8), Image.Resampling.BILINEAR))
 
     def test_open_sizes_keep_the_pictures_own(self):
-        assert PRESETS["raw"].resized(RGB, (1, 3, None, 4)).shape == (6, 4, 3)
-        assert PRESETS["raw"].resized(RGB, (1, 3, "h", "w")).shape == (6, 8, 3)
+        assert PREPROCESSINGS["raw"].resized(RGB, (1, 3, None, 4)).shape == (6, 4, 3)
+        assert PREPROCESSINGS["raw"].resized(RGB, (1, 3, "h", "w")).shape == (6, 8, 3)
 
     @pytest.mark.parametrize("shape", [(1, 200_000, 1), (200_000, 1, 3)])
     def test_extreme_proportions_stay_small(self, shape):
-        assert PRESETS["raw"].resized(np.full(shape, 7.0), (1, 3, 224, 224)).shape == (224, 224, 3)
+        assert PREPROCESSINGS["raw"].resized(np.full(shape, 7.0), (1, 3, 224, 224)).shape == (224, 224, 3)
 
     def test_never_leaves_the_range(self):
-        seen = PRESETS["raw"].resized(np.where(RGB > 127, 255.0, 0.0), (1, 3, 31, 17))
+        seen = PREPROCESSINGS["raw"].resized(np.where(RGB > 127, 255.0, 0.0), (1, 3, 31, 17))
         assert seen.min() >= 0
         assert seen.max() <= 255
 
@@ -171,29 +171,29 @@ class TestBounds:
     @pytest.mark.parametrize(("shape", "filled", "axes"), SHAPES)
     @pytest.mark.parametrize("name", ["raw", "zero-one", "signed"])
     def test_black_and_white_lie_on_them(self, shape, filled, axes, name):
-        preprocessing = PRESETS[name]
+        preprocessing = PREPROCESSINGS[name]
         low, high = preprocessing.bounds(shape)
         black, white = (preprocessing.apply(np.full((6, 8, 3), p), shape) for p in (0, 255))
         np.testing.assert_array_equal(np.broadcast_to(low, filled), black)
         np.testing.assert_allclose(np.broadcast_to(high, filled), white, rtol=1e-6)
         assert low.dtype == high.dtype == np.float32
 
-    @pytest.mark.parametrize("name", PRESETS)
+    @pytest.mark.parametrize("name", PREPROCESSINGS)
     @pytest.mark.parametrize("shape", [(1, 3, 5, 5), (1, 5, 5, 3), (1, 75), (3, 5, 5), (5, 5, 3)])
     def test_every_input_lies_between(self, name, shape):
-        low, high = PRESETS[name].bounds(shape)
-        x = PRESETS[name].apply(RGB, shape)
+        low, high = PREPROCESSINGS[name].bounds(shape)
+        x = PREPROCESSINGS[name].apply(RGB, shape)
         assert (low <= x).all()
         assert (x <= high).all()
 
     def test_imagenet_per_channel(self):
-        low, high = PRESETS["imagenet"].bounds((None, 3, 224, 224))
+        low, high = PREPROCESSINGS["imagenet"].bounds((None, 3, 224, 224))
         assert low.shape == high.shape == (1, 3, 1, 1)
         np.testing.assert_allclose(low.ravel(), -MEAN / STD, rtol=1e-6)
         np.testing.assert_allclose(high.ravel(), (1 - MEAN) / STD, rtol=1e-6)
 
     def test_flat_colours_are_spelled_out(self):
-        low, _ = PRESETS["caffe"].bounds((1, 12))
+        low, _ = PREPROCESSINGS["caffe"].bounds((1, 12))
         np.testing.assert_array_equal(low, [[-104] * 4 + [-117] * 4 + [-123] * 4])
 
     @pytest.mark.parametrize("change", [{"std": (-1.0,)}, {"scale": -1.0}, {"std": (1.0, -2.0, 3.0)}])
@@ -203,39 +203,39 @@ class TestBounds:
 
 
 class TestDisplay:
-    @pytest.mark.parametrize("name", PRESETS)
+    @pytest.mark.parametrize("name", PREPROCESSINGS)
     @pytest.mark.parametrize("shape", [(1, 3, 6, 8), (None, 6, 8, 3), (6, 8, 3), (1, 3, None, None)])
     def test_gives_the_picture_back(self, name, shape):
-        x = PRESETS[name].apply(RGB, shape)
-        shown = PRESETS[name].display(x, shape)
+        x = PREPROCESSINGS[name].apply(RGB, shape)
+        shown = PREPROCESSINGS[name].display(x, shape)
         assert shown.dtype == np.uint8
         np.testing.assert_array_equal(shown, RGB)
-        np.testing.assert_array_equal(PRESETS[name].display(x), RGB)
+        np.testing.assert_array_equal(PREPROCESSINGS[name].display(x), RGB)
 
     @pytest.mark.parametrize("shape", [(1, 1, 6, 8), (1, 6, 8), (1, 36)])
     def test_grey_is_shown_in_three_channels(self, shape):
-        shown = PRESETS["signed"].display(PRESETS["signed"].apply(GREY, shape), shape)
+        shown = PREPROCESSINGS["signed"].display(PREPROCESSINGS["signed"].apply(GREY, shape), shape)
         assert shown.shape[2] == 3
         if shape != (1, 36):
             np.testing.assert_array_equal(shown, np.repeat(GREY, 3, axis=2))
 
     def test_out_of_range_is_clipped(self):
         x = np.array([-1e9, np.inf, np.nan, 7], np.float32).reshape(1, 1, 2, 2)
-        np.testing.assert_array_equal(PRESETS["raw"].display(x)[..., 0], [[0, 255], [0, 7]])
+        np.testing.assert_array_equal(PREPROCESSINGS["raw"].display(x)[..., 0], [[0, 255], [0, 7]])
 
     @pytest.mark.parametrize("shape", [(1, 5, 6, 8), (1, 50), (2, 3, 4, 4)])
     def test_what_is_no_picture(self, shape):
         with pytest.raises(InputError):
-            PRESETS["raw"].display(np.zeros(shape))
+            PREPROCESSINGS["raw"].display(np.zeros(shape))
 
 
 class TestCreate:
     def test_default_changes_nothing(self):
-        assert Preprocessing.create() == Preprocessing() == PRESETS["raw"]
+        assert Preprocessing.create() == Preprocessing() == PREPROCESSINGS["raw"]
 
     def test_explicit_parts_override_the_preset(self):
         made = Preprocessing.create("imagenet", mean=[0, 0, 0], channels="bgr", fit="stretch")
-        assert made == Preprocessing(1 / 255, (0.0, 0.0, 0.0), PRESETS["imagenet"].std, "bgr", "stretch")
+        assert made == Preprocessing(1 / 255, (0.0, 0.0, 0.0), PREPROCESSINGS["imagenet"].std, "bgr", "stretch")
         assert Preprocessing.create("caffe", scale=2).scale == 2
 
     def test_unknown_words_list_the_known(self):
@@ -272,7 +272,7 @@ class TestCreate:
 
     def test_presets_are_frozen(self):
         with pytest.raises(AttributeError):
-            PRESETS["raw"].scale = 2.0
+            PREPROCESSINGS["raw"].scale = 2.0
 
 
 class TestSpatial:

@@ -18,7 +18,7 @@ State = ir.Value | None  # (samples, hidden size); None for zeros, which leave t
 AGAIN = "export the model again"
 
 # The ops behind the activations' names (in lower case), and the numbers that each takes, with the standard's defaults
-ACTIVATIONS: dict[str, tuple[str, dict[str, float]]] = {
+CELL_ACTIVATIONS: dict[str, tuple[str, dict[str, float]]] = {
     "relu": ("Relu", {}), "tanh": ("Tanh", {}), "sigmoid": ("Sigmoid", {}), "softsign": ("Softsign", {}),
     "softplus": ("Softplus", {}), "leakyrelu": ("LeakyRelu", {"alpha": 0.01}), "elu": ("Elu", {"alpha": 1.0}),
     "thresholdedrelu": ("ThresholdedRelu", {"alpha": 1.0}), "hardsigmoid": ("HardSigmoid", {"alpha": 0.2, "beta": 0.5}),
@@ -143,12 +143,12 @@ def _activations(build: Builder, functions: tuple[str, ...]) -> list[list[tuple[
     """Of each direction, the ops and their numbers: those given are used up in the order of the activations."""
     count = len(directions(build))
     names = build.attributes.get("activations") or functions * count
-    unknown = [name for name in names if name.lower() not in ACTIVATIONS]
+    unknown = [name for name in names if name.lower() not in CELL_ACTIVATIONS]
     if unknown or len(names) != count * len(functions):
         shown = printable(", ".join(unknown or names), 100)
         raise Unsupported(f"activations {shown}", "use one of Tanh, Sigmoid, Relu or their like for each")
     queues = {key: iter(build.attributes.get(f"activation_{key}") or ()) for key in ("alpha", "beta")}
-    found = [_with_numbers(*ACTIVATIONS[name.lower()], queues) for name in names]
+    found = [_with_numbers(*CELL_ACTIVATIONS[name.lower()], queues) for name in names]
     return [found[i : i + len(functions)] for i in range(0, len(found), len(functions))]
 
 

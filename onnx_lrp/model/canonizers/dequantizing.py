@@ -13,7 +13,7 @@ import onnx_ir as ir
 from onnx_ir.passes import InPlacePass, PassResult
 
 from ...ops import Unsupported
-from ..graph import REFUSED, SHAPE_READERS, array, attributes, label
+from ..graph import REFUSAL, SHAPE_READERS, array, attributes, label
 
 MOVERS = {
     "Concat", "DepthToSpace", "Dropout", "Expand", "Flatten", "Gather", "GlobalMaxPool", "Identity", "MaxPool", "Pad",
@@ -72,7 +72,7 @@ class Dequantize(InPlacePass):
             reads = any(value in quantized and i not in blind for i, value in enumerate(node.inputs))
             if reads and node.op_type != "DequantizeLinear":
                 refusal = Unsupported("computes with quantised integers or their scale", "quantise in the QDQ format")
-                node.meta.setdefault(REFUSED, refusal)
+                node.meta.setdefault(REFUSAL, refusal)
             if node.op_type in ("QuantizeLinear", "DynamicQuantizeLinear"):
                 quantized.update(node.outputs)
 

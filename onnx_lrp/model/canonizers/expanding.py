@@ -11,11 +11,11 @@ from onnx_ir.passes import InPlacePass, PassResult
 
 from ...ops import Unsupported
 from ..evaluation import opset_of
-from ..graph import HINT, REFUSED, USER_NODE, array, attributes, label, user_node
+from ..graph import HINT, REFUSAL, USER_NODE, array, attributes, label, user_node
 
 Expander = Callable[["Builder"], Sequence[ir.Value | None]]
 EXPANDERS: dict[tuple[str, str], Expander] = {}
-MAX_NODES = 20_000  # that a model's nodes may be expanded to in all
+MOST_EXPANDED = 20_000  # that a model's nodes may be expanded to in all
 
 
 def expands(domain: str, *ops: str) -> Callable[[Expander], Expander]:
@@ -39,7 +39,7 @@ class Builder:
     nodes there is room.
     """
 
-    def __init__(self, model: ir.Model, node: ir.Node, room: int = MAX_NODES) -> None:
+    def __init__(self, model: ir.Model, node: ir.Node, room: int = MOST_EXPANDED) -> None:
         self.model, self.old, self.name, self.room = model, node, label(node), room
         self._user_node = user_node(node)
         self._tensor = next((value.name for value in node.outputs if value.name), self.name)
@@ -132,7 +132,8 @@ class Builder:
             Unsupported: there would be too many.
         """
         if len(self.made) + count > self.room:
-            raise Unsupported(f"expands into too many nodes (more than {MAX_NODES} in all)", "export shorter sequences")
+            reason = f"expands into too many nodes (more than {MOST_EXPANDED} in all)"
+            raise Unsupported(reason, "export shorter sequences")
 
     def through(self, followers: Sequence[ir.Node]) -> None:
         """Take the place of these nodes, too, each of which only the one before it feeds."""
@@ -172,7 +173,7 @@ class Expand(InPlacePass):
 
     def __init__(self) -> None:
         self.notes: list[str] = []
-        self._room = MAX_NODES
+        self._room = MOST_EXPANDED
 
     def call(self, model: ir.Model) -> PassResult:
         """Expand, in topological order."""
@@ -189,7 +190,7 @@ class Expand(InPlacePass):
             results = expander(builder)
         except Unsupported as verdict:
             builder.discard()
-            old.meta[REFUSED] = verdict
+            old.meta[REFUSAL] = verdict
             return
         kinds = ", ".join(dict.fromkeys(node.op_type for node in builder.made)) or "nothing"
         many = f" ({len(builder.made)} nodes)" if len(builder.made) > 9 else ""

@@ -15,7 +15,7 @@ MICROSOFT = "com.microsoft"
 EXPORT_PLAINLY = "export without runtime-specific optimisation"
 
 # The numbers behind each activation: names of the attributes of the standard's op, in their order
-ACTIVATIONS: dict[str, tuple[str, ...]] = {
+FUSED_ACTIVATIONS: dict[str, tuple[str, ...]] = {
     "Relu": (), "LeakyRelu": ("alpha",), "ThresholdedRelu": ("alpha",), "Clip": ("min", "max"),
     "Tanh": (), "Sigmoid": (), "HardSigmoid": ("alpha", "beta"),
 }  # fmt: skip
@@ -56,7 +56,7 @@ def fused_matmul(build: Builder) -> Sequence[ir.Value]:
 
 
 @expands(MICROSOFT, "Gelu", "FastGelu", "BiasGelu", "QuickGelu")
-def gelu(build: Builder) -> Sequence[ir.Value]:
+def fused_gelu(build: Builder) -> Sequence[ir.Value]:
     """GELU by erf, by tanh (FastGelu) or as x sigmoid(1.702 x) (QuickGelu), of X or of X + B."""
     x, bias = build.value(0), build.inputs[1]
     if bias is not None:
@@ -80,9 +80,9 @@ def _activated(build: Builder, y: ir.Value, activation: str, parameters: Sequenc
     """The activation behind a layer; what LRP has no role for stays visible as a node of its own."""
     if not activation:
         return y
-    if activation not in ACTIVATIONS:
+    if activation not in FUSED_ACTIVATIONS:
         raise Unsupported(f"unknown activation {activation!r}", EXPORT_PLAINLY)
-    given = dict(zip(ACTIVATIONS[activation], parameters))
+    given = dict(zip(FUSED_ACTIVATIONS[activation], parameters))
     if activation != "Clip":
         return build.node(activation, [y], activation.lower(), **given)
     bounds = [build.constant(np.float32(given[name]), name) for name in ("min", "max") if name in given]

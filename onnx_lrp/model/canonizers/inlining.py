@@ -9,7 +9,7 @@ from onnx_ir.passes import common as passes
 
 from ...errors import InvalidModelError
 
-MAX_NODES = 200_000
+MOST_INLINED = 200_000
 
 
 def inline(model: ir.Model, source: str) -> list[str]:
@@ -25,7 +25,7 @@ def inline(model: ir.Model, source: str) -> list[str]:
         for function in _callees_first(model, source):
             sizes[function.identifier()] = sum(sizes.get(node.op_identifier(), 1) for node in function)
         total = sum(sizes.get(node.op_identifier(), 1) for node in model.graph)
-        if total > MAX_NODES:
+        if total > MOST_INLINED:
             raise InvalidModelError(f"{source}: its local functions expand to {total} nodes; refused")
         passes.InlinePass()(model)
         notes = [f"the model's own functions ({count}) opened: {total} nodes"]

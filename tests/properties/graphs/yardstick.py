@@ -14,7 +14,7 @@ import numpy as np
 
 from onnx_lrp import Explainer, Explanation
 from onnx_lrp.backends.numpy import NumpyBackend
-from onnx_lrp.engines.base import Request
+from onnx_lrp.engines.base import Question
 from onnx_lrp.engines.walking import WalkEngine
 from onnx_lrp.ops import Linear, Merge
 from onnx_lrp.propagation.forward import ForwardRecorder
@@ -77,7 +77,7 @@ def noisy(explainer: Explainer, case: Case, target: np.ndarray, size: float) -> 
     for seed in range(3):
         engine = WalkEngine(explainer.prepared, explainer.plan, Noisy(size, seed), explainer.options, None)
         engine._recorder = NoisyRecorder(explainer.prepared.model, explainer.plan, engine._weights, "")
-        found = engine.run(case.feeds, Request([target], case.seed))[0].relevance
+        found = engine.run(case.feeds, Question([target], case.seed))[0].relevance
         results.append(np.concatenate([found.get(n, np.zeros(x.shape)).ravel() for n, x in case.feeds.items()]))
     return results
 
