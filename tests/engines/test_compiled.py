@@ -14,7 +14,7 @@ import onnx_lrp as lrp
 from onnx_lrp import backends
 from onnx_lrp.engines.sessions import SessionCache
 
-MODELS = Path(__file__).resolve().parents[1] / "models"
+MODELS = Path(__file__).resolve().parents[2] / "models"
 RESNET = MODELS / "mnist_resnet.onnx"
 X = np.random.default_rng(0).uniform(0, 1, (5, 1, 28, 28)).astype(np.float32)
 OPEN = """

@@ -21,7 +21,7 @@ from onnx_lrp.comparison import metrics
 from onnx_lrp.comparison.compare import Comparer
 from onnx_lrp.comparison.report import join
 
-ROOT = Path(__file__).resolve().parents[1]
+ROOT = Path(__file__).resolve().parents[2]
 CNN, RESNET = ROOT / "models" / "mnist_cnn.onnx", ROOT / "models" / "mnist_resnet.onnx"
 SHARED = ROOT.parent / "shared" / "models"
 X = np.random.default_rng(0).uniform(size=(3, 1, 28, 28)).astype(np.float32)

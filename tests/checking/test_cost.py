@@ -12,7 +12,7 @@ from onnx import numpy_helper, parser
 from onnx_lrp import check
 from onnx_lrp.checking.cost import shares
 
-MODELS = Path(__file__).resolve().parents[1] / "models"
+MODELS = Path(__file__).resolve().parents[2] / "models"
 
 
 def test_mnist_cnn() -> None:

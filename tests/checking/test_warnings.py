@@ -14,7 +14,7 @@ from onnx_lrp import Composite, Explainer, Selector, check
 from onnx_lrp.propagation.ledger import AMPLIFIED, amplifiers
 from onnx_lrp.rules import Epsilon
 
-ROOT = Path(__file__).resolve().parents[1]
+ROOT = Path(__file__).resolve().parents[2]
 CASES = ROOT.parent / "shared" / "zoo" / "cases"
 
 
