@@ -94,7 +94,8 @@ class Term:
 
     ``fixed`` says that the modified input is the same for every sample, so that one is enough to compute its part of
     the denominator: true of ``constant(low)`` and of ``ones``, which read no more than the shape of x, and of nothing
-    that looks at a value of x.
+    that looks at a value of x. For example, z^B's second term is ``Term(constant(low), Signed(-1, 0), fixed=True)``:
+    of a batch of 64, Σ low·w⁺ is summed once.
     """
 
     input: Modifier

@@ -115,7 +115,10 @@ class CompiledEngine:
             return self._tapes[key]
 
     def _blank(self, tape: Tape, feeds: Feeds) -> np.ndarray:
-        """An array of the explained tensor's shape."""
+        """Zeros in the shape that the answer will have: targets and seeds are checked against it before anything runs.
+
+        Of ten classes and three samples it is (3, 10), though the tape only knows (batch, 10).
+        """
         samples = len(next(iter(feeds.values()))) if self._open else 1
         shape: SymbolicShape = tape.shapes[self.plan.target]
         if self._open and samples > 1 and not self._streams(tape):
@@ -127,7 +130,10 @@ class CompiledEngine:
         return all(tape.shapes[name][:1] == (BatchSize(),) for name in (*self.plan.inputs, self.plan.target))
 
     def _mixes(self) -> bool:
-        """Whether samples decide together on a scale."""
+        """Whether samples decide together on a scale, as in DynamicQuantizeLinear: then a batch is not cut into parts.
+
+        Two samples with largest values 1 and 100 are rounded to hundredths of 100; each on its own would not be.
+        """
         return any(isinstance(step.role, Activation) and not step.role.batchwise for step in self.plan.steps)
 
     def _stream(

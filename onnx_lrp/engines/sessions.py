@@ -33,10 +33,12 @@ class Program:
 
 
 class SessionCache:
-    """One session for each question that is asked of a model.
+    """One session for each question that is asked of a model, made when it is first asked and kept.
 
-    The first number of samples that is met is compiled in, because runtimes fuse more where they know all shapes; all
-    other numbers share a session that takes any.
+    A question is what the converted model has to answer: how many targets, which seed, which layers inside, a ledger
+    or none; and the sizes of its inputs. The first number of samples that is met is compiled in, because runtimes fuse
+    more where they know all shapes; all other numbers share a session that takes any. For example, batches of 8, 8, 3
+    and 5 samples need two: one for 8, one for the rest.
     """
 
     def __init__(self, prepared: Prepared, plan: Plan, options: SessionOptions) -> None:
