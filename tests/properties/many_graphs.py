@@ -11,7 +11,7 @@ from collections import Counter
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from graphs.agreement import Comparison, compared, saved
+from graphs.agreement import FLOOR, Comparison, compared, saved
 from graphs.cases import Case, cases
 from graphs.checks import is_sound
 from graphs.portions import GENERATE, PORTION, drawn
@@ -44,10 +44,9 @@ class Findings:
 
     def note(self, found: Comparison) -> None:
         """Keep the worst errors."""
-        errors = {"numpy float64": found.double}
-        for name, (on, off) in found.single.items():
-            errors |= {f"{name} float32": on, f"{name} float32 without facts": off}
-            errors[f"{name} float32, times that without facts or {1e-7}"] = on / max(off, 1e-7)
+        errors = {"numpy float64": found.double, "float32 without facts": found.formula}
+        for name, on in found.single.items():
+            errors |= {f"{name} float32": on, f"{name} float32, times the formula's": on / max(found.formula, FLOOR)}
         for name, error in errors.items():
             self.worst[name] = max(self.worst.get(name, 0.0), error)
 

@@ -1,4 +1,4 @@
-"""UserNode networks: conservation, gradient × input, the ledger, and the same answer from every way to compute it.
+"""Whole networks: conservation, gradient × input, the ledger, and the same answer from every way to compute it.
 
 Networks are random but seeded; their weights are scaled so that activations stay near 1.
 """

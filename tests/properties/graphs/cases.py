@@ -1,4 +1,4 @@
-"""UserNode cases: a model, an input, a composite, a question."""
+"""Whole cases: a model, an input, a composite, a question."""
 
 from __future__ import annotations
 
@@ -40,6 +40,8 @@ class Case:
     seed: str
     target: int | None
     pass_ops: tuple[str, ...] = ()
+    output: str | None = None
+    batchnorm: str = "affine"
 
     @property
     def ops(self) -> list[str]:

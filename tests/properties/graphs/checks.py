@@ -22,7 +22,8 @@ from .yardstick import DOUBLE, SINGLE, allowance, distance, flat, is_near_half
 
 def explaining(case: Case, backend: str, dtype: str | None = None, facts: bool = True, **options: Any) -> Explainer:
     """What a case asks for, on one thread."""
-    given = {"backend": backend, "dtype": dtype, "facts": facts, "pass_ops": case.pass_ops, "threads": 1, **options}
+    asked = {"pass_ops": case.pass_ops, "output": case.output, "batchnorm": case.batchnorm}
+    given = {"backend": backend, "dtype": dtype, "facts": facts, "threads": 1, **asked, **options}
     return Explainer(case.model, case.composite, **given)
 
 
