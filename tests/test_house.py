@@ -17,20 +17,14 @@ COMMANDS = {"NAME", "EPILOG", "add_arguments", "run"}
 
 
 def imported(name: str, path: Path) -> Iterator[str]:
-    """The package's modules that a module imports, inside of functions or not; types alone do not count."""
-    tree = ast.parse(path.read_text())
-    hidden = {id(n) for block in ast.walk(tree) if is_for_types(block) for n in ast.walk(block)}
+    """The package's modules that a module imports, inside of functions and for types alone, too."""
     package = name.split(".")[:-1]
-    for node in ast.walk(tree):
-        if isinstance(node, ast.ImportFrom) and node.level and id(node) not in hidden:
+    for node in ast.walk(ast.parse(path.read_text())):
+        if isinstance(node, ast.ImportFrom) and node.level:
             base = package[: len(package) - node.level + 1] + (node.module.split(".") if node.module else [])
             for alias in node.names:
                 found = [".".join(base + extra) for extra in ([alias.name], ["__init__"], [])]
                 yield from [module for module in found if module in MODULES][:1]
-
-
-def is_for_types(node: ast.AST) -> bool:
-    return isinstance(node, ast.If) and isinstance(node.test, ast.Name) and node.test.id == "TYPE_CHECKING"
 
 
 def defined(path: Path) -> Iterator[str]:
@@ -49,7 +43,7 @@ def test_the_first_page_is_short() -> None:
 
 
 def test_imports_go_one_way() -> None:
-    """Lazy ones too; the package itself imports its public names on first use, and counts as the top."""
+    """The package itself imports its public names on first use, and counts as the top."""
     graph = {name: set(imported(name, path)) - {name} for name, path in MODULES.items()}
     graph.pop("__init__")
     graph = {name: reads - {"__init__"} for name, reads in graph.items()}

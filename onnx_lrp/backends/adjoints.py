@@ -5,21 +5,17 @@ from __future__ import annotations
 import itertools
 from collections.abc import Sequence
 from dataclasses import replace
-from typing import TYPE_CHECKING
 
 import numpy as np
 
 from .base import Shape, Window
-
-if TYPE_CHECKING:
-    from .onnx import OnnxBackend
-    from .symbols import Symbol
-
+from .emitting import EmittedArrays
+from .symbols import Symbol
 
 FEW_CHANNELS = 9  # output channels, up to which ConvTranspose is faster than a flipped Conv on a CPU
 
 
-def conv_adjoint(xp: OnnxBackend, s: Symbol, w: Symbol, window: Window, spatial: Shape) -> Symbol:
+def conv_adjoint(xp: EmittedArrays, s: Symbol, w: Symbol, window: Window, spatial: Shape) -> Symbol:
     """s (N, O, *out) and w (O, C/groups, *kernel) -> (N, C, *spatial), in the form that measured fastest."""
     depthwise = window.groups > 1 and w.shape[1] == 1
     unit = all(n == 1 for n in window.strides)
@@ -36,7 +32,7 @@ def conv_adjoint(xp: OnnxBackend, s: Symbol, w: Symbol, window: Window, spatial:
     return _phases(xp, s, w, window, spatial)
 
 
-def _flipped(xp: OnnxBackend, s: Symbol, w: Symbol, window: Window, spatial: Shape) -> Symbol:
+def _flipped(xp: EmittedArrays, s: Symbol, w: Symbol, window: Window, spatial: Shape) -> Symbol:
     """Stride 1: a convolution with the flipped weight, input and output channels swapped within each group."""
     out, reach = s.shape[2:], window.reach()
     before = tuple(r - 1 - b for r, b in zip(reach, window.before))
@@ -47,7 +43,7 @@ def _flipped(xp: OnnxBackend, s: Symbol, w: Symbol, window: Window, spatial: Sha
     return xp.conv(s, xp.slice(flat, [0] * len(flat.shape), flat.shape, steps), swapped)
 
 
-def _grouped_swap(xp: OnnxBackend, w: Symbol, groups: int) -> Symbol:
+def _grouped_swap(xp: EmittedArrays, w: Symbol, groups: int) -> Symbol:
     """(O, C/groups, *kernel) -> (C, O/groups, *kernel)."""
     o, c, *kernel = w.shape
     if groups == 1:
@@ -57,7 +53,7 @@ def _grouped_swap(xp: OnnxBackend, w: Symbol, groups: int) -> Symbol:
     return xp.reshape(moved, (groups * c, o // groups, *kernel))
 
 
-def _depthwise(xp: OnnxBackend, s: Symbol, w: Symbol, window: Window, spatial: Shape) -> Symbol:
+def _depthwise(xp: EmittedArrays, s: Symbol, w: Symbol, window: Window, spatial: Shape) -> Symbol:
     """Zeros between the elements, then the adjoint of the same convolution with stride 1."""
     spread = spread_out(xp, s, window.strides)
     ends = zip(spatial, spread.shape[2:], window.reach(), window.before)
@@ -66,14 +62,14 @@ def _depthwise(xp: OnnxBackend, s: Symbol, w: Symbol, window: Window, spatial: S
     return _flipped(xp, spread, w, dense, spatial)
 
 
-def _pointwise(xp: OnnxBackend, s: Symbol, w: Symbol, window: Window, spatial: Shape) -> Symbol:
+def _pointwise(xp: EmittedArrays, s: Symbol, w: Symbol, window: Window, spatial: Shape) -> Symbol:
     """A kernel of one element, any stride: the convolution first, zeros between its results afterwards."""
     small = replace(window, strides=(1,) * len(spatial))
     spread = spread_out(xp, _flipped(xp, s, w, small, s.shape[2:]), window.strides)
     return xp.pad(spread, [0] * len(s.shape), (0, 0, *(n - m for n, m in zip(spatial, spread.shape[2:]))))
 
 
-def spread_out(xp: OnnxBackend, s: Symbol, strides: Shape) -> Symbol:
+def spread_out(xp: EmittedArrays, s: Symbol, strides: Shape) -> Symbol:
     """Put the elements ``stride`` apart, zeros between them and behind: (N, C, *out) -> (N, C, *(out · stride)).
 
     The last two axes by one product with a small constant: it beats padding, scattering and weaving zeros in.
@@ -91,7 +87,7 @@ def spread_out(xp: OnnxBackend, s: Symbol, strides: Shape) -> Symbol:
     return s
 
 
-def _phases(xp: OnnxBackend, s: Symbol, w: Symbol, window: Window, spatial: Shape) -> Symbol:
+def _phases(xp: EmittedArrays, s: Symbol, w: Symbol, window: Window, spatial: Shape) -> Symbol:
     """Any stride: one small convolution for each phase of the result, woven together.
 
     Per axis, with stride t and padding p: result position t·j + ψ meets the taps φ + t·u, φ = (ψ + p) mod t, of the
@@ -110,7 +106,7 @@ def _phases(xp: OnnxBackend, s: Symbol, w: Symbol, window: Window, spatial: Shap
 
 
 def _phase(
-    xp: OnnxBackend, s: Symbol, w: Symbol, window: Window, counts: Sequence[int], offsets: Sequence[int]
+    xp: EmittedArrays, s: Symbol, w: Symbol, window: Window, counts: Sequence[int], offsets: Sequence[int]
 ) -> Symbol:
     """The result at positions t·j + ψ."""
     starts, taps, before, after = [], [], [], []
@@ -130,7 +126,7 @@ def _phase(
     return xp.conv(s, flipped, Window(tuple(taps), ones, tuple(before), tuple(after), ones, window.groups))
 
 
-def _woven(xp: OnnxBackend, phases: Sequence[Symbol], axis: int) -> Symbol:
+def _woven(xp: EmittedArrays, phases: Sequence[Symbol], axis: int) -> Symbol:
     """Phases of one axis put alternately."""
     if len(phases) == 1:
         return phases[0]
@@ -140,7 +136,7 @@ def _woven(xp: OnnxBackend, phases: Sequence[Symbol], axis: int) -> Symbol:
     return xp.reshape(joined, [n * len(phases) if i == axis else n for i, n in enumerate(shape)])
 
 
-def _transpose(xp: OnnxBackend, s: Symbol, w: Symbol, window: Window, spatial: Shape) -> Symbol:
+def _transpose(xp: EmittedArrays, s: Symbol, w: Symbol, window: Window, spatial: Shape) -> Symbol:
     """Any stride: ConvTranspose with the same weight."""
     before = tuple(max(b, 0) for b in window.before)
     reached = [(o - 1) * t + r - b for o, t, r, b in zip(s.shape[2:], window.strides, window.reach(), before)]

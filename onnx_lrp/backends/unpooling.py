@@ -4,18 +4,15 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Sequence
-from typing import TYPE_CHECKING
 
 from .base import Window
+from .emitting import EmittedArrays
 from .symbols import Symbol, SymbolicShape
-
-if TYPE_CHECKING:
-    from .onnx import OnnxBackend
 
 MOST_SUBSETS = 1  # subset of windows; beyond, one scattering addition is cheaper where the opset has it
 
 
-def max_unpool(xp: OnnxBackend, s: Symbol, winner: Symbol, window: Window, shape: SymbolicShape) -> Symbol:
+def max_unpool(xp: EmittedArrays, s: Symbol, winner: Symbol, window: Window, shape: SymbolicShape) -> Symbol:
     """s and winner (N, C, *out) -> (N, C, *in).
 
     MaxUnpool is exact where no element can win twice, so the windows are split into subsets that do not overlap.
@@ -34,7 +31,7 @@ def max_unpool(xp: OnnxBackend, s: Symbol, winner: Symbol, window: Window, shape
     return xp.pad(whole, (0, 0, *(-b for b in before)), (0, 0, *(-a for a in after)))
 
 
-def _subsets(xp: OnnxBackend, s: Symbol, winner: Symbol, shape: SymbolicShape, every: Sequence[int]) -> Symbol:
+def _subsets(xp: EmittedArrays, s: Symbol, winner: Symbol, shape: SymbolicShape, every: Sequence[int]) -> Symbol:
     total = None
     sizes = xp.graph.sizes(shape)
     ones = [1] * len(every)
@@ -48,7 +45,7 @@ def _subsets(xp: OnnxBackend, s: Symbol, winner: Symbol, shape: SymbolicShape, e
     return total
 
 
-def _scatter(xp: OnnxBackend, s: Symbol, winner: Symbol, shape: SymbolicShape) -> Symbol:
+def _scatter(xp: EmittedArrays, s: Symbol, winner: Symbol, shape: SymbolicShape) -> Symbol:
     flat = xp.graph.ints([-1])
     zeros = xp.graph.emit("Reshape", [xp.expand(xp.graph.symbol(0.0), shape), flat], (-1,))
     ends = [xp.graph.emit("Reshape", [a, flat], (-1,)) for a in (winner, s)]

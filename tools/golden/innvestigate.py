@@ -6,30 +6,15 @@ part, ZPlus takes none. They are no reference.
 
 from __future__ import annotations
 
-import subprocess
 import sys
-import tempfile
-from pathlib import Path
+from collections.abc import Sequence
 
 import numpy as np
 
-from .network import ROOT, Array, digits
-from .record import Golden, Reference, named
-
-EPSILONS = (1e-6, 0.1)
+from .network import Array, digits
 
 
-def add_innvestigate(golden: Golden) -> None:
-    """Add its relevances to the golden of the digit net."""
-    tool = named("innvestigate", "tensorflow")
-    with tempfile.TemporaryDirectory() as folder:
-        path = Path(folder) / "relevances.npy"
-        subprocess.run([sys.executable, "-m", f"{__package__}.innvestigate", path], cwd=ROOT / "tools", check=True)
-        for epsilon, relevance in zip(EPSILONS, np.load(path)):
-            golden.add(Reference(tool, f"epsilon:epsilon={epsilon:g},stabilizer={epsilon:g}"), relevance)
-
-
-def relevances() -> Array:
+def relevances(epsilons: Sequence[float]) -> Array:
     """One relevance per epsilon, (epsilons, N, C, H, W)."""
     import tensorflow as tf
 
@@ -42,7 +27,7 @@ def relevances() -> Array:
     task = digits()
     model, pixels = module(task), task.inputs.transpose(0, 2, 3, 1)
     found = []
-    for epsilon in EPSILONS:
+    for epsilon in epsilons:
         analyzer = LRPEpsilon(model, epsilon=epsilon, neuron_selection_mode="index")
         samples = zip(pixels, task.target)
         found.append(np.concatenate([analyzer.analyze(x[None], neuron_selection=int(i)) for x, i in samples]))
@@ -50,4 +35,4 @@ def relevances() -> Array:
 
 
 if __name__ == "__main__":
-    np.save(sys.argv[1], relevances())
+    np.save(sys.argv[1], relevances([float(epsilon) for epsilon in sys.argv[2:]]))

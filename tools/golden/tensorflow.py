@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import subprocess
 import sys
+import tempfile
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -10,14 +13,14 @@ import tensorflow as tf
 import tf2onnx
 
 from . import network as net
-from .innvestigate import add_innvestigate
 from .native import make
-from .network import Array, Layer, Network, Task
-from .record import EXACT, FOLDED, Golden, Model, named
+from .network import ROOT, Array, Layer, Network, Task
+from .record import EXACT, FOLDED, Golden, Model, Reference, named
 
 TENSORFLOW = named("tensorflow")
 TOOL = f"tf.GradientTape ({TENSORFLOW})"
 EXPORTER = f"tf2onnx.convert.from_keras ({named('tf2onnx')}, {TENSORFLOW})"
+EPSILONS = (1e-6, 0.1)  # of innvestigate's relevances
 layers = tf.keras.layers
 
 
@@ -52,6 +55,17 @@ def gradient(layer: Layer, a: Array, s: Array) -> Array:
         tape.watch(x)
         z = apply(layer, x)
     return tape.gradient(z, x, tf.constant(s)).numpy()
+
+
+def add_innvestigate(golden: Golden) -> None:
+    """Add innvestigate's relevances to the golden of the digit net; it needs a process that is not eager."""
+    tool = named("innvestigate", "tensorflow")
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder) / "relevances.npy"
+        command = [sys.executable, "-m", f"{__package__}.innvestigate", path, *map(str, EPSILONS)]
+        subprocess.run(command, cwd=ROOT / "tools", check=True)
+        for epsilon, relevance in zip(EPSILONS, np.load(path)):
+            golden.add(Reference(tool, f"epsilon:epsilon={epsilon:g},stabilizer={epsilon:g}"), relevance)
 
 
 def module(task: Task) -> tf.keras.Model:
