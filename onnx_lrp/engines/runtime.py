@@ -41,6 +41,8 @@ def make_session(
     """
     import onnxruntime as ort
 
+    # it drops one of two pairs in a row, with another scale, or not, as is fetched
+    disabled = ["DoubleQDQPairsRemover"]
     settings = ort.SessionOptions()
     settings.log_severity_level = 4  # what matters is raised
     settings.intra_op_num_threads = options.threads
@@ -53,7 +55,7 @@ def make_session(
     for name, size in (sizes or {}).items():
         settings.add_free_dimension_override_by_name(name, size)
     try:
-        return ort.InferenceSession(model, settings, providers=list(options.providers))
+        return ort.InferenceSession(model, settings, providers=list(options.providers), disabled_optimizers=disabled)
     except Exception as error:  # onnxruntime's own classes share no base but Exception
         raise InvalidModelError(f"{source}: onnxruntime refuses the model: {_reason(error)}") from None
 

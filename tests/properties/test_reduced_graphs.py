@@ -182,3 +182,25 @@ def test_an_attribute_with_a_line_break() -> None:
     with pytest.raises(UnsupportedModelError) as caught:
         Explainer(model)
     assert str(caught.value).isprintable()
+
+
+def test_a_value_that_is_quantised_twice_with_two_scales() -> None:
+    """onnxruntime drops one of the two pairs, or not, as is fetched; so the canonized model seemed to be another one."""
+    model = onnx.parser.parse_model("""
+        <ir_version: 8, opset_import: ["": 13]>
+        g (float[N, 3] x) => (float[N, 2] y)
+        <float s = {0.05}, float t = {0.11}, uint8 z = {10}, float[6, 2] w = {1, -2, 3, 1, 1, 1, 2, -1, 1, 0.5, 1, 2}> {
+            a = QuantizeLinear(x, s, z)
+            b = DequantizeLinear(a, s, z)
+            c = QuantizeLinear(b, t, z)
+            d = Concat <axis = 1> (c, c)
+            e = DequantizeLinear(d, t, z)
+            y = MatMul(e, w)
+        }""")
+    everywhere(model, "epsilon", (4, 3))
+
+
+def test_a_constant_that_is_not_finite_is_merged_into_nothing() -> None:
+    text = "g (float[N, 4] x) => (float[N, 4] y) { a = MatMul(x, w) y = Mul(a, c) }"
+    with pytest.raises(InvalidModelError, match=r"'c'.*NaN or Inf"):
+        Explainer(parsed(text, w=np.zeros((4, 4)), c=[np.inf, 1, 1, 1]))
