@@ -21,7 +21,7 @@ from textbook import (
     w_square,
     w_square_with_bias,
     z_box,
-)  # fmt: skip
+)
 
 from onnx_lrp import AlphaBeta, Epsilon, Flat, Gamma, Rule, WSquare, ZBox, Zero, ZPlus
 from onnx_lrp.propagation.linear import LinearRelevance
