@@ -8,25 +8,15 @@ from typing import Any
 
 import numpy as np
 from layers import CASES, NUMPY, Case, integers
+from number_drawing import Numbers, draw_numbers, single
 from rule_drawing import Random, draw_rule, of
 
 from onnx_lrp import Rule
-from onnx_lrp.backends.base import sum_to
 from onnx_lrp.propagation.fast import Claims, FastRelevance, LayerWeights, Shortcut
-from onnx_lrp.propagation.linear import LinearRelevance, total
+from onnx_lrp.propagation.linear import LinearRelevance, quotient, total
 
 DRAWN = 5000
 CLEARLY = 1e-4  # of the size of its summands: a sum that float32, too, finds on this side of 0
-
-
-@dataclass(frozen=True)
-class Numbers:
-    """Input, weight, bias, and how large the output's summands are together."""
-
-    a: np.ndarray
-    w: np.ndarray
-    b: np.ndarray | None
-    size: np.ndarray
 
 
 @dataclass(frozen=True, eq=False)
@@ -56,10 +46,28 @@ class Drawn:
         z = z if layer.b is None else z + layer.b
         return layer.xp.maximum(z, 0.0) if self.masked else z
 
+    def relevance(self, layer: LinearRelevance) -> Any:
+        """R itself, of the output."""
+        r = layer.xp.asarray(self.arriving)
+        return self.output(layer) * r if self.over else r
+
     @functools.cache
     def by_formula(self, xp: Any) -> np.ndarray:
-        layer, r = self.layer(xp), xp.asarray(self.arriving)
-        return xp.to_numpy(layer.relevance(self.output(layer) * r if self.over else r))
+        layer = self.layer(xp)
+        return xp.to_numpy(layer.relevance(self.relevance(layer)))
+
+    @functools.cache
+    def sizes(self) -> np.ndarray:
+        """What the shares of each input come to, if none cancels another."""
+        layer = self.layer(NUMPY)
+        a, w, found = layer.a, layer.w, np.zeros_like(layer.a)
+        for part in self.rule.parts():
+            r = layer.gated(part, self.relevance(layer))
+            s = np.abs(part.scale * quotient(NUMPY, r, layer.denominator(part), self.rule.epsilon))
+            for t in part.terms:
+                c = layer.map.transpose(NUMPY, s, np.abs(t.weight(NUMPY, w)), a.shape)
+                found = found + np.abs(t.input(NUMPY, a)) * c
+        return found
 
     def fast(self, xp: Any, allowed: tuple[Shortcut, ...]) -> FastRelevance:
         layer = self.layer(xp)
@@ -71,34 +79,6 @@ class Drawn:
         fast = self.fast(xp, allowed)
         a, factors = fast.layer.a, fast.factors(xp.asarray(self.arriving))
         return xp.to_numpy(total([modifier(xp, a) * c for modifier, c in factors] or [xp.zeros_like(a)]))
-
-
-def single(a: np.ndarray) -> np.ndarray:
-    """Exact in float32."""
-    return a.astype(np.float32).astype(np.float64)
-
-
-def magnitudes(rng: Random, shape: tuple[int, ...]) -> np.ndarray:
-    """From 1e-3 to 1e3, along one axis."""
-    axis = rng.integers(len(shape)) if shape else 0
-    return 10.0 ** rng.uniform(-3, 3, [n if i == axis else 1 for i, n in enumerate(shape)])
-
-
-def mixed(rng: Random, shape: tuple[int, ...]) -> np.ndarray:
-    """One in five is 0."""
-    return single(rng.normal(size=shape) * magnitudes(rng, shape) * (rng.random(shape) > 0.2))
-
-
-def draw_numbers(rng: Random, case: Case, exact: bool, nonnegative: bool) -> Numbers:
-    """A bias is about as large as what it is added to."""
-    a, w = (integers(rng, shape) if exact else mixed(rng, shape) for shape in (case.x, case.w))
-    a = np.maximum(a, 0) if nonnegative else a
-    size = case.map.forward(NUMPY, np.abs(a), np.abs(w))
-    if case.b is None or rng.random() < 0.2:
-        return Numbers(a, w, None, size)
-    typical = sum_to(NUMPY, size, case.b) * (np.prod(case.b) / size.size)
-    b = integers(rng, case.b) if exact else single(rng.normal(size=case.b) * typical)
-    return Numbers(a, w, b, size + np.abs(b))
 
 
 def draw_arriving(rng: Random, drawn: Drawn, exact: bool) -> np.ndarray:

@@ -98,7 +98,7 @@ def own_by_sign(rng: Random, **settings: Any) -> Rule:
 
 
 def gamma(rng: Random, **settings: Any) -> Rule:
-    return Gamma(gamma=of(rng, (0.0, 0.25, 0.5, 1.0, 10.0)), **settings)
+    return Gamma(gamma=of(rng, (0.0, 0.25, 0.5, 1.0, 1000.0)), **settings)
 
 
 def alpha_beta(rng: Random, **settings: Any) -> Rule:
@@ -117,7 +117,8 @@ def plain(rng: Random, **settings: Any) -> Rule:
     return of(rng, (Epsilon, Zero, ZPlus, Flat))(**settings)
 
 
-RULES = (gamma, gamma, alpha_beta, z_box, w_square, plain, plain, own, own, own_by_sign, own_by_sign, own_by_sign)
+OFTEN = (gamma, own_by_sign) * 3 + (plain, own) * 2  # these meet the conditions of several shortcuts at once, rarely
+RULES = (*OFTEN, alpha_beta, z_box, w_square)
 
 
 def draw_rule(rng: Random) -> Rule:
