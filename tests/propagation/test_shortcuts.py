@@ -114,6 +114,13 @@ def test_alpha_beta_loses_no_digits_that_the_formula_keeps(xp: Any) -> None:
     assert_all_as_exact((d.under(rule) for d, rule in zip(pool(), rules)), xp)
 
 
+def test_what_is_claimed_is_true() -> None:
+    for drawn in pool():
+        layer = drawn.layer(NUMPY)
+        assert not drawn.nonnegative or (layer.a >= 0).all()
+        assert not (drawn.masked and drawn.relevance(layer)[drawn.output(layer) <= 0].any())
+
+
 def test_every_shortcut_is_in_the_list() -> None:
     defined = [c for _, c in inspect.getmembers(shortcuts, inspect.isclass) if issubclass(c, Shortcut)]
     assert {type(s) for s in SHORTCUTS} == {c for c in defined if c is not Shortcut}
