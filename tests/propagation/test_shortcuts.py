@@ -5,6 +5,7 @@ The tests come from the list of shortcuts, so that none can be added without; a 
 
 from __future__ import annotations
 
+import functools
 import inspect
 from collections.abc import Iterable
 from typing import Any
@@ -46,6 +47,7 @@ class Counted(Shortcut):
         return self.shortcut.run(at, what, *arguments)
 
 
+@functools.cache
 def fitting(shortcut: Shortcut) -> list[Drawn]:
     """Layers where it can be taken, spread over all that were drawn."""
     found = [drawn for drawn in pool() if fits(shortcut, drawn.fast(NUMPY, (shortcut,)))]
