@@ -20,7 +20,7 @@ class Setting:
 
     parts: tuple[Part, ...]
     epsilon: float = 0.25
-    bias: str = "absorb"
+    bias: Any = "absorb"
     has_bias: bool = True
     nonnegative: bool = True
     masked: bool = False
@@ -30,7 +30,7 @@ class Setting:
 
     def layer(self) -> FastRelevance:
         case = CASES[self.case]
-        rule = Own("own", self.parts, epsilon=self.epsilon, bias=self.bias)  # type: ignore[arg-type]
+        rule = Own("own", self.parts, epsilon=self.epsilon, bias=self.bias)
         a, w, b = np.ones(case.x), np.ones(case.w), np.ones(case.b or ()) if self.has_bias else None
         layer = LinearRelevance(NUMPY, case.map, rule, a, w, b)
         claims = Claims(self.nonnegative, self.masked, np.ones(case.z) if self.at_hand else None)

@@ -117,7 +117,7 @@ def plain(rng: Random, **settings: Any) -> Rule:
     return of(rng, (Epsilon, Zero, ZPlus, Flat))(**settings)
 
 
-OFTEN = (gamma, own_by_sign) * 3 + (plain, own) * 2  # these meet the conditions of several shortcuts at once, rarely
+OFTEN = (gamma, own_by_sign) * 3 + (plain, own) * 2  # else too few meet all that the rarest shortcut asks for
 RULES = (*OFTEN, alpha_beta, z_box, w_square)
 
 
