@@ -48,6 +48,10 @@ class Signed:
             return times(down, xp.minimum(a, 0.0))
         return times(up, xp.leaky(a, down / up) if down else xp.maximum(a, 0.0))
 
+    def scaled(self, factor: float) -> Signed:
+        """factor · what it gives."""
+        return Signed(factor * self.positive, factor * self.negative)
+
 
 def times(factor: float, a: Array) -> Array:
     """factor · a, without a pass for a factor of 1."""
@@ -145,7 +149,8 @@ class Part:
     def sign(self, nonnegative: bool = False) -> int:
         """1 or -1 if the denominator cannot have the other sign where the part serves an output; else 0.
 
-        It follows from the terms. Of a gated part, u·z⁺ + d·z⁻ = d·z + (u - d)·z⁺ > 0 for z > 0 if u >= d >= 0.
+        It follows from the terms. Of a gated part, u·z⁺ + d·z⁻ = d·z + (u - d)·z⁺ > 0 for z > 0 if u > d >= 0. With
+        u = d it is z itself, which may cancel, so that ε must not be added before.
         """
         if self.gate != "all":
             slopes = self.slopes(nonnegative)
@@ -154,7 +159,7 @@ class Part:
             large, small = slopes.positive, slopes.negative
             if self.gate == "negative":
                 large, small = small, large
-            return (1 if self.gate == "positive" else -1) if large >= small >= 0 < large else 0
+            return (1 if self.gate == "positive" else -1) if large > small >= 0 else 0
         inputs = SIGNS | {identity: int(nonnegative)}
         signs = {inputs.get(term.input, 0) * SIGNS.get(term.weight, 0) for term in self.terms}
         signs |= {SIGNS.get(self.bias, 0)} if self.bias is not None else set()

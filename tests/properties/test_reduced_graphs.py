@@ -185,7 +185,7 @@ def test_an_attribute_with_a_line_break() -> None:
 
 
 def test_a_value_that_is_quantised_twice_with_two_scales() -> None:
-    """onnxruntime drops one of the two pairs, or not, as is fetched; so the canonized model seemed to be another one."""
+    """onnxruntime drops one of the two pairs, or not, as is fetched; so the canonized model seemed another one."""
     model = onnx.parser.parse_model("""
         <ir_version: 8, opset_import: ["": 13]>
         g (float[N, 3] x) => (float[N, 2] y)
