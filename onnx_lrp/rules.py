@@ -128,7 +128,7 @@ class Part:
     @property
     def is_model(self) -> bool:
         """Whether it is the layer as it stands: all outputs, each over itself."""
-        return self == Part((Term(identity, identity),), bias=identity)
+        return self == OUTPUT
 
     def slopes(self, nonnegative: bool = False) -> Signed | None:
         """(u, d) if the denominator is u·z⁺ + d·z⁻, the sums of positive and of negative contributions; else None.
@@ -164,6 +164,9 @@ class Part:
         signs = {inputs.get(term.input, 0) * SIGNS.get(term.weight, 0) for term in self.terms}
         signs |= {SIGNS.get(self.bias, 0)} if self.bias is not None else set()
         return signs.pop() if len(signs) == 1 else 0
+
+
+OUTPUT = Part((Term(identity, identity),), bias=identity)  # the layer itself
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -30,13 +30,14 @@ class OnnxruntimeRecorder:
         self.model, self.plan, self.xp, self.options, self.source = model, plan, xp, options, source
         self._sessions: dict[frozenset[str], Any] = {}
         self._lock = threading.Lock()
+        self._needs = plan.needs()
         self._derived = {v.name or "" for node in plan.derived for v in node.outputs} & {
             name for step in plan.steps for name in step.inputs if name is not None
         }
 
     def record(self, feeds: Feeds, keep: set[str]) -> Tape:
         """One run."""
-        values, shapes = self.plan.needs()
+        values, shapes = self._needs
         made = {name for step in self.plan.steps for name in step.outputs}
         fetch = sorted(((values | keep) & made) | self._derived)
         measure = sorted(shapes & made)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
-from functools import cached_property
+from functools import cache, cached_property
 from typing import Any, ClassVar
 
 from ..backends.base import Array, Backend
@@ -76,8 +76,8 @@ class FastRelevance:
     def parts(self) -> tuple[Part, ...]:
         """What is left of the rule's parts."""
         parts: tuple[Part, ...] = self.layer.rule.parts()
-        for shortcut in self.allowed:
-            if shortcut.stage == "parts" and shortcut.applies(self, parts):
+        for shortcut in of_stage(self.allowed, "parts"):
+            if shortcut.applies(self, parts):
                 parts = shortcut.run(self, parts)
         return parts
 
@@ -99,8 +99,8 @@ class FastRelevance:
 
     def taken(self, stage: str, what: Any, otherwise: Any, *arguments: Any) -> Any:
         """The first shortcut of the stage that applies, or else the formula's way."""
-        for shortcut in self.allowed:
-            if shortcut.stage == stage and shortcut.applies(self, what):
+        for shortcut in of_stage(self.allowed, stage):
+            if shortcut.applies(self, what):
                 return shortcut.run(self, what, *arguments)
         return otherwise(what, *arguments)
 
@@ -147,3 +147,9 @@ class Shortcut:
     def run(self, at: FastRelevance, what: Any, *arguments: Any) -> Any:
         """What the stage gives."""
         raise NotImplementedError
+
+
+@cache
+def of_stage(shortcuts: tuple[Shortcut, ...], stage: str) -> tuple[Shortcut, ...]:
+    """Those that belong to one stage, in their order."""
+    return tuple(shortcut for shortcut in shortcuts if shortcut.stage == stage)

@@ -18,9 +18,7 @@ from dataclasses import dataclass
 
 from ..backends.base import Array, Backend
 from ..ops import LinearMap
-from ..rules import Part, Rule, Term, identity
-
-OUTPUT = Part((Term(identity, identity),), bias=identity)  # the layer itself
+from ..rules import OUTPUT, Part, Rule
 
 
 @dataclass(frozen=True)

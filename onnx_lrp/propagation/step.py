@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import cached_property
 
 import onnx_ir as ir
 
@@ -34,10 +35,10 @@ class Step:
         """The recorded tensor that stands for z: a ReLU's output where the mask fact allows it."""
         return self.masked or self.outputs[0]
 
-    @property
-    def receivers(self) -> list[str]:
+    @cached_property
+    def receivers(self) -> tuple[str, ...]:
         """The inputs that receive relevance."""
-        return [name for i in self.role.receives if (name := self.inputs[i]) is not None]
+        return tuple(name for i in self.role.receives if (name := self.inputs[i]) is not None)
 
     def needs(self, facts: bool = True) -> tuple[set[str], set[str]]:
         """Tensors whose values, and whose shapes, the step reads on the way back."""
