@@ -37,6 +37,7 @@ class Node:
     variable: tuple[int, ...] = (0,)
     outputs: int = 1
     hint: str | None = None
+    domain: str = ""
     opset: int = OPSET
     exact: bool = True  # whether float32 decides as float64 does
     xp: Backend = BACKENDS[0]
