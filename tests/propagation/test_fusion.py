@@ -25,7 +25,7 @@ FUSED: dict[str, tuple[str, dict[str, Any]]] = {
     "a bias in front": (BATCH % "a = MatMul(x, W) b = Add(c, a) y = LeakyRelu(b)", {"c": C}),
     "less a constant": (BATCH % "a = MatMul(x, W) b = Sub(a, c) y = LeakyRelu(b)", {"c": C}),
     "a sum": (ROW % "a = MatMul(x, W) b = Sum(a, c) y = LeakyRelu(b)", {"c": C[0]}),
-    "one of two biases": (
+    "two biases": (
         BATCH % "a = MatMul(x, W) d = Add(a, c) b = Add(d, e) y = LeakyRelu(b)",
         {"c": C, "e": C[:, :1]},
     ),
