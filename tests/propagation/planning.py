@@ -11,10 +11,14 @@ import onnx.parser
 import onnx_ir as ir
 
 from onnx_lrp import Composite, Explainer, Explanation
+from onnx_lrp.backends import Choice, create
 from onnx_lrp.model.preparation import prepare
 from onnx_lrp.propagation.assignment import assign
 from onnx_lrp.propagation.facts import derive
+from onnx_lrp.propagation.forward import ForwardRecorder
 from onnx_lrp.propagation.plan import Plan, make_plan
+from onnx_lrp.propagation.step import Step
+from onnx_lrp.propagation.tape import StepOperands, Tape, Weights
 
 BACKENDS = ("numpy", "torch", "onnx")
 
@@ -80,3 +84,29 @@ def close(a: np.ndarray, b: np.ndarray, tolerance: float = 1e-9) -> None:
     """Equal up to a part of the largest entry."""
     assert a.shape == b.shape
     assert np.abs(a - b).max() <= tolerance * np.abs(b).max()
+
+
+@dataclass(frozen=True)
+class Ready:
+    """A model that has run forward: everything that a walk takes, in float64 on NumPy."""
+
+    plan: Plan
+    tape: Tape
+    weights: Weights
+
+    @staticmethod
+    def of(model: onnx.ModelProto, x: np.ndarray, composite: str | Composite = "epsilon", facts: bool = True) -> Ready:
+        """The forward pass of one batch."""
+        ready = prepare(model)
+        plan = make_plan(ready.verdict, ready.model, Composite.parse(composite), facts=facts)
+        weights = Weights(ready.model, create(Choice("numpy", "float64")))
+        tape = ForwardRecorder(ready.model, plan, weights, "m").record({plan.inputs[0]: x}, set())
+        return Ready(plan, tape, weights)
+
+    def step(self, output: str) -> Step:
+        """The step that makes a tensor."""
+        return next(step for step in self.plan.steps if output in step.outputs)
+
+    def operands(self, output: str) -> StepOperands:
+        """What that step sees."""
+        return StepOperands(self.step(output), self.tape, self.weights)
