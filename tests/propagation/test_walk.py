@@ -43,7 +43,7 @@ def test_a_multiplier_is_worth_its_product(output: str, composite: str) -> None:
     cs = [RNG.standard_normal(at.tape.values[base].shape) for base in bases]
     found = shares_of(at, output, [Multiplier(base, c) for base, c in zip(bases, cs)])
     expected = shares_of(at, output, [at.tape.values[base] * c for base, c in zip(bases, cs)])
-    assert list(found) == list(expected) == step.receivers
+    assert list(found) == list(expected) == list(step.receivers)
     for name, r in expected.items():
         close(found[name], r)
 
