@@ -58,7 +58,7 @@ def tested(folder: Path, tests: Sequence[str]) -> str | None:
     run = subprocess.run(command, cwd=folder, env=environment, capture_output=True, text=True, check=False)
     if run.returncode == 0:
         return None
-    failed = re.search(r"^(?:FAILED|ERROR) (\S+)", run.stdout, flags=re.MULTILINE)
+    failed = re.search(r"^(?:FAILED|ERROR) (.+?)(?: - |$)", run.stdout, flags=re.MULTILINE)
     return failed.group(1) if failed else f"exit code {run.returncode}"
 
 
