@@ -63,13 +63,15 @@ def planned(model: onnx.ModelProto, composite: str | Composite = "epsilon_plus",
     return make_plan(ready.verdict, ready.model, Composite.parse(composite), **options)
 
 
-def everywhere(model: onnx.ModelProto, x: Any, composite: str | Composite, **call: Any) -> list[Explanation]:
-    """NumPy and Torch in float64, onnxruntime in float32; all of them agree."""
+def everywhere(
+    model: onnx.ModelProto, x: Any, composite: str | Composite, single: float = 1e-5, **call: Any
+) -> list[Explanation]:
+    """NumPy and Torch in float64, onnxruntime in float32; all of them agree, the last one up to ``single``."""
     found = []
     for backend in BACKENDS:
         dtype = None if backend == "onnx" else "float64"
         found.append(Explainer(model, composite, backend=backend, dtype=dtype)(x, **call))
-    for other, tolerance in zip(found[1:], (1e-9, 1e-5)):
+    for other, tolerance in zip(found[1:], (1e-9, single)):
         for name, r in found[0].inputs.items():
             close(other.inputs[name], r, tolerance)
     return found

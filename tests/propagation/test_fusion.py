@@ -9,6 +9,8 @@ import pytest
 from planning import close, everywhere, parsed, planned, without_facts
 
 from onnx_lrp import Composite, Epsilon, Selector
+from onnx_lrp.model.preparation import prepare
+from onnx_lrp.propagation.plan import make_plan
 
 RNG = np.random.default_rng(0)
 W, C = RNG.standard_normal((3, 3)), RNG.standard_normal((2, 3))
@@ -77,6 +79,12 @@ def test_what_does_not_go_together_stays_apart(what: str) -> None:
 
 def test_the_explained_tensor_stays() -> None:
     assert outputs(parsed(BATCH % "y = MatMul(x, W) b = Add(y, c)", W=W, c=C)) == ["y"]
+    ready = prepare(parsed(BATCH % "a = MatMul(x, W) y = Add(a, c)", W=W, c=C))
+    for target, expected in (("y", ["y"]), ("a", ["a", "y"])):
+        found = next(v for node in ready.verdict.roles for v in node.outputs if v.name == target)
+        ready.model.graph.outputs[:] = [found]
+        plan = make_plan(ready.verdict, ready.model, Composite.parse("epsilon"))
+        assert [step.outputs[0] for step in plan.steps] == expected
 
 
 ORDERS = {

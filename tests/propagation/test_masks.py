@@ -10,6 +10,8 @@ import pytest
 from planning import facts_of, parsed
 
 from onnx_lrp import Composite, Epsilon, Flat, Part, Pass, Rule, Selector, Term, ZBox, ZPlus
+from onnx_lrp.model.preparation import prepare
+from onnx_lrp.propagation.facts import derive
 from onnx_lrp.rules import Signed, identity
 
 W = np.random.default_rng(0).standard_normal((3, 3))
@@ -54,6 +56,16 @@ def test_the_explained_tensor_is_not_masked() -> None:
 
 
 CHAIN = "g (float[N, 3] x) => (float[N, 3] y) { z = MatMul(x, W) r = Relu(z) %s y = MatMul(%s, W) }"
+
+
+def test_what_the_graph_gives_is_not_masked() -> None:
+    """Beside the explained tensor, that is: whoever asks for it wants its own relevance."""
+    ready = prepare(parsed(CHAIN % ("", "r"), W=W))
+    z, _, y = (node.outputs[0] for node in ready.verdict.roles)
+    rules = {value.producer(): Epsilon() for value in (z, y)}
+    assert list(derive(ready.verdict.roles, rules, y).masked) == [z]
+    ready.model.graph.outputs.append(z)
+    assert derive(ready.verdict.roles, rules, y).masked == {}
 
 
 @pytest.mark.parametrize(("rule", "masked"), [(Epsilon(), True), (ZPlus(), True), (Flat(), False), (ZBox(), False)])

@@ -21,7 +21,7 @@ B = [0.5, -0.25, 0.0, 1.0, 0.75, -0.5, -1.0]
 NET = parsed(
     """g (float[N, 7] x) => (float[N, 7] y) {
         a = Gemm(x, W, b) p = Relu(a) [c] c = Gemm(p, V, b) s = Add(c, p) r = Relu(s)
-        [d] d = MatMul(r, W) l = LeakyRelu(d) y = Gemm(l, V, b) }""",
+        [d] d = MatMul(r, W) l = LeakyRelu(d) [y] y = Gemm(l, V, b) }""",
     W=W, V=V, b=B,
 )  # fmt: skip
 TOLERANCES = (1e-9, 1e-9, 1e-5)  # of NumPy and Torch in float64, of onnxruntime in float32
@@ -107,13 +107,14 @@ RULES: list[Rule] = [
 
 @pytest.mark.parametrize("rule", RULES, ids=str)
 def test_facts_change_nothing(rule: Rule) -> None:
-    """On a summand of a rectified sum, and on a layer whose outputs of either sign hand relevance on."""
+    """On a summand of a rectified sum, a layer whose outputs of either sign hand relevance on, and signed inputs."""
     rule = replace(rule, epsilon=max(rule.epsilon, 1e-3))
-    composite = Composite("own", ((Selector(name="[cd]"), rule),), Epsilon(1e-3))
+    composite = Composite("own", ((Selector(name="[cdy]"), rule),), Epsilon(1e-3))
     seed = RNG.standard_normal((6, 7))
     plain = without_facts(NET, X, composite, seed=seed).inputs["x"]
     assert np.abs(plain).max() > 0
-    for found, tolerance in zip(everywhere(NET, X, composite, seed=seed), TOLERANCES):
+    near = 3e-4  # a denominator near 0 magnifies what float32 rounds, as it does without facts
+    for found, tolerance in zip(everywhere(NET, X, composite, near, seed=seed), (1e-9, 1e-9, near)):
         close(found.inputs["x"], plain, tolerance)
 
 

@@ -162,6 +162,15 @@ def test_what_is_read_twice_gets_the_sum(second: Any) -> None:
     close(everywhere(both, X, composite, seed=seed)[0].inputs["x"], sum(parts))
 
 
+def test_multipliers_of_two_tensors_do_not_add_up() -> None:
+    """Through an activation comes a multiplier of its output, which is not its input where that is negative."""
+    text = """g (float[N, 4] x) => (float[N, 4] y) {
+        a = MatMul(x, W) l = LeakyRelu<alpha = 0.5>(a) b = MatMul(l, V) c = MatMul(a, V) y = Sub(b, c) }"""
+    model = parsed(text, W=W, V=V)
+    found = everywhere(model, X, "epsilon", seed=np.ones((3, 4)))[0]
+    close(found.inputs["x"], without_facts(model, X, "epsilon", seed=np.ones((3, 4))).inputs["x"])
+
+
 @pytest.mark.parametrize("composite", COMPOSITES)
 def test_all_of_it_is_the_formula_s(composite: str) -> None:
     close(everywhere(NET, X, composite)[0].inputs["x"], without_facts(NET, X, composite).inputs["x"])
