@@ -23,6 +23,7 @@ SIGNS: dict[str, tuple[str, dict[str, Any], bool]] = {
     "where 2": ("t = Where(m, r, k)", {"m": [True, False, True], "k": 2.0}, True),
     "where -1, or it": ("t = Where(m, k, r)", {"m": [True, False, True], "k": -1.0}, False),
     "where 0": ("t = Where(m, r, k)", {"m": [True, False, True], "k": 0.0}, True),
+    "where of both signs": ("t = Where(m, r, k)", {"m": [True, False, True], "k": [2.0, -1.0, 1.0]}, False),
     "where the layer": ("t = Where(m, r, z)", {"m": [True, False, True]}, False),
     "concat -1": ("c = Concat<axis = 1>(r, k) t = Slice(c, zero, three, one)", {"k": [[-1.0]]}, False),
     "concat 1": ("c = Concat<axis = 1>(r, k) t = Slice(c, zero, three, one)", {"k": [[1.0]]}, True),
