@@ -57,6 +57,16 @@ def test_the_explained_tensor_is_not_masked() -> None:
     assert facts_of(model).masked == {}
 
 
+def test_a_tensor_inside_that_is_explained_is_not_masked() -> None:
+    """A seed may be any array, also where its ReLU is 0."""
+    model = parsed("g (float[N, 3] x) => (float[N, 3] r) { z = MatMul(x, W) q = Relu(z) r = MatMul(q, W) }", W=W)
+    roles = prepare(model).verdict.roles
+    rules = {node: Epsilon() for node, role in roles.items() if role.ruled}
+    z, _, r = (node.outputs[0] for node in roles)
+    assert set(derive(roles, rules, r).masked) == {z}
+    assert derive(roles, rules, z).masked == {}
+
+
 CHAIN = "g (float[N, 3] x) => (float[N, 3] y) { z = MatMul(x, W) r = Relu(z) %s y = MatMul(%s, W) }"
 
 
