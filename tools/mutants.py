@@ -27,7 +27,7 @@ from mutations import MUTANTS, Mutant
 
 ROOT = Path(__file__).resolve().parents[1]
 TESTS = (  # the quick ones first: the first failure ends a run
-    "tests/propagation", "tests/engines", "tests/test_composites.py", "tests/test_explainer.py", "tests/conversion",
+    "tests/propagation", "tests/engines", "tests/test_rules.py", "tests/test_composites.py", "tests/test_explainer.py", "tests/conversion",
     "tests/properties", "tests/ops", "tests/model", "tests/regression",
 )  # fmt: skip
 
