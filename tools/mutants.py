@@ -27,7 +27,8 @@ from mutations import MUTANTS, Mutant
 
 ROOT = Path(__file__).resolve().parents[1]
 TESTS = (  # the quick ones first: the first failure ends a run
-    "tests/propagation", "tests/engines", "tests/test_rules.py", "tests/test_composites.py", "tests/test_explainer.py", "tests/conversion",
+    "tests/propagation", "tests/engines", "tests/test_rules.py", "tests/test_composites.py", "tests/test_explainer.py",
+    "tests/conversion",
     "tests/properties", "tests/ops", "tests/model", "tests/regression",
 )  # fmt: skip
 
@@ -45,7 +46,7 @@ def tested(folder: Path, tests: Sequence[str]) -> str | None:
     """The first test that fails in a copy; None if all pass.
 
     Raises:
-        RuntimeError: the copy is not what the tests import.
+        RuntimeError: the copy is not what the tests import, or lacks the tests.
     """
     environment = {**os.environ, "PYTHONDONTWRITEBYTECODE": "1"}
     python = [sys.executable, "-m"]
@@ -53,8 +54,9 @@ def tested(folder: Path, tests: Sequence[str]) -> str | None:
     found = subprocess.run(where, cwd=folder, env=environment, capture_output=True, text=True, check=False)
     if found.returncode == 0 and not Path(found.stdout.strip()).is_relative_to(folder):
         raise RuntimeError(f"tests would import {found.stdout.strip()}, which is not in {folder}")
-    there = [test for test in tests if (folder / test.partition("::")[0]).exists()]
-    command = [*python, "pytest", "-x", "-q", "-p", "no:cacheprovider", *there]
+    if missing := [test for test in tests if not (folder / test.partition("::")[0]).exists()]:
+        raise RuntimeError(f"no {missing[0]} among the tracked files")
+    command = [*python, "pytest", "-x", "-q", "-p", "no:cacheprovider", *tests]
     run = subprocess.run(command, cwd=folder, env=environment, capture_output=True, text=True, check=False)
     if run.returncode == 0:
         return None

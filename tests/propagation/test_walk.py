@@ -174,3 +174,11 @@ def test_multipliers_of_two_tensors_do_not_add_up() -> None:
 @pytest.mark.parametrize("composite", COMPOSITES)
 def test_all_of_it_is_the_formula_s(composite: str) -> None:
     close(everywhere(NET, X, composite)[0].inputs["x"], without_facts(NET, X, composite).inputs["x"])
+
+
+def test_a_shift_of_the_input_that_makes_it_larger_passes_the_sum() -> None:
+    """Below Flat it passes relevance unchanged: that of all copies of a value is its own."""
+    model = parsed("g (float[N, 1] x) => (float[N, 4] y) { s = Sub(x, c) y = MatMul(s, W) }", c=[1, 2, 3, 4.0], W=W)
+    composite = Composite("", ((Selector(("MatMul",)), Flat()),))
+    for found in everywhere(model, X[:, :1], composite, target=0, seed="one"):
+        np.testing.assert_allclose(found.inputs["x"], np.ones((3, 1)), rtol=1e-5)
