@@ -26,8 +26,8 @@ class Plan:
     """Steps in the order of execution, from ``inputs`` to ``target``; ``derived`` nodes depend on shapes only.
 
     ``differences`` maps a tensor to two others, whose difference it is wherever relevance meets it: for
-    y = relu(conv(x) + x) there is {"conv(x)": ("y", "x")}. ``nonnegative`` names tensors without an entry below 0. With
-    ``facts`` off nothing of this is there, and the walk is the formula.
+    y = relu(conv(x) + x) there is {"conv(x)": ("y", "x")}. With ``facts`` off there are none, no step claims anything,
+    and the walk is the formula.
     """
 
     steps: tuple[Step, ...]
@@ -37,7 +37,6 @@ class Plan:
     composite: Composite
     facts: bool = True
     differences: dict[str, tuple[str, str]] = field(default_factory=dict)
-    nonnegative: frozenset[str] = frozenset()
 
     def needs(self) -> tuple[set[str], set[str]]:
         """Tensors whose values, and tensors whose shapes, the walk reads."""
@@ -71,8 +70,7 @@ def make_plan(
     steps = fuse([_step(node, role, rules.get(node), known) for node, role in verdict.roles.items()], target)
     names = tuple(value.name or "" for value in model.graph.inputs if value.const_value is None)
     differences = {v.name or "": (a.name or "", b.name or "") for v, (a, b) in known.differences.items()}
-    nonnegative = frozenset(value.name or "" for value in known.nonnegative)
-    return Plan(tuple(steps), verdict.derived, names, target.name or "", composite, facts, differences, nonnegative)
+    return Plan(tuple(steps), verdict.derived, names, target.name or "", composite, facts, differences)
 
 
 def resolve_layers(plan: Plan, names: Iterable[str], source: str) -> dict[str, str]:
