@@ -21,14 +21,15 @@ MOST_ELEMENTS = 2**27  # elements; far above any weight or shape, far below what
 ELEMENTWISE = {
     "Abs", "Add", "And", "Cast", "CastLike", "Ceil", "Clip", "Div", "Equal", "Exp", "Floor", "Greater",
     "GreaterOrEqual", "Identity", "Less", "LessOrEqual", "Log", "Max", "Min", "Mod", "Mul", "Neg", "Not", "Or", "Pow",
-    "Reciprocal", "Relu", "Round", "Sign", "Sqrt", "Sub", "Sum", "Where",
+    "Reciprocal", "Relu", "Round", "Sign", "Sqrt", "Sub", "Sum", "Where", "Acos", "Asin", "Atan", "Cos", "Cosh",
+    "CumSum", "Elu", "Erf", "LeakyRelu", "LogSoftmax", "Sigmoid", "Sin", "Sinh", "Softmax", "Softplus", "Tan", "Tanh",
 }  # fmt: skip
 SHRINKING = {
     "Concat", "Constant", "Flatten", "Gather", "GatherElements", "GatherND", "NonZero", "ReduceMax", "ReduceMean",
     "ReduceMin", "ReduceProd", "ReduceSum", "Reshape", "ScatterElements", "ScatterND", "Shape", "Size", "Slice",
     "Split", "Squeeze", "Transpose", "Unsqueeze",
 }  # fmt: skip
-GROWING = {"ConstantOfShape", "Expand", "MatMul", "Pad", "Range", "Tile"}
+GROWING = {"ConstantOfShape", "Expand", "Gemm", "MatMul", "Pad", "Range", "Tile"}
 QUANTIZING = {"QuantizeLinear", "DequantizeLinear"}
 EVALUABLE = ELEMENTWISE | SHRINKING | GROWING | QUANTIZING
 
@@ -58,7 +59,7 @@ def evaluate(node: ir.Node, inputs: Inputs, opset: int) -> list[np.ndarray]:
         return [_quantized(node, inputs, opset)]
     proto = ir.to_proto(node)
     proto.domain = ""
-    feeds = {name: value for name, value in zip(proto.input, inputs) if value is not None}
+    feeds = {name: value for name, value in zip(proto.input, _one_precision(inputs)) if value is not None}
     # as a model, because the evaluator of a lone node takes the newest version of the op
     given, made = ([onnx.ValueInfoProto(name=name) for name in names if name] for names in (feeds, proto.output))
     graph = onnx.helper.make_graph([proto], "node", given, made)
@@ -69,6 +70,13 @@ def evaluate(node: ir.Node, inputs: Inputs, opset: int) -> list[np.ndarray]:
         reason = str(error).splitlines()[0] if str(error) else type(error).__name__
         raise InvalidModelError(f"node {label(node)} ({node.op_type}) cannot be evaluated: {reason}") from None
     return [np.asarray(r) for r in results]
+
+
+def _one_precision(inputs: Inputs) -> Inputs:
+    """Floats in the widest type among them: a merged bias is float64, and may meet what was made in float32."""
+    floats = [a.dtype for a in inputs if a is not None and a.dtype.kind == "f"]
+    widest = np.result_type(*floats) if floats else None
+    return [a if a is None or a.dtype.kind != "f" else a.astype(widest, copy=False) for a in inputs]
 
 
 @dataclass(frozen=True)
@@ -126,11 +134,19 @@ def _size(op: str, inputs: Inputs) -> int:
     if op == "Pad":
         widths = int(np.abs(np.asarray(inputs[1], np.int64)).max(initial=0)) if len(inputs) > 1 else 0
         return math.prod(n + 2 * widths for n in shapes[0])
-    if op in ELEMENTWISE or op == "MatMul":
-        return (
-            math.prod(max(axis) for axis in _aligned(shapes)) if op != "MatMul" else math.prod(map(math.prod, shapes))
-        )
+    if op in ELEMENTWISE:
+        return math.prod(max(axis) for axis in _aligned(shapes))
+    if op == "MatMul":
+        return _product_size(*shapes[:2])
+    if op == "Gemm":  # whatever is transposed
+        return max(shapes[0]) * max(shapes[1])
     return sum(map(math.prod, shapes))
+
+
+def _product_size(a: tuple[int, ...], b: tuple[int, ...]) -> int:
+    """Elements of a matrix product; a vector has no outer axis."""
+    stacks = math.prod(max(axis) for axis in _aligned([a[:-2], b[:-2]]))
+    return stacks * math.prod(a[-2:-1]) * math.prod(b[-1:] if len(b) > 1 else ())
 
 
 def _product(a: np.ndarray | None) -> int:

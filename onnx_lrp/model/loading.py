@@ -69,6 +69,7 @@ def load(source: Source) -> Loaded:
         raise LoadError(f"{name}: not an ONNX model: it has no graph; export it again")
     _check_text(proto, name)
     _check_opset(proto, name)
+    _check_functions(proto, name)
     _check_origin(proto, name)
     attach(tensors(proto), folder, name)
     for tensor in tensors(proto):
@@ -184,6 +185,16 @@ def _check_opset(proto: onnx.ModelProto, name: str) -> None:
     if not OLDEST_OPSET <= versions[0] <= newest:
         remedy = "convert it with onnx.version_converter" if versions[0] < OLDEST_OPSET else "upgrade the package onnx"
         raise InvalidModelError(f"{name}: opset {versions[0]} is outside {OLDEST_OPSET} to {newest}; {remedy}")
+
+
+def _check_functions(proto: onnx.ModelProto, name: str) -> None:
+    """A function called like a standard op: some runtimes call it, some run the op, so there are two answers."""
+    for function in proto.functions:
+        if function.domain in ("", "ai.onnx") and onnx.defs.has(function.name):
+            raise InvalidModelError(
+                f"{name}: its function {printable(function.name)!r} redefines an op of the standard, so that runtimes "
+                "disagree on what it computes; give it another name or a domain of its own"
+            )
 
 
 def _check_text(message: Message, name: str) -> None:
