@@ -139,7 +139,7 @@ def _size(op: str, inputs: Inputs) -> int:
     if op == "MatMul":
         return _product_size(*shapes[:2])
     if op == "Gemm":  # whatever is transposed
-        return max(shapes[0]) * max(shapes[1])
+        return int(max(shapes[0]) * max(shapes[1]))
     return sum(map(math.prod, shapes))
 
 
