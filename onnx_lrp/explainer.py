@@ -13,12 +13,12 @@ from . import backends
 from .composites import Composite
 from .engines.base import Engine, Question, Result, original
 from .engines.building import Build, Setup, first_that_fits, verify
-from .engines.runtime import SessionOptions
 from .errors import CompositeError, ConversionError, NumericalError, OnnxLrpError, TargetError
 from .explanation import Explanation
 from .inputs import check_inputs
 from .model.loading import Source, pack
 from .model.preparation import Prepared
+from .model.runtime import SessionOptions
 from .propagation.ledger import Conservation
 from .propagation.plan import Plan, resolve_layers
 from .targets import Seed, Target

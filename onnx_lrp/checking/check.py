@@ -98,8 +98,8 @@ def check(
     groups = groupby(plan.steps, lambda step: step if step.node is None else user_node(step.node))
     rows = tuple(_row(thing.name, thing.op, list(steps)) for thing, steps in groups)
     return Report(
-        prepared.source, printable(prepared.output), rows, notes=prepared.notes, warnings=doubts(prepared, plan),
-        multiply_adds=multiply_adds(prepared, plan),
+        prepared.source, printable(prepared.output), rows, notes=(*prepared.notes, *prepared.about_samples()),
+        warnings=doubts(prepared, plan), multiply_adds=multiply_adds(prepared, plan),
     )  # fmt: skip
 
 

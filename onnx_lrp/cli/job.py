@@ -61,6 +61,7 @@ class Job:
         e = self.explainer
         how = f"{e.engine.name}, {e.engine.dtype.name}"
         yield f"{e.prepared.source}: explains {printable(e.prepared.output)!r} by {e.composite.name} ({how})"
+        yield from (f"note: {note}" for note in e.prepared.about_samples())
         if self.args.verbose:
             yield from (f"note: {note}" for note in e.prepared.notes)
             yield from str(e.composite).splitlines()

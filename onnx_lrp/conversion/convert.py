@@ -136,7 +136,8 @@ def emit(prepared: Prepared, plan: Plan, answer: ConversionSpec, measured: Tape,
     graph = Graph(model.graph, opset_of(model), values[plan.inputs[0]])
     read = set(plan.differences) if answer.ledger else set(answer.layers.values())  # a difference has fewer digits
     tape, weights = make_tape(plan, prepared.model, values, measured, OnnxBackend(graph), read)
-    batched = prepared.batched(measured.shapes[plan.target])
+    sizes = {value.name or "": measured.shapes[value.name or ""] for value in prepared.inputs}
+    batched = prepared.batched(measured.shapes[plan.target], sizes)
     emission = Emission(plan, answer, graph, tape, weights, batched, prepared.source, ConvertedModel(model))
     try:
         emission.run()

@@ -9,11 +9,11 @@ import onnx_ir as ir
 
 from ..model.precision import to_float32
 from ..model.preparation import Prepared
+from ..model.runtime import SessionOptions, make_session, run
 from ..propagation.audit import TOLERANCE, below_zero, claimed_nonnegative
 from ..propagation.plan import Plan
 from ..propagation.tape import Feeds
 from ..text import printable
-from .runtime import SessionOptions, make_session, run
 
 
 class AuditedModel:

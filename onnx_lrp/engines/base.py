@@ -11,10 +11,10 @@ import onnx_ir as ir
 
 from ..model.precision import to_float32
 from ..model.preparation import Prepared
+from ..model.runtime import SessionOptions, make_session, run
 from ..propagation.ledger import LedgerEntry
 from ..propagation.tape import Feeds
 from ..targets import Seed, Target, largest, resolve
-from .runtime import SessionOptions, make_session, run
 
 Targets = int | Sequence[Target]
 
@@ -96,9 +96,9 @@ def sums(relevance: np.ndarray) -> np.ndarray:
     return np.asarray(relevance.reshape(len(relevance), -1).sum(1, dtype=np.float64))
 
 
-def per_sample(logits: np.ndarray, prepared: Prepared) -> np.ndarray:
+def per_sample(logits: np.ndarray, prepared: Prepared, feeds: Feeds) -> np.ndarray:
     """The explained tensor with samples first: as it is, or as one sample if its first axis is not the batch."""
-    return logits if prepared.batched(logits.shape) else logits[None]
+    return logits if prepared.batched(logits.shape, {name: a.shape for name, a in feeds.items()}) else logits[None]
 
 
 def reshaped(seed: Seed, logits: np.ndarray, samples: np.ndarray) -> Seed:

@@ -15,11 +15,11 @@ from ..errors import ConversionError, NumericalError, VerificationError
 from ..model.loading import Source
 from ..model.preparation import Prepared, prepare
 from ..model.rounding import tolerance
+from ..model.runtime import SessionOptions
 from ..propagation.plan import Plan, make_plan
 from ..propagation.tape import Feeds
 from .base import Engine, Result
 from .compiled import CompiledEngine
-from .runtime import SessionOptions
 from .walking import WalkEngine
 
 

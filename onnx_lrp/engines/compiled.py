@@ -15,6 +15,7 @@ from ..conversion.convert import ConversionSpec
 from ..conversion.sizes import measure
 from ..errors import ConversionError
 from ..model.preparation import Prepared
+from ..model.runtime import SessionOptions, run
 from ..ops import Activation
 from ..propagation.audit import accept, unmasked
 from ..propagation.ledger import LedgerEntry, entry
@@ -24,7 +25,6 @@ from ..propagation.tape import Feeds, Tape
 from ..targets import largest, resolve, seed_relevance
 from .auditing import AuditedModel
 from .base import Question, Result, per_sample, reshaped, sums
-from .runtime import SessionOptions, run
 from .sessions import SessionCache, is_open
 
 MOST_TARGETS = 8  # at once: the compiled model grows with each
@@ -68,7 +68,7 @@ class CompiledEngine:
         """All targets together; a ledger or an array as seed belongs to one target."""
         tape = self._measured(feeds)
         blank = self._blank(tape, feeds)
-        samples = per_sample(blank, self.prepared)
+        samples = per_sample(blank, self.prepared, feeds)
         given: Indices
         if isinstance(question.targets, int):
             question, given = replace(question, targets=len(largest(samples, question.targets))), None
@@ -80,7 +80,7 @@ class CompiledEngine:
             return self._one_by_one(feeds, question, given)
         wanted, control = self._question(question, count, given, blank, samples)
         outputs, entries = self._stream(feeds, tape, wanted, control)
-        return self._results(outputs, entries, wanted, given, control)
+        return self._results(feeds, outputs, entries, wanted, given, control)
 
     def _one_by_one(self, feeds: Feeds, question: Question, given: Indices) -> list[Result]:
         if given is None:
@@ -170,6 +170,7 @@ class CompiledEngine:
 
     def _results(
         self,
+        feeds: Feeds,
         outputs: dict[str, np.ndarray],
         entries: tuple[LedgerEntry, ...],
         wanted: ConversionSpec,
@@ -178,7 +179,7 @@ class CompiledEngine:
     ) -> list[Result]:
         """One for each target."""
         recorded = outputs[LOGITS]
-        logits = per_sample(recorded, self.prepared)
+        logits = per_sample(recorded, self.prepared, feeds)
         chosen = (
             largest(logits, wanted.targets)
             if given is None

@@ -10,10 +10,10 @@ import onnx_ir as ir
 
 from ..backends.base import Backend
 from ..model.precision import to_float32
+from ..model.runtime import SessionOptions, make_session, run
 from ..propagation.forward import floating
 from ..propagation.plan import Plan
 from ..propagation.tape import Feeds, Tape
-from .runtime import SessionOptions, make_session, run
 
 
 class Recorder(Protocol):

@@ -16,9 +16,9 @@ from ..conversion.convert import ConversionSpec, ConvertedModel, emit
 from ..errors import InvalidModelError
 from ..model.graph import dims
 from ..model.preparation import Prepared
+from ..model.runtime import SessionOptions, give_back_memory, make_session
 from ..propagation.plan import Plan
 from ..propagation.tape import Tape
-from .runtime import SessionOptions, give_back_memory, make_session
 
 WORKING_SET = 2**24  # bytes of activations that a run should have at least, or calling costs more than computing
 BATCH = "onnx_lrp_batch"  # what the first axis is called where the model does not say

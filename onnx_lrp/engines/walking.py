@@ -8,6 +8,7 @@ import numpy as np
 
 from ..backends.base import Array, Backend
 from ..model.preparation import Prepared
+from ..model.runtime import SessionOptions
 from ..propagation.audit import MaskAudit, accept, false_claims, false_masks
 from ..propagation.forward import ForwardRecorder
 from ..propagation.ledger import Ledger
@@ -17,7 +18,6 @@ from ..propagation.walk import walk
 from ..targets import seed_relevance
 from .base import Question, Result, indices, original, per_sample, reshaped, sums
 from .recording import OnnxruntimeRecorder, Recorder
-from .runtime import SessionOptions
 
 
 class WalkEngine:
@@ -54,7 +54,7 @@ class WalkEngine:
         if question.audit:
             accept(false_claims(self.plan, tape, self.xp), self.prepared.source)
         logits = self.xp.to_numpy(tape.values[self.plan.target])
-        samples = per_sample(logits, self.prepared)
+        samples = per_sample(logits, self.prepared, feeds)
         seed = reshaped(question.seed, logits, samples)
         results = []
         for index in indices(question.targets, samples):

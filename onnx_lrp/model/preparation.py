@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import contextlib
 import logging
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from copy import copy
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import numpy as np
 import onnx
@@ -31,6 +31,7 @@ from .canonizers import (
 from .evaluation import opset_of
 from .graph import dims, sort
 from .loading import Source, load
+from .samples import independent, named_alike, rows
 from .validation import Verdict, check_growth, check_shape_vectors, check_sizes, check_target, input_values, validate
 
 
@@ -40,7 +41,8 @@ class Prepared:
 
     ``source_model`` is the source with its functions inlined and all its outputs, otherwise untouched; ``target`` is
     what the explained tensor is called in there. ``notes`` say what was rewritten; ``sha256`` is the source's,
-    ``untyped`` are outputs of types that :mod:`onnx_ir` lacks, ``pass_ops`` what relevance passes on the user's word.
+    ``untyped`` are outputs of types that :mod:`onnx_ir` lacks, ``pass_ops`` what relevance passes on the user's word,
+    ``tried`` whether samples were found to be independent, by their shape.
     """
 
     model: ir.Model
@@ -53,18 +55,51 @@ class Prepared:
     sha256: str
     untyped: dict[str, onnx.ValueInfoProto]
     pass_ops: tuple[str, ...] = ()
+    tried: dict[str, bool] = field(default_factory=dict, compare=False)
 
     @property
     def inputs(self) -> list[ir.Value]:
         """What a user has to feed."""
         return input_values(self.model, self.source)
 
-    def batched(self, shape: Sequence[object]) -> bool:
-        """Whether the explained tensor, of this shape, has one row per sample; else all of it is one sample's."""
-        declared = [dims(value) or [None] for value in self.inputs]
-        fixed = {sizes[0] for sizes in declared if isinstance(sizes[0], int)}
-        flexible = any(not isinstance(sizes[0], int) for sizes in declared)
-        return len(shape) > 0 and (flexible or (len(shape) > 1 and shape[0] in fixed))
+    def batched(self, shape: Sequence[object], inputs: Mapping[str, Sequence[object]]) -> bool:
+        """Whether the explained tensor, of this shape, has one row per sample; else all of it is one sample's.
+
+        Args:
+            shape: the explained tensor's; a first size that is no int is known to count samples.
+            inputs: shapes by input name.
+        """
+        if not shape or not isinstance(shape[0], int):
+            return len(shape) > 0
+        if shape[0] not in rows(self.inputs, inputs):
+            return False
+        flexible = any(not isinstance((dims(value) or [None])[0], int) for value in self.inputs)
+        if shape[0] == 1:
+            return flexible or len(shape) > 1
+        return (flexible and named_alike(self.inputs, self.model.graph.outputs[0])) or self._independent(
+            shape[0], inputs
+        )
+
+    def _independent(self, n: int, shapes: Mapping[str, Sequence[object]]) -> bool:
+        """As found by trying, once per shape of a sample."""
+        key = str({name: tuple(shape[1:]) for name, shape in shapes.items()})
+        if key not in self.tried:
+            sizes = {name: [s if isinstance(s, int) else 2 for s in shape] for name, shape in shapes.items()}
+            self.tried[key] = independent(self.reference(), self.inputs, sizes, n)
+        return self.tried[key]
+
+    def about_samples(self) -> list[str]:
+        """What was taken for a sample, where that was in doubt."""
+        sizes = {value.name or "": dims(value) or [None] for value in self.inputs}
+        target = dims(self.model.graph.outputs[0]) or [None]
+        if all(isinstance(n, int) for shape in (*sizes.values(), target) for n in shape):
+            self.batched(target, sizes)
+        name = printable(self.output)
+        found = (
+            (f"{name!r} is one sample's", "its rows depend on more than their own row of the inputs"),
+            (f"each row of {name!r} is a sample's", "it depends on no other row of the inputs"),
+        )
+        return [f"{what}: found by trying, {why}" for what, why in (found[apart] for apart in set(self.tried.values()))]
 
     def reference(self) -> ir.Model:
         """The source cut to the explained tensor."""

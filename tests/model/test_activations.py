@@ -11,10 +11,10 @@ import pytest
 from onnx import parser
 
 from onnx_lrp import Explainer, check
-from onnx_lrp.engines.runtime import SessionOptions, make_session, run
 from onnx_lrp.errors import CompositeError, UnsupportedModelError
 from onnx_lrp.model.precision import to_float32
 from onnx_lrp.model.preparation import prepare
+from onnx_lrp.model.runtime import SessionOptions, make_session, run
 from onnx_lrp.ops.smooth import TRUSTABLE
 
 X = np.random.default_rng(0).normal(scale=3, size=(40, 5)).astype(np.float32)

@@ -16,8 +16,8 @@ from graphs.portions import PORTION, drawn
 from hypothesis import strategies as st
 
 from onnx_lrp import Explainer, Explanation
-from onnx_lrp.engines.runtime import TYPES
 from onnx_lrp.errors import OnnxLrpError
+from onnx_lrp.model.runtime import TYPES
 
 MUTANTS = 500
 CHOICES = (

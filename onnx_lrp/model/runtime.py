@@ -12,7 +12,6 @@ from typing import Any
 import numpy as np
 
 from ..errors import InvalidModelError
-from ..propagation.tape import Feeds
 from ..text import printable
 
 
@@ -67,7 +66,7 @@ def give_back_memory() -> None:
         trim(0)
 
 
-def run(session: Any, outputs: Sequence[str], feeds: Feeds, source: str) -> list[np.ndarray]:
+def run(session: Any, outputs: Sequence[str], feeds: Mapping[str, np.ndarray], source: str) -> list[np.ndarray]:
     """Run a session on inputs in whatever float type; each is cast to the type that the session declares.
 
     Raises:
