@@ -23,6 +23,7 @@ from .canonizers import (
     JoinSums,
     MergeAffine,
     NameActivations,
+    Spread,
     cut,
     expose,
     inline,
@@ -76,16 +77,14 @@ class Prepared:
         flexible = any(not isinstance((dims(value) or [None])[0], int) for value in self.inputs)
         if shape[0] == 1:
             return flexible or len(shape) > 1
-        return (flexible and named_alike(self.inputs, self.model.graph.outputs[0])) or self._independent(
-            shape[0], inputs
-        )
+        return (flexible and named_alike(self.inputs, self.model.graph.outputs[0])) or self._independent(shape, inputs)
 
-    def _independent(self, n: int, shapes: Mapping[str, Sequence[object]]) -> bool:
+    def _independent(self, target: Sequence[object], shapes: Mapping[str, Sequence[object]]) -> bool:
         """As found by trying, once per shape of a sample."""
         key = str({name: tuple(shape[1:]) for name, shape in shapes.items()})
         if key not in self.tried:
             sizes = {name: [s if isinstance(s, int) else 2 for s in shape] for name, shape in shapes.items()}
-            self.tried[key] = independent(self.reference(), self.inputs, sizes, n)
+            self.tried[key] = independent(self.reference(), self.inputs, sizes, target)
         return self.tried[key]
 
     def about_samples(self) -> list[str]:
@@ -154,6 +153,9 @@ def _canonize(model: ir.Model, source: str) -> list[str]:
     fold, expand, name = FoldConstants(opset), Expand(), NameActivations(opset)
     join, merge = JoinSums(opset), MergeAffine()
     fold(model)
+    while Spread()(model).modified:  # a shape that got known may make others known
+        fold(model)
+        _infer_shapes(model, source)
     while expand(model).modified:  # what is inside may be composed in turn, and shapes get known
         _infer_shapes(model, source)
         fold(model)

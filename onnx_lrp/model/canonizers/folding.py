@@ -53,6 +53,7 @@ class FoldConstants(InPlacePass):
                 ir.convenience.replace_all_uses_with(value, new)
                 value.name = f"{value.name}/folded"
                 model.graph.register_initializer(new)
+        node.resize_inputs(0)  # so that what it read (by CastLike, by Shape) has one reader less
         model.graph.remove(node, safe=False)
 
 
