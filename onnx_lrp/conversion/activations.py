@@ -15,6 +15,7 @@ from ..ops.routing import PermuteMap, ReshapeMap
 from ..propagation.plan import Plan
 from ..propagation.step import Step
 from ..propagation.tape import StepOperands, Tape, Weights
+from .derived import Derived, Repeated
 
 Values = dict[str, ir.Value]
 
@@ -95,6 +96,7 @@ class Activations(dict[str, Symbol]):
         self._makers = {output: step for step in plan.steps for output in step.outputs}
         self._movers = {step.inputs[0]: step for step in plan.steps if _is_bijective(step)}
         self._differences = {name: pair for name, pair in plan.differences.items() if name not in read}
+        self.repeated: Mapping[str, Repeated] = {}
         self.tape: Tape | None = None
         self.weights: Weights | None = None
 
@@ -127,7 +129,7 @@ class Activations(dict[str, Symbol]):
         """The tensors that this one is made of."""
         if name in self._differences:
             return self._differences[name]
-        if name in self._values:
+        if name in self._values or name in self.repeated:
             return ()
         if self._is_moved(name):
             return (self._movers[name].outputs[0],)
@@ -140,6 +142,8 @@ class Activations(dict[str, Symbol]):
             self[name] = self[total] - self[other]
         elif name in self._values:
             self[name] = as_float(self._xp, self._values[name], self._sizes[name])
+        elif name in self.repeated:
+            self[name] = self.repeated[name].on(self._xp)
         else:
             self.update(self._again(name))
 
@@ -175,4 +179,6 @@ def make_tape(
     activations = Activations(plan, values, measured.shapes, xp, read)
     tape = Tape(activations, measured.shapes, measured.derived)
     activations.tape, activations.weights = tape, weights
+    if isinstance(measured.derived, Derived):
+        activations.repeated = measured.derived.repeated
     return tape, weights

@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-import numpy as np
 import onnx_ir as ir
 
 from ..backends.onnx import OnnxBackend
@@ -17,26 +16,10 @@ from ..propagation.forward import ForwardRecorder
 from ..propagation.plan import Plan
 from ..propagation.tape import Tape, Weights
 from ..text import printable
+from .derived import Derived
 
 Shapes = Mapping[str, Sequence[int | None]]
 UNFIT = (ValueError, TypeError, IndexError)  # what computing with sizes raises where they do not fit, or are unknown
-
-
-class Derived(dict[str, np.ndarray]):
-    """Values that depend on shapes only, and an error for those that depend on the number of samples."""
-
-    def __init__(self, known: dict[str, np.ndarray], open_: set[str], source: str) -> None:
-        super().__init__(known)
-        self._open, self._source = open_, source
-
-    def __contains__(self, name: object) -> bool:
-        return super().__contains__(name) or name in self._open
-
-    def __missing__(self, name: str) -> np.ndarray:
-        raise ConversionError(
-            f"{self._source}: {printable(name)!r} depends on the number of samples in a way that cannot be compiled; "
-            "fix that number (--shape NAME=1,...)"
-        )
 
 
 def measure(prepared: Prepared, plan: Plan, shapes: Shapes) -> Tape:
@@ -65,18 +48,8 @@ def measure(prepared: Prepared, plan: Plan, shapes: Shapes) -> Tape:
     except ConversionError:  # inside, the model has a fixed number of samples
         return one
     sizes = {name: _merged(shape, two.shapes[name], prepared.source) for name, shape in one.shapes.items()}
-    known = {name: b for name, a in one.derived.items() if (b := _in_samples(a, two.derived[name])) is not None}
-    return Tape(shapes=sizes, derived=Derived(known, set(one.derived) - set(known), prepared.source))
-
-
-def _in_samples(one: np.ndarray, two: np.ndarray) -> np.ndarray | None:
-    """A value that depends on sizes, in sizes that may grow with the samples; None if it depends on them otherwise."""
-    if np.array_equal(one, two):
-        return one
-    if one.dtype.kind != "i" or one.shape != two.shape or not ((one == two) | (2 * one == two)).all():
-        return None
-    sizes = [int(a) if a == b else BatchSize(int(a)) for a, b in zip(one.flat, two.flat)]
-    return np.array([*sizes, None], object)[:-1].reshape(one.shape)  # None keeps NumPy from looking into them
+    derived = Derived(one.derived, two.derived, prepared.source)
+    return Tape(shapes=sizes | {name: of.shape for name, of in derived.repeated.items()}, derived=derived)
 
 
 def _declared(value: ir.Value, shapes: Shapes, source: str) -> list[int | None]:

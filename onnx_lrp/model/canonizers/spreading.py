@@ -97,9 +97,9 @@ MOVES: dict[str, Callable[..., Any]] = {
 
 def _fold(model: ir.Model, value: ir.Value, entries: Entries) -> bool:
     """Put a vector's number in its place, if there are numbers only."""
-    if not all(isinstance(n, int) for n in entries.flat) or value.is_graph_output():
+    if not all(isinstance(n, int) for n in entries.flat) or value.is_graph_output() or value.dtype is None:
         return False
-    return _replace(model, value, np.array(entries, np.int64), [use.node for use in value.uses()])
+    return _replace(model, value, np.array(entries, value.dtype.numpy()), [use.node for use in value.uses()])
 
 
 def _replace(model: ir.Model, value: ir.Value, data: np.ndarray, users: list[ir.Node]) -> bool:
