@@ -22,6 +22,7 @@ from .canonizers import (
     FoldConstants,
     JoinSums,
     MergeAffine,
+    MergePads,
     NameActivations,
     Spread,
     cut,
@@ -151,7 +152,7 @@ def _canonize(model: ir.Model, source: str) -> list[str]:
     """Rewrite until nothing is left to fold or to expand; then name and merge. Returns notes."""
     opset = opset_of(model)
     fold, expand, name = FoldConstants(opset), Expand(), NameActivations(opset)
-    join, merge = JoinSums(opset), MergeAffine()
+    join, pad, merge = JoinSums(opset), MergePads(), MergeAffine()
     fold(model)
     while Spread()(model).modified:  # a shape that got known may make others known
         fold(model)
@@ -162,9 +163,9 @@ def _canonize(model: ir.Model, source: str) -> list[str]:
     if Dequantize()(model).modified:
         _infer_shapes(model, source)
         fold(model)
-    for rewrite in (name, join, merge, passes.RemoveUnusedNodesPass()):
+    for rewrite in (name, join, pad, merge, passes.RemoveUnusedNodesPass()):
         rewrite(model)
-    return [*fold.notes, *expand.notes, *name.notes, *join.notes, *merge.notes]
+    return [*fold.notes, *expand.notes, *name.notes, *join.notes, *pad.notes, *merge.notes]
 
 
 def _is_tensor(value: onnx.ValueInfoProto) -> bool:

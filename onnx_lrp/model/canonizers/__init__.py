@@ -4,9 +4,9 @@
 ``expanding`` replaces composed ops by elementary ones (``recurrent`` layers, integer arithmetic in ``quantized`` and
 ``integer``, what onnxruntime ``fused``, ...), ``dequantizing`` confines integers, ``activations`` names what exporters
 took apart, ``spreading`` reads what shape arithmetic says of open sizes, ``sums`` joins what one wrote element by
-element, ``merging`` takes BatchNorm into the layer before it, ``trusting`` marks what passes relevance on the user's
-word. Each pass notes what it did in the user's words; the names of the user's nodes and tensors stay. ``lowering`` is
-for runtimes only.
+element, ``merging`` takes BatchNorm into the layer before it, ``padding`` a border of zeros into the one behind,
+``trusting`` marks what passes relevance on the user's word. Each pass notes what it did in the user's words; the names
+of the user's nodes and tensors stay. ``lowering`` is for runtimes only.
 """
 
 from . import branches, einsum, fused, integer, quantized, recurrent, scikit  # noqa: F401
@@ -17,6 +17,7 @@ from .folding import FoldConstants
 from .heads import cut, expose
 from .inlining import inline
 from .merging import MergeAffine
+from .padding import MergePads
 from .spreading import Spread
 from .sums import JoinSums
 from .trusting import pass_through
@@ -27,6 +28,7 @@ __all__ = [
     "FoldConstants",
     "JoinSums",
     "MergeAffine",
+    "MergePads",
     "NameActivations",
     "Spread",
     "cut",
