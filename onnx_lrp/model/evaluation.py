@@ -1,4 +1,4 @@
-"""Values that do not depend on the data: one node at a time through onnx's reference implementation, size-guarded."""
+"""Values that do not depend on the data: one node at a time, size-guarded."""
 
 from __future__ import annotations
 
@@ -13,7 +13,9 @@ import onnx_ir as ir
 from ..backends.numpy import NumpyBackend
 from ..errors import InvalidModelError
 from ..ops import Role, Unsupported, role_of
+from ..text import printable
 from .graph import Dependence, NodeSite, attributes, label
+from .onenode import is_function_of_its_inputs, result, result_size
 
 MOST_ELEMENTS = 2**27  # elements; far above any weight or shape, far below what would exhaust memory
 
@@ -38,8 +40,8 @@ Inputs = Sequence[np.ndarray | None]
 
 def evaluable(node: ir.Node, opset: int) -> bool:
     """Whether :func:`evaluate` can compute this node."""
-    known = node.domain in ("", "ai.onnx") and node.op_type in EVALUABLE
-    return known and (node.op_type not in QUANTIZING or _quantizer(node, opset) is not None)
+    quantizes = node.op_type in QUANTIZING and node.domain in ("", "ai.onnx")
+    return is_function_of_its_inputs(node) and (not quantizes or _quantizer(node, opset) is not None)
 
 
 def evaluate(node: ir.Node, inputs: Inputs, opset: int) -> list[np.ndarray]:
@@ -48,35 +50,15 @@ def evaluate(node: ir.Node, inputs: Inputs, opset: int) -> list[np.ndarray]:
     Raises:
         InvalidModelError: the inputs do not fit the op, or the result would be huge.
     """
-    from onnx.reference import ReferenceEvaluator
-
-    size = _size(node.op_type, inputs)
+    familiar = node.op_type in EVALUABLE and node.domain in ("", "ai.onnx")
+    size = _size(node.op_type, inputs) if familiar else result_size(node, inputs, opset)
     if size > MOST_ELEMENTS:
         raise InvalidModelError(
-            f"node {label(node)} ({node.op_type}) would make a constant of {size} elements; refused"
+            f"node {label(node)} ({printable(node.op_type)}) would make a constant of {size} elements; refused"
         )
-    if node.op_type in QUANTIZING:
+    if familiar and node.op_type in QUANTIZING:
         return [_quantized(node, inputs, opset)]
-    proto = ir.to_proto(node)
-    proto.domain = ""
-    feeds = {name: value for name, value in zip(proto.input, _one_precision(inputs)) if value is not None}
-    # as a model, because the evaluator of a lone node takes the newest version of the op
-    given, made = ([onnx.ValueInfoProto(name=name) for name in names if name] for names in (feeds, proto.output))
-    graph = onnx.helper.make_graph([proto], "node", given, made)
-    model = onnx.helper.make_model(graph, opset_imports=[onnx.helper.make_opsetid("", opset)])
-    try:
-        results = ReferenceEvaluator(model).run(None, feeds)
-    except Exception as error:  # the reference implementation raises whatever NumPy raises
-        reason = str(error).splitlines()[0] if str(error) else type(error).__name__
-        raise InvalidModelError(f"node {label(node)} ({node.op_type}) cannot be evaluated: {reason}") from None
-    return [np.asarray(r) for r in results]
-
-
-def _one_precision(inputs: Inputs) -> Inputs:
-    """Floats in the widest type among them: a merged bias is float64, and may meet what was made in float32."""
-    floats = [a.dtype for a in inputs if a is not None and a.dtype.kind == "f"]
-    widest = np.result_type(*floats) if floats else None
-    return [a if a is None or a.dtype.kind != "f" else a.astype(widest, copy=False) for a in inputs]
+    return result(node, inputs, opset, standard_first=familiar)
 
 
 @dataclass(frozen=True)

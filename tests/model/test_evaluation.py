@@ -45,3 +45,109 @@ def test_a_function_that_redefines_a_standard_op_is_refused() -> None:
     function = helper.make_function("", "Relu", ["a"], ["b"], [body], [helper.make_opsetid("", 17)])
     with pytest.raises(lrp.InvalidModelError, match="redefines an op"):
         lrp.check(model([helper.make_node("Relu", ["x"], ["y"])], (function,)))
+
+
+ONES = np.ones((1, 3))
+MADE = {  # what makes a (1, 3) or (3,) of c, which is (1, 3)
+    "GatherElements": ([helper.make_node("GatherElements", ["c", "at"], ["s"], axis=1)], {}),
+    "GatherElements, fewer indices": (
+        [
+            helper.make_node("Concat", ["c", "c"], ["t"], axis=0),
+            helper.make_node("GatherElements", ["t", "at"], ["s"], axis=1),
+        ],
+        {},
+    ),
+    "Conv": (
+        [
+            helper.make_node("Unsqueeze", ["c", "zero"], ["t"]),
+            helper.make_node("Conv", ["t", "w"], ["k"], kernel_shape=[3], pads=[1, 1]),
+            helper.make_node("Squeeze", ["k", "zero"], ["s"]),
+        ],
+        {"w": [[[0.5, 1, -1]]]},
+    ),
+    "Einsum": ([helper.make_node("Einsum", ["c", "m"], ["s"], equation="ij,jk->ik")], {"m": np.eye(3) + 1}),
+    "Resize": (
+        [
+            helper.make_node("Unsqueeze", ["c", "zero"], ["t"]),
+            helper.make_node("Resize", ["t", "", "", "sizes"], ["k"], mode="linear"),
+            helper.make_node("AveragePool", ["k"], ["p"], kernel_shape=[2], strides=[2]),
+            helper.make_node("Squeeze", ["p", "zero"], ["s"]),
+        ],
+        {},
+    ),
+    "LayerNormalization": ([helper.make_node("LayerNormalization", ["c", "ones"], ["s"])], {"ones": np.ones(3)}),
+    "BatchNormalization": (
+        [helper.make_node("BatchNormalization", ["c", "ones", "ones", "ones", "ones"], ["s"])],
+        {"ones": np.ones(3)},
+    ),
+    "CumSum": ([helper.make_node("CumSum", ["c", "axis"], ["s"])], {}),
+    "Trilu": ([helper.make_node("Trilu", ["c"], ["s"])], {}),
+    "GRU": (
+        [
+            helper.make_node("Unsqueeze", ["c", "zero"], ["t"]),
+            helper.make_node("GRU", ["t", "wr", "rr"], ["", "h"], hidden_size=3),
+            helper.make_node("Squeeze", ["h", "zero"], ["s"]),
+        ],
+        {"wr": np.full((1, 9, 3), 0.1), "rr": np.full((1, 9, 3), 0.2)},
+    ),
+    "FusedMatMul": (
+        [helper.make_node("FusedMatMul", ["c", "m"], ["s"], domain="com.microsoft", alpha=2.0)],
+        {"m": np.eye(3) + 1},
+    ),
+}
+INTEGERS = {"at": [[2, 0, 1]], "zero": [0], "sizes": [1, 1, 6], "axis": 1, "width": [3], "one": [1]}
+
+
+def scaled(name: str, of_shape: bool) -> onnx.ModelProto:
+    """x times what is made of a constant, or of one that has the batch in its shape."""
+    nodes, floats = MADE[name]
+    start = [helper.make_node("Identity", ["row"], ["c"])]
+    if of_shape:
+        start = [
+            helper.make_node("Shape", ["x"], ["sx"]),
+            helper.make_node("Slice", ["sx", "one", "two"], ["three"]),
+            helper.make_node("Concat", ["one", "three"], ["to"], axis=0),
+            helper.make_node("Expand", ["row", "to"], ["c"]),
+        ]
+    made = model([*start, *nodes, helper.make_node("Mul", ["x", "s"], ["y"])], row=[[0.3, -0.2, 0.5]], **floats)
+    integers = {**INTEGERS, "two": [2]}
+    made.graph.initializer.extend(numpy_helper.from_array(np.array(v, np.int64), n) for n, v in integers.items())
+    made.opset_import.append(helper.make_opsetid("com.microsoft", 1))
+    for value in (*made.graph.input, *made.graph.output):
+        for axis, dim in enumerate(value.type.tensor_type.shape.dim):
+            dim.dim_param = f"open{axis}" if of_shape else ""
+            if not of_shape:
+                dim.dim_value = (2, 3)[axis]
+    return made
+
+
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+@pytest.mark.parametrize("of_shape", [False, True], ids=["constant", "of a shape"])
+@pytest.mark.parametrize("name", MADE)
+def test_whatever_depends_on_constants_and_shapes_only_is_computed(name: str, of_shape: bool, dtype: str) -> None:
+    x = np.arange(1.0, 7.0, dtype=np.float32).reshape(2, 3)
+    assert lrp.check(scaled(name, of_shape)).supported
+    found = lrp.explain(scaled(name, of_shape), x, 1, composite="epsilon:epsilon=0", backend="numpy", dtype=dtype)
+    np.testing.assert_allclose(np.asarray(found.inputs["x"]).sum(1), found.output[:, 1], rtol=1e-6)
+
+
+def test_what_fits_nowhere_is_the_model_s_fault() -> None:
+    nodes = [
+        helper.make_node("Einsum", ["a", "a"], ["s"], equation="ij,jk->ik"),
+        helper.make_node("Mul", ["x", "s"], ["y"]),
+    ]
+    with pytest.raises(lrp.InvalidModelError, match=r"node Einsum→s \(Einsum\) cannot be evaluated: onnxruntime"):
+        lrp.check(model(nodes, a=np.ones((2, 3))))
+
+
+def test_what_is_drawn_is_not_computed() -> None:
+    nodes = [helper.make_node("RandomNormalLike", ["a"], ["s"]), helper.make_node("Mul", ["x", "s"], ["y"])]
+    assert not lrp.check(model(nodes, a=np.ones(3))).supported
+
+
+def test_what_would_be_huge_is_refused_whatever_the_op() -> None:
+    nodes = [helper.make_node("Upsample", ["a", "scales"], ["s"]), helper.make_node("Mul", ["x", "s"], ["y"])]
+    made = model(nodes, a=np.ones((1, 3)), scales=[1.0, 1e9])
+    made.opset_import[0].version = 9
+    with pytest.raises(lrp.InvalidModelError, match="elements"):
+        lrp.check(made)
