@@ -12,7 +12,8 @@ import numpy as np
 from . import backends
 from .composites import Composite
 from .engines.base import Engine, Question, Result, original
-from .engines.building import Build, Setup, first_that_fits, verify
+from .engines.building import Build, Setup, first_that_fits
+from .engines.verifying import verify
 from .errors import CompositeError, ConversionError, NumericalError, OnnxLrpError, TargetError
 from .explanation import Explanation
 from .inputs import check_inputs

@@ -6,19 +6,15 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Literal
 
-import numpy as np
-
 from .. import backends
 from ..composites import Composite
 from ..conversion.convert import OLDEST_CONVERTED
-from ..errors import ConversionError, NumericalError, VerificationError
+from ..errors import ConversionError
 from ..model.loading import Source
 from ..model.preparation import Prepared, prepare
-from ..model.rounding import tolerance
 from ..model.runtime import SessionOptions
 from ..propagation.plan import Plan, make_plan
-from ..propagation.tape import Feeds
-from .base import Engine, Result
+from .base import Engine
 from .compiled import CompiledEngine
 from .walking import WalkEngine
 
@@ -78,23 +74,3 @@ def first_that_fits(setup: Setup, choices: Sequence[backends.Choice]) -> Build:
             if i + 1 == len(choices):
                 raise
     raise ConversionError("no backend is left")
-
-
-def verify(built: Build, feeds: Feeds, result: Result) -> None:
-    """The canonized model must answer like the original: a difference is an error, never a shrug.
-
-    Raises:
-        VerificationError: it does not, or a fact about it does not hold.
-        NumericalError: the original's answer is not finite.
-    """
-    source = built.prepared.source
-    expected, logits = (np.asarray(a, np.float64) for a in built.engine.answers(feeds, result))
-    if not np.isfinite(expected).all():  # beside an infinite logit, every difference would be small
-        raise NumericalError(f"{source}: the model's own answer is not finite on this input")
-    scale = np.abs(expected).max(initial=0.0)
-    error = np.abs(expected - logits).max(initial=0.0) if expected.shape == logits.shape else np.inf
-    if not error <= tolerance(built.prepared.model, scale):
-        raise VerificationError(
-            f"{source}: the canonized model's answer differs from the original's by {error:.3g} "
-            f"(largest logit {scale:.3g}); please report this model, or pass verify=False to go on regardless"
-        )

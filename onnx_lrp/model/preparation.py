@@ -41,10 +41,11 @@ from .validation import Verdict, check_growth, check_shape_vectors, check_sizes,
 class Prepared:
     """A canonized model with its verdict.
 
-    ``source_model`` is the source with its functions inlined and all its outputs, otherwise untouched; ``target`` is
-    what the explained tensor is called in there. ``notes`` say what was rewritten; ``sha256`` is the source's,
-    ``untyped`` are outputs of types that :mod:`onnx_ir` lacks, ``pass_ops`` what relevance passes on the user's word,
-    ``tried`` whether samples were found to be independent, by their shape.
+    ``source_model`` is the source with its functions inlined and all its outputs, otherwise untouched (``written``: the
+    source as it is written, if it has functions); ``target`` is what the explained tensor is called in there. ``notes``
+    say what was rewritten; ``sha256`` is the source's, ``untyped`` are outputs of types that :mod:`onnx_ir` lacks,
+    ``pass_ops`` what relevance passes on the user's word, ``tried`` whether samples were found to be independent, by
+    their shape.
     """
 
     model: ir.Model
@@ -58,6 +59,7 @@ class Prepared:
     untyped: dict[str, onnx.ValueInfoProto]
     pass_ops: tuple[str, ...] = ()
     tried: dict[str, bool] = field(default_factory=dict, compare=False)
+    written: ir.Model | None = None
 
     @property
     def inputs(self) -> list[ir.Value]:
@@ -102,12 +104,11 @@ class Prepared:
         return [f"{what}: found by trying, {why}" for what, why in (found[apart] for apart in set(self.tried.values()))]
 
     def reference(self) -> ir.Model:
-        """The source cut to the explained tensor."""
-        model = self.source_model.clone()
-        values = [*model.graph.inputs, *(value for node in model.graph for value in node.outputs)]
-        model.graph.outputs[:] = [next(value for value in values if value.name == self.target)]
-        passes.RemoveUnusedNodesPass()(model)
-        return model
+        """The source cut to the explained tensor, its functions left alone unless the tensor is inside of one."""
+        written = None if self.written is None else _cut_to(self.written, self.target)
+        found = _cut_to(self.source_model, self.target) if written is None else written
+        assert found is not None
+        return found
 
 
 @np.errstate(all="ignore")  # a model's constants are what they are; what is not finite is an error when it runs
@@ -130,6 +131,7 @@ def prepare(source: Source, output: str | None = None, oldest: int = 0, pass_ops
     untyped = {value.name: copy(value) for value in loaded.proto.graph.output if not _is_tensor(value)}
     model = parse(_raised(loaded.proto, oldest, loaded.source), loaded.source)
     notes = [f"raised to opset {oldest} from {opset_of(loaded.proto)}"] if opset_of(loaded.proto) < oldest else []
+    written = model.clone() if model.functions else None
     notes += inline(model, loaded.source)
     sort(model.graph, loaded.source)
     check_shape_vectors(model, loaded.source)
@@ -144,8 +146,18 @@ def prepare(source: Source, output: str | None = None, oldest: int = 0, pass_ops
     verdict = validate(model, loaded.source)
     name = model.graph.outputs[0].name or in_source
     return Prepared(
-        model, source_model, in_source, verdict, name, loaded.source, tuple(notes), loaded.sha256, untyped, trusted
-    )
+        model, source_model, in_source, verdict, name, loaded.source, tuple(notes), loaded.sha256, untyped, trusted, {},
+        written,
+    )  # fmt: skip
+
+
+def _cut_to(model: ir.Model, target: str) -> ir.Model | None:
+    """A copy with one tensor for its only output; None if it has no such tensor."""
+    copy = model.clone()
+    values = [*copy.graph.inputs, *(value for node in copy.graph for value in node.outputs)]
+    copy.graph.outputs[:] = [value for value in values if value.name == target]
+    passes.RemoveUnusedNodesPass()(copy)
+    return copy if copy.graph.outputs else None
 
 
 def _canonize(model: ir.Model, source: str) -> list[str]:
