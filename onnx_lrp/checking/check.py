@@ -106,11 +106,16 @@ def check(
 def _row(name: str, op: str, steps: Sequence[Step]) -> Row:
     main = next((step for step in steps if step.name == name), steps[-1])
     shape = dims(main.node.outputs[0]) if main.node is not None else None
-    shown = "?" if shape is None else "×".join("?" if d is None else printable(str(d)) for d in shape)
+    shown = "?" if shape is None else "×".join("?" if _is_unsaid(d) else printable(str(d)) for d in shape)
     roles = dict.fromkeys(type(step.role).__name__ for step in steps)
     rules = dict.fromkeys(str(step.rule) for step in steps if step.rule is not None)
     (word,) = roles if len(roles) == 1 else ("",)
     return Row(name, op, shown, " + ".join(roles), ", ".join(rules) or WORDS.get(word, ""))
+
+
+def _is_unsaid(size: int | str | None) -> bool:
+    """Whether a size has no name, or one that only shape inference gave it."""
+    return size is None or str(size).startswith("unk__")
 
 
 WORDS = {"Activation": "unchanged", "Route": "moved"}

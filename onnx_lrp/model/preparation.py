@@ -209,10 +209,20 @@ def parse(proto: onnx.ModelProto, source: str) -> ir.Model:
         if not _is_tensor(value):  # a ZipMap's list of maps, which onnx_ir has no type for; such a head is cut anyway
             value.ClearField("type")
     try:
-        return ir.from_proto(proto)
+        model = ir.from_proto(proto)
     except Exception as error:  # the parser raises whatever it stumbles over
         reason = printable(str(error).splitlines()[0] if str(error) else type(error).__name__, 200)
         raise InvalidModelError(f"{source}: malformed model: {reason}") from None
+    for graph in model.graphs():
+        for value in (*graph.inputs, *graph.outputs, *(value for node in graph for value in node.outputs)):
+            _open_axes(value)
+    return model
+
+
+def _open_axes(value: ir.Value) -> None:
+    """PaddlePaddle writes -1 for an open axis."""
+    if any(isinstance(size, int) and size < 0 for size in value.shape or ()):
+        value.shape = ir.Shape([None if isinstance(size, int) and size < 0 else size for size in value.shape or ()])
 
 
 def _infer_shapes(model: ir.Model, source: str) -> None:
