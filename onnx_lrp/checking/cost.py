@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 
-from ..backends.symbols import BatchSize, SymbolicShape
+from ..backends.symbols import BatchSize, Symbol, SymbolicShape
 from ..conversion.sizes import UNFIT, ShapesOnly, measure, scratch
 from ..errors import OnnxLrpError
 from ..model.preparation import Prepared
@@ -31,8 +31,9 @@ def _counted(prepared: Prepared, plan: Plan) -> dict[str, int]:
     for step in plan.steps:
         if isinstance(step.role, Linear):
             x, z = (_one_sample(tape.shapes[name or ""]) for name in (step.inputs[step.role.data], step.outputs[0]))
-            w = StepOperands(step, tape, weights).parameters(step.role).weight.shape
-            work[str(step.rule).removesuffix("()")] += step.role.map.multiply_adds(x, _one_sample(w), z)
+            w = StepOperands(step, tape, weights).parameters(step.role).weight
+            kernel = _one_sample(w.shape) if isinstance(w, Symbol) else ()  # of matrices, x and z say the sizes
+            work[str(step.rule).removesuffix("()")] += step.role.map.multiply_adds(x, kernel, z)
     return dict(work.most_common())
 
 

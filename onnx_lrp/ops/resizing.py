@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
-from typing import ClassVar
+from typing import Any, ClassVar
 
 import numpy as np
 
@@ -33,6 +34,14 @@ class SeparableMap(LinearMap):
         for axis, matrix in reversed(w):
             s = _along(xp, s, xp.permute(matrix, [1, 0]), axis)
         return s
+
+    def multiply_adds(self, x: Shape, w: Shape, z: Shape) -> int:
+        """Axis by axis, all of its elements for each output."""
+        total, sizes = 0, list(x)
+        for axis, (n, out) in enumerate(zip(x, z)):
+            sizes[axis] = out
+            total += n * math.prod(sizes) if n != out else 0
+        return total
 
 
 def _along(xp: Backend, x: Array, matrix: Array, axis: int) -> Array:
@@ -78,12 +87,12 @@ class Resizing:
 
     def nearest(self, n: int, out: int, factor: float) -> np.ndarray:
         """Which of n positions each output position shows."""
-        x = positions(n, out, factor, self.coordinate)
+        x = positions(n, out, factor, self.coordinate, np.float32)
         return np.clip(ROUNDING[self.rounding](x).astype(np.int64), 0, n - 1)
 
     def matrix(self, n: int, out: int, factor: float) -> np.ndarray:
         """Interpolation weights, shape (out, n); elements beyond the ends count as the last ones."""
-        x = positions(n, out, factor, self.coordinate).astype(np.float64)
+        x = positions(n, out, factor, self.coordinate, np.float64)
         stretch = min(factor, 1.0) if self.antialias else 1.0
         reach = int(np.ceil((1 if self.mode == "linear" else 2) / stretch))
         taps = np.floor(x)[:, None].astype(np.int64) + np.arange(1 - reach, reach + 1)
@@ -116,24 +125,25 @@ ROUNDING: dict[str, Callable[[np.ndarray], np.ndarray]] = {
 }
 
 
-def positions(n: int, out: int, factor: float, coordinate: str) -> np.ndarray:
+def positions(n: int, out: int, factor: float, coordinate: str, dtype: type[np.floating[Any]]) -> np.ndarray:
     """Where each of ``out`` output positions lies among n (the standard's formulas for Resize).
 
-    In float32, as runtimes do: at exact halves the two precisions round to different neighbours.
+    The nearest neighbour is found in float32, as runtimes do: at exact halves the two precisions round to different
+    ones. Weights of neighbours are smooth in the position, and best in float64.
     """
-    i: np.ndarray = np.arange(out, dtype=np.float32)
-    scale, half = np.float32(factor), np.float32(0.5)
+    i: np.ndarray = np.arange(out, dtype=dtype)
+    scale, half = dtype(factor), dtype(0.5)
     x: np.ndarray = (i + half) / scale - half
     if coordinate == "asymmetric":
         x = i / scale
     elif coordinate == "tf_half_pixel_for_nn":
         x = (i + half) / scale
     elif coordinate == "align_corners":
-        x = i * np.float32(n - 1) / np.float32(max(out - 1, 1))
+        x = i * dtype(n - 1) / dtype(max(out - 1, 1))
     elif coordinate == "half_pixel_symmetric":
-        x += np.float32(n) / np.float32(2) * (np.float32(1) - np.float32(out) / (scale * np.float32(n)))
+        x += dtype(n) / dtype(2) * (dtype(1) - dtype(out) / (scale * dtype(n)))
     elif coordinate == "pytorch_half_pixel" and out == 1:
-        x = np.zeros(1, np.float32)
+        x = np.zeros(1, dtype)
     return x
 
 

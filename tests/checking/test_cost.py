@@ -90,3 +90,12 @@ def test_shares_are_short() -> None:
     assert shares({"ZPlus": 1_700_000_000, "Epsilon": 120_000_000}) == "ZPlus 93.41 %, Epsilon 6.59 %; total 1.82 G"
     assert shares({"Epsilon": 17}) == "Epsilon 100.00 %; total 17"
     assert shares({}) == "none"
+
+
+def test_interpolation_is_counted_axis_by_axis() -> None:
+    """2 → 4 rows of 3, each of all 2; then 3 → 6 columns of 4 rows, each of all 3."""
+    model = parser.parse_model(
+        """<ir_version: 8, opset_import: ["": 17]> g (float[1,1,2,3] x) => (float[1,1,4,6] y)
+        <int64[4] sizes = {1, 1, 4, 6}> { y = Resize <mode = "linear"> (x, , , sizes) }"""
+    )
+    assert check(model).multiply_adds == {"Epsilon": 2 * 4 * 3 + 3 * 4 * 6}
