@@ -12,6 +12,7 @@ from ..ops import Linear, Merge, Role, Unsupported, qualified, role_of
 from ..text import printable
 from .evaluation import evaluable, opset_of
 from .graph import FLOATS, REFUSAL, WRITTEN, Dependence, NodeSite, array, attributes, dependences, label
+from .onenode import RANDOM
 
 LARGEST_TENSOR = 2**30  # elements of one tensor: 4 GiB as float32
 
@@ -79,6 +80,8 @@ def _role(node: ir.Node, kind: dict[ir.Value, Dependence], opset: int) -> Role:
 
 
 def _derived(node: ir.Node, opset: int) -> ir.Node:
+    if node.op_type in RANDOM:
+        raise Unsupported("draws random numbers", "export the model in eval mode")
     if not evaluable(node, opset):
         raise Unsupported("does not depend on the data, but cannot be evaluated either", "fold it when exporting")
     return node
