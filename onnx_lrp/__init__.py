@@ -13,10 +13,14 @@ package, and may change with any version.
 
 from __future__ import annotations
 
+import os
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 __version__ = "0.1.0"
+
+# Read when onnxruntime is loaded, which else leaves a device id and queued events in the user's cache folder
+os.environ.setdefault("ORT_DISABLE_TELEMETRY", "1")
 
 # Imported on first use, so that `import onnx_lrp` and `onnx-lrp --help` answer at once
 _PUBLIC = {
