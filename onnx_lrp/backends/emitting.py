@@ -122,6 +122,8 @@ class EmittedArrays:
     def reshape(self, a: Symbol, shape: Sequence[Size]) -> Symbol:
         known = math.prod(n for n in shape if n != -1)
         resolved = tuple(math.prod(a.shape) // known if n == -1 else n for n in shape)
+        if all(isinstance(n, int) for n in (*a.shape, *resolved)) and math.prod(a.shape) != math.prod(resolved):
+            raise ValueError(f"the shape {a.shape} cannot become {list(shape)}")
         if resolved == a.shape:
             return a
         wanted = [-1 if isinstance(n, BatchSize) else n for n in resolved]
@@ -129,6 +131,8 @@ class EmittedArrays:
 
     def permute(self, a: Symbol, axes: Sequence[int]) -> Symbol:
         order = list(axes)
+        if len(order) != len(a.shape):
+            raise ValueError(f"a permutation of {len(order)} axes does not fit the shape {a.shape}")
         if self.graph.is_made(a, "Transpose"):  # a transposition of a transposition
             assert a.node is not None
             inner = a.node.attributes["perm"].as_ints()
@@ -188,6 +192,8 @@ class EmittedArrays:
         return a
 
     def take(self, a: Symbol, indices: np.ndarray, axis: int) -> Symbol:
+        if indices.size and isinstance(n := a.shape[axis], int) and not -n <= indices.min() <= indices.max() < n:
+            raise IndexError(f"index {indices.max()} is out of bounds for an axis of size {n}")
         shape = [len(indices) if i == axis else n for i, n in enumerate(a.shape)]
         return self.graph.emit("Gather", [a, self.graph.ints(indices)], shape, axis=axis)
 
@@ -211,6 +217,8 @@ class EmittedArrays:
             x = self.pad(x, (0, 0, *window.before), (0, 0, *window.after))
             zeros = (0,) * len(window.before)
             window = replace(window, before=zeros, after=zeros)
+        if len(x.shape) != len(w.shape) or x.shape[1] != w.shape[1] * window.groups:
+            raise ValueError(f"a weight of shape {w.shape} does not fit the shape {x.shape}")
         shape = (x.shape[0], w.shape[0], *window.output(x.shape[2:]))
         return self.graph.emit("Conv", [x, w], shape, **window_attributes(window), group=window.groups)
 

@@ -10,6 +10,7 @@ from typing import Any
 from ..composites import Composite
 from ..errors import Problem, UnsupportedModelError
 from ..model.graph import dims, user_node
+from ..model.loadable import require_loadable
 from ..model.loading import Source
 from ..model.preparation import prepare
 from ..propagation.plan import make_plan
@@ -95,6 +96,7 @@ def check(
     except UnsupportedModelError as error:
         return Report(str(error).partition(": unsupported")[0], printable(output or ""), problems=error.problems)
     plan = make_plan(prepared.verdict, prepared.model, Composite.parse(composite))
+    require_loadable(prepared.reference(), prepared.source)
     groups = groupby(plan.steps, lambda step: step if step.node is None else user_node(step.node))
     rows = tuple(_row(thing.name, thing.op, list(steps)) for thing, steps in groups)
     return Report(

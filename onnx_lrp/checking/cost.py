@@ -6,7 +6,7 @@ from collections import Counter
 
 from ..backends.symbols import BatchSize, Symbol, SymbolicShape
 from ..conversion.sizes import UNFIT, ShapesOnly, measure, scratch
-from ..errors import OnnxLrpError
+from ..errors import InvalidModelError, OnnxLrpError
 from ..model.preparation import Prepared
 from ..ops import Linear
 from ..propagation.plan import Plan
@@ -18,10 +18,15 @@ def multiply_adds(prepared: Prepared, plan: Plan) -> dict[str, int] | None:
 
     For one sample where the model leaves their number open. A zero that pads a border counts, an addition alone (a
     bias, a merge) does not.
+
+    Raises:
+        InvalidModelError: no size is open, and they do not fit each other.
     """
     try:
         return _counted(prepared, plan)
-    except (OnnxLrpError, *UNFIT):  # open or unfit sizes: the model may be explained all the same
+    except InvalidModelError:
+        raise
+    except (OnnxLrpError, *UNFIT):  # open sizes: the model may be explained all the same
         return None
 
 

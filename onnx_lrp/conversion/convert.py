@@ -17,6 +17,7 @@ from ..composites import Composite
 from ..errors import ConversionError, OnnxLrpError, TargetError
 from ..model.evaluation import opset_of
 from ..model.graph import dims
+from ..model.loadable import require_loadable
 from ..model.loading import METADATA, Source
 from ..model.preparation import Prepared, prepare
 from ..propagation.audit import MaskAudit
@@ -71,6 +72,12 @@ class ConvertedModel:
         """The outputs that the source does not have."""
         return {*self.relevance.values(), self.logits, self.ledger} - {""}
 
+    def answer(self) -> ir.Model:
+        """The part that makes these outputs."""
+        part = self.model.clone()
+        part.graph.outputs[:] = [value for value in part.graph.outputs if value.name in self.outputs]
+        return part
+
 
 def convert(
     model: Source,
@@ -118,7 +125,9 @@ def convert(
     plan = make_plan(prepared.verdict, prepared.model, Composite.parse(composite), batchnorm, facts)
     wanted = resolve_layers(plan, layers, prepared.source)
     tape = measure(prepared, plan, shapes or {})
-    return message(emit(prepared, plan, ConversionSpec(seed, targets, wanted), tape).model, prepared)
+    compiled = emit(prepared, plan, ConversionSpec(seed, targets, wanted), tape)
+    require_loadable(compiled.answer(), prepared.source)
+    return message(compiled.model, prepared)
 
 
 @np.errstate(all="ignore")  # as in the model's own constants

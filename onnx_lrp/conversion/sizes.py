@@ -9,7 +9,7 @@ import onnx_ir as ir
 
 from ..backends.onnx import OnnxBackend
 from ..backends.symbols import BatchSize, Graph, Size, SymbolicShape
-from ..errors import ConversionError, InputError, OnnxLrpError
+from ..errors import ConversionError, InputError, InvalidModelError, OnnxLrpError
 from ..model.graph import dims
 from ..model.preparation import Prepared
 from ..propagation.forward import ForwardRecorder
@@ -32,6 +32,7 @@ def measure(prepared: Prepared, plan: Plan, shapes: Shapes) -> Tape:
 
     Raises:
         InputError: the given shapes do not fit the model's.
+        InvalidModelError: no size is open, and they do not fit each other.
         ConversionError: an axis other than the first is open, or shapes do not fit each other.
     """
     names = [value.name or "" for value in prepared.inputs]
@@ -89,7 +90,10 @@ def _forward(prepared: Prepared, plan: Plan, declared: dict[str, list[int | None
     except OnnxLrpError:
         raise
     except UNFIT as error:
-        raise ConversionError(f"{prepared.source}: shapes do not fit: {printable(str(error), 200)}") from None
+        reason = printable(str(error), 200)
+        if all(isinstance(n, int) for shape in declared.values() for n in shape):
+            raise InvalidModelError(f"{prepared.source}: {reason}") from None
+        raise ConversionError(f"{prepared.source}: shapes do not fit: {reason}") from None
     return Tape(shapes={name: value.shape for name, value in tape.values.items()}, derived=tape.derived)
 
 

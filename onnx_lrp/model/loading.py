@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import os
+from collections import Counter
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -253,6 +254,11 @@ def _check_structure(proto: onnx.ModelProto, name: str) -> None:
     graph = proto.graph
     if graph.sparse_initializer:
         raise InvalidModelError(f"{name}: has sparse initializers, which are not supported; store dense ones")
+    if not graph.output:
+        raise InvalidModelError(f"{name}: has no outputs, so there is nothing to explain; export it again")
+    twice = [i for i, count in Counter(value.name for value in graph.input).items() if count > 1]
+    if twice:
+        raise InvalidModelError(f"{name}: has two inputs called {printable(twice[0])!r}")
     made = {i.name for i in graph.initializer} | {i.name for i in graph.input}
     for node in graph.node:
         for output in filter(None, node.output):
@@ -295,15 +301,37 @@ def _check_summands(proto: onnx.ModelProto, name: str) -> None:
 
 
 def _check_schema(proto: onnx.ModelProto, name: str) -> None:
-    """What onnx's own checker finds, but for what has better messages later on, or runtimes do without."""
+    """What onnx's own checker finds, but for what has better messages later on, or runtimes do without.
+
+    It stops at the first fault; if that is one that runtimes do without, the nodes are looked at one by one.
+    """
     try:
         onnx.checker.check_model(proto)
     except onnx.checker.ValidationError as error:
-        message = printable(str(error).splitlines()[0] if str(error) else "unknown", 300)
-        if "No Op registered for" in message or "topologically sorted" in message:
-            return  # unknown ops are all listed by the check; unsorted nodes are sorted, a cycle is found there
-        if "Field 'shape' of 'type' is required" in message and _shaped(proto.graph.input):
-            return  # an output without a shape
-        raise InvalidModelError(f"{name}: malformed model: {message}") from None
+        if not _is_forgiven(str(error), proto):
+            raise InvalidModelError(f"{name}: malformed model: {_first_line(error)}") from None
+        _check_nodes(proto, name)
     except ValueError as error:  # models over 2 GiB cannot be serialized for the checker
         raise InvalidModelError(f"{name}: {printable(str(error), 300)}") from None
+
+
+def _check_nodes(proto: onnx.ModelProto, name: str) -> None:
+    context = onnx.checker.C.CheckerContext()
+    context.ir_version = proto.ir_version
+    context.opset_imports = {item.domain: item.version for item in proto.opset_import}
+    for node in proto.graph.node:
+        try:
+            onnx.checker.check_node(node, context)
+        except onnx.checker.ValidationError as error:
+            if not _is_forgiven(str(error), proto):
+                raise InvalidModelError(f"{name}: malformed model: {_first_line(error)}") from None
+
+
+def _is_forgiven(message: str, proto: onnx.ModelProto) -> bool:
+    """Whether a fault is none: unknown ops are listed by the check; nodes are sorted, and a cycle is found there."""
+    shapeless = "Field 'shape' of 'type' is required" in message and _shaped(proto.graph.input)  # an output's
+    return shapeless or "No Op registered for" in message or "topologically sorted" in message
+
+
+def _first_line(error: Exception) -> str:
+    return printable(str(error).splitlines()[0] if str(error) else "unknown", 300)

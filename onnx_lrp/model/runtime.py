@@ -17,10 +17,13 @@ from ..text import printable
 
 @dataclass(frozen=True)
 class SessionOptions:
-    """How onnxruntime runs: number of threads (0: its default) and execution providers."""
+    """How onnxruntime runs: number of threads (0: its default), execution providers, and whether it may fuse nodes
+    and take the smallest numbers for zero.
+    """
 
     threads: int = 0
     providers: tuple[str, ...] = ("CPUExecutionProvider",)
+    optimized: bool = True
 
 
 def make_session(
@@ -45,7 +48,10 @@ def make_session(
     settings = ort.SessionOptions()
     settings.log_severity_level = 4  # what matters is raised
     settings.intra_op_num_threads = options.threads
-    settings.add_session_config_entry("session.set_denormal_as_zero", "1")
+    if options.optimized:  # else not, as with one thread it is the caller's own thread that takes this over
+        settings.add_session_config_entry("session.set_denormal_as_zero", "1")
+    else:
+        settings.graph_optimization_level = ort.GraphOptimizationLevel.ORT_DISABLE_ALL
     # quantised models as the standard says: integer kernels round elsewhere, and what is fetched decides where they run
     settings.add_session_config_entry("session.disable_quant_qdq", "1")
     settings.add_session_config_entry("session.force_spinning_stop", "1")  # after a run, idle threads slow others

@@ -73,6 +73,8 @@ def _op(node: ir.Node) -> str:
 
 
 def _role(node: ir.Node, kind: dict[ir.Value, Dependence], opset: int) -> Role:
+    if any(v is not None and v.const_value is not None and v.dtype == ir.DataType.STRING for v in node.inputs):
+        raise Unsupported("computes with strings", "explain an output that is made of numbers")
     refused = node.meta.get(REFUSAL)
     if isinstance(refused, Unsupported):
         raise refused
@@ -96,8 +98,14 @@ def _end_problems(model: ir.Model) -> list[Problem]:
     maker = target.producer()
     if maker is not None and maker.op_type == "DynamicQuantizeLinear":
         return [Problem(name, "output", "is a scale of integers", "explain another output")]
-    strange = [v for v in model.graph.inputs if isinstance(v.type, (ir.SequenceType, ir.OptionalType))]
-    return [Problem(printable(v.name or ""), "input", "is a Sequence or Optional", "feed tensors") for v in strange]
+    inputs = [value for value in model.graph.inputs if value.uses()]
+    strange = [v for v in inputs if isinstance(v.type, (ir.SequenceType, ir.OptionalType))]
+    words = [v for v in inputs if v.dtype in (ir.DataType.STRING, ir.DataType.COMPLEX64, ir.DataType.COMPLEX128)]
+    return [
+        Problem(printable(value.name or ""), "input", f"is a {kind}", "feed tensors of real numbers")
+        for kind, values in (("Sequence or Optional", strange), ("string or complex tensor", words))
+        for value in values
+    ]
 
 
 def _check_numbers(node: ir.Node, role: Role, source: str) -> None:

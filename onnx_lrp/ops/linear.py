@@ -207,6 +207,8 @@ def conv(node: Site, auto_pad: str = "NOTSET", dilations: Sequence[int] | None =
 
     def parameters(xp: Backend, operands: Operands) -> tuple[Array, Array | None]:
         w = operands.value(1)
+        if kernel_shape and tuple(kernel_shape) != tuple(xp.shape(w)[2:]):
+            raise ValueError(f"kernel_shape {list(kernel_shape)} is not that of the weight, {list(xp.shape(w)[2:])}")
         return w, _channel_bias(xp, operands, 2, len(xp.shape(w)) - 2)
 
     return Linear(ConvMap(Padding.of(auto_pad, pads, strides, dilations, group)), 0, parameters)
@@ -314,6 +316,9 @@ def batch_normalization(node: Site, epsilon: float = 1e-5, momentum: float = 0.9
     _only_data(node, 0, "a statistic or parameter")
     if training_mode or not spatial:
         raise Unsupported("in training mode" if training_mode else "spatial=0", "export the model in eval mode")
+    variance = node.constant(4)
+    if variance is not None and not (np.asarray(variance, np.float64) + epsilon > 0).all():
+        raise Unsupported("a variance that is not positive", "the model is malformed: train or export it again")
 
     def parameters(xp: Backend, operands: Operands) -> tuple[Array, Array | None]:
         shape = (-1, *(1,) * (len(operands.shape(0)) - 2))

@@ -12,7 +12,7 @@ import numpy as np
 from ..backends.base import Array, Backend, Shape, Window
 from .registry import Site, Unsupported, register
 from .roles import Linear, LinearMap, Operands, Route
-from .windows import Padding, pool_window, window_counts
+from .windows import Padding, pool_window, pooled, window_counts
 
 
 @dataclass(frozen=True)
@@ -148,7 +148,7 @@ def average_pool(node: Site, auto_pad: str = "NOTSET", ceil_mode: int = 0, count
                  pads: Sequence[int] | None = None, strides: Sequence[int] | None = None) -> Linear:  # fmt: skip
     """AveragePool: weights 1 / (elements in the window)."""
     padding = Padding.of(auto_pad, pads, strides, dilations)
-    pool = SumPoolMap(padding, tuple(kernel_shape), bool(ceil_mode))
+    pool = SumPoolMap(padding, pooled(padding, kernel_shape), bool(ceil_mode))
 
     def parameters(xp: Backend, operands: Operands) -> tuple[Array, Array | None]:
         shape = operands.shape(0)
@@ -165,7 +165,7 @@ def max_pool(node: Site, auto_pad: str = "NOTSET", ceil_mode: int = 0, dilations
              strides: Sequence[int] | None = None) -> Route:  # fmt: skip
     """MaxPool; storage_order only concerns the indices that nothing here reads."""
     padding = Padding.of(auto_pad, pads, strides, dilations)
-    return Route(MaxPoolMap(padding, tuple(kernel_shape), bool(ceil_mode)), reads=(0,))
+    return Route(MaxPoolMap(padding, pooled(padding, kernel_shape), bool(ceil_mode)), reads=(0,))
 
 
 @register("GlobalAveragePool")

@@ -66,7 +66,17 @@ class Resizing:
     outside: bool
 
     def sizes(self, node: Site, operands: Operands) -> Iterator[Sizing]:
-        """What happens to each axis that changes."""
+        """What happens to each axis that changes.
+
+        Raises:
+            ValueError: nothing would be left of one.
+        """
+        for axis, out, factor in self._sizes(node, operands):
+            if out < 1 or factor <= 0:
+                raise ValueError(f"axis {axis} would have {out} elements")
+            yield axis, out, factor
+
+    def _sizes(self, node: Site, operands: Operands) -> Iterator[Sizing]:
         shape, first = operands.shape(0), _scales_position(node)
         along = [a % len(shape) for a in self.axes] if self.axes else list(range(len(shape)))
         if first == 2 and node.has(3):

@@ -269,6 +269,8 @@ def unsqueeze(node: Site, axes: Sequence[int] | None = None) -> Route:
 @register("Transpose")
 def transpose(node: Site, perm: Sequence[int] | None = None) -> Route:
     """Reorder the axes."""
+    if perm is not None and sorted(perm) != list(range(len(perm))):
+        raise Unsupported(f"perm = {list(perm)} is no permutation", "the model is malformed: export it again")
     return Route(PermuteMap(None if perm is None else tuple(perm)))
 
 

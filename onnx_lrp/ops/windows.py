@@ -33,6 +33,8 @@ class Padding:
         """Check what can be checked without shapes."""
         if auto_pad not in ("NOTSET", "VALID", "SAME_UPPER", "SAME_LOWER"):
             raise Unsupported(f"unknown auto_pad {auto_pad!r}", "export with explicit pads")
+        if any(n < 0 for n in pads or ()):
+            raise Unsupported("negative pads", "crop with a Slice or a Pad")
         if any(n < 1 for n in (*(strides or ()), *(dilations or ()), group)):
             raise Unsupported("a stride, dilation or group below 1", "the model is malformed: export it again")
         return cls(auto_pad, _tuple(pads), _tuple(strides), _tuple(dilations), group)
@@ -40,6 +42,9 @@ class Padding:
     def window(self, kernel: Sequence[int]) -> Window:
         """Fill in the defaults for this kernel; ``auto_pad`` is not applied yet."""
         rank = len(kernel)
+        given = (self.pads, 2 * rank), (self.strides, rank), (self.dilations, rank)
+        if any(numbers is not None and len(numbers) != count for numbers, count in given):
+            raise ValueError(f"its pads, strides or dilations do not fit a kernel of {rank} axes")
         pads = self.pads if self.pads and self.auto_pad == "NOTSET" else (0,) * (2 * rank)
         ones = (1,) * rank
         dilations = self.dilations or ones
@@ -51,6 +56,20 @@ class Padding:
         return (small, large) if self.auto_pad == "SAME_UPPER" else (large, small)
 
 
+def pooled(padding: Padding, kernel: Sequence[int]) -> Shape:
+    """A pooling's kernel, checked: each place of it must reach the data.
+
+    Raises:
+        Unsupported: it does not.
+    """
+    rank, pads = len(kernel), padding.pads or ()
+    if any(n < 1 for n in kernel) or not kernel:
+        raise Unsupported("a kernel below 1", "the model is malformed: export it again")
+    if padding.auto_pad == "NOTSET" and len(pads) == 2 * rank and any(p >= k for p, k in zip(pads, (*kernel, *kernel))):
+        raise Unsupported("pads as large as the kernel", "the model is malformed: export it again")
+    return tuple(kernel)
+
+
 def _tuple(values: Sequence[int] | None) -> Shape | None:
     return tuple(values) if values else None
 
@@ -58,7 +77,11 @@ def _tuple(values: Sequence[int] | None) -> Shape | None:
 def conv_window(padding: Padding, kernel: Sequence[int], spatial: Sequence[int]) -> Window:
     """The window of a Conv over an input of this spatial shape."""
     window = padding.window(kernel)
+    if len(kernel) != len(spatial):
+        raise ValueError(f"a kernel of {len(kernel)} axes does not fit {len(spatial)} spatial ones")
     if not padding.auto_pad.startswith("SAME"):
+        if any(n < 0 for n in window.output(spatial)):
+            raise ValueError(f"a kernel that reaches {window.reach()} does not fit into {tuple(spatial)}")
         return window
     ends = zip(spatial, window.strides, window.reach())
     before, after = padding.split([max((-(-n // s) - 1) * s + r - n, 0) for n, s, r in ends])

@@ -353,7 +353,6 @@ def test_bad_options(options: dict[str, Any], error: type[Exception], message: s
         "(float[N, 3] x) => (float[1, M] y) { r = Relu(x) y = Flatten <axis = 0> (r) }",
         "(float[N, 3] x) => (float[M, 2] y) <W> { r = Relu(x) c = Concat <axis = 0> (x, r) y = MatMul(c, W) }",
         "(float[N, 3] x) => (float[2] y) <W> { h = MatMul(x, W) y = ReduceMean <axes = [0], keepdims = 0> (h) }",
-        "(float x) => (float y) <W> { y = MatMul(x, W) }",
     ],
 )
 def test_samples_that_are_mixed_are_refused(body: str) -> None:

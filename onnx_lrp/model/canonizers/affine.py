@@ -147,6 +147,8 @@ def _batch_norm(node: ir.Node, channel: Channel) -> tuple[np.ndarray, np.ndarray
     if any(v is None for v in values) or not at_channels or given.get("training_mode") or not given.get("spatial", 1):
         return None
     gain, shift, mean, variance = (np.asarray(v, np.float64) for v in values)
+    if any(v.shape != (channel.count,) for v in (gain, shift, mean, variance)):
+        return None  # malformed: whoever runs it says so
     scale = gain / np.sqrt(variance + given.get("epsilon", 1e-5))
     return scale, shift - mean * scale
 

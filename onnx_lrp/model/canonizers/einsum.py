@@ -84,11 +84,13 @@ def _contraction(build: Builder) -> tuple[Contraction, ir.Value, np.ndarray]:
         raise Unsupported("Einsum of anything but one variable and one constant", PLAIN_MATMUL)
     left, _, out = str(build.attributes["equation"]).replace(" ", "").partition("->")
     terms = left.split(",")
+    if len(terms) != 2 or not all(letters.isalpha() for letters in (*terms, out or "a")):
+        raise Unsupported(f"Einsum {build.attributes['equation']!r} is no plain product", PLAIN_MATMUL)
     if not out:
         out = "".join(sorted(c for c in set(left) - {","} if left.count(c) == 1))
     data = 0 if constants[0] is None else 1
     how, weight = Contraction(terms[data], terms[1 - data], out), constants[1 - data]
     assert weight is not None
-    if "." in left or not how.is_product:
+    if not how.is_product:
         raise Unsupported(f"Einsum {build.attributes['equation']!r} is no plain product", PLAIN_MATMUL)
     return how, operands[data], weight
