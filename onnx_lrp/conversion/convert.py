@@ -99,7 +99,7 @@ def convert(
     * the output ``relevance`` (``relevance_NAME`` if there are several inputs), float32, of the input's shape;
     * for each of ``layers`` an output ``relevance_NAME``;
     * the optional input ``target``, int64: the flat index of the output to explain, one for all samples or one per
-      sample; left out, or -1, it means the largest.
+      sample; left out, or -1, it means the largest; no output's index, and the run fails.
 
     Args:
         model: path, bytes, or ``ModelProto``.

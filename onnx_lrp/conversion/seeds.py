@@ -35,7 +35,8 @@ class Seeds:
         """Logit × one-hot (or the one-hot itself, if ``one``) of each target.
 
         The input, int64, has one entry for all samples or one per sample; with several targets, one row of ``count``
-        entries for all samples or one row per sample. Its default, -1, means the largest outputs.
+        entries for all samples or one row per sample. Its default, -1, means the largest outputs; what is neither that
+        nor an output's index makes the run fail.
         """
         rows = (1, count) if count > 1 else (1,)
         default = ir.tensor(np.full(rows, BEST, np.int64), name=name)
@@ -43,7 +44,7 @@ class Seeds:
         value.shape = ir.Shape([None, *rows[1:]])  # a runtime would insist on the default's otherwise
         self.graph.inputs.append(value)
         self.graph.register_initializer(value)
-        given = self._reshaped(self.xp.graph.wrap(value, (1, count)), count)
+        given = self._possible(self._reshaped(self.xp.graph.wrap(value, (1, count)), count))
         flat = self._flat()
         index = self.xp.where(given < self.xp.graph.ints([0]), self._largest(flat, count), given)
         for position in range(count):
@@ -68,6 +69,14 @@ class Seeds:
     def _reshaped(self, given: Symbol, count: int) -> Symbol:
         """(samples or 1, count), whatever rank it was given in."""
         return self.xp.graph.emit("Reshape", [given, self.xp.graph.ints([-1, count])], (1, count))
+
+    def _possible(self, given: Symbol) -> Symbol:
+        """The indices, plus zeros that are looked up at places which do not exist for impossible ones."""
+        emit, ints = self.xp.graph.emit, self.xp.graph.ints
+        places, zero = self.size + 1, ir.tensor(np.zeros(1, np.int64))  # the first one is that of -1
+        zeros = emit("ConstantOfShape", [ints([places])], (places,), value=zero)
+        place = self.xp.where(given < ints([BEST]), ints([places]), given - ints([BEST]))
+        return given + emit("Gather", [zeros, place], given.shape, axis=0)
 
     def _largest(self, flat: Symbol, count: int) -> Symbol:
         """Indices of the largest outputs, the first one on ties: (samples, count)."""

@@ -150,6 +150,19 @@ def test_target_mixes_defaults_and_indices() -> None:
     close(made["relevance"], reference(model, X, target=[best[0], 2, best[2], 0, 1]).relevance)
 
 
+@pytest.mark.parametrize("seed", ["logit", "one"])
+@pytest.mark.parametrize("opset", [9, 13, 17])
+@pytest.mark.parametrize(
+    ("targets", "given"), [(1, [4]), (1, [-2]), (1, [0, 1, 2, 3, 4]), (1, [2**40]), (2, [[0, -5]])]
+)
+def test_an_impossible_target_fails_at_run_time(targets: int, given: Any, opset: int, seed: Any) -> None:
+    ready = session(lrp.convert(small("residual", opset), targets=targets, seed=seed))
+    feeds = feeds_of(small("residual", opset))
+    answers(ready, feeds)
+    with pytest.raises(Exception, match="out of data bounds"):
+        answers(ready, feeds | {"target": np.array(given, np.int64)})
+
+
 @pytest.mark.parametrize("opset", [9, 10, 17])
 @pytest.mark.parametrize("given", [None, [[1, 0, 2]], [[1, 0, 2], [3, 3, 1], [0, 1, 2], [2, 1, 0], [3, 2, 0]]], ids=str)
 def test_several_targets(given: Any, opset: int) -> None:
