@@ -86,13 +86,26 @@ class Problem:
         return f"{self.node} ({self.op}): {self.reason}; {self.remedy}"
 
 
+def grouped(problems: Sequence[Problem]) -> list[Problem]:
+    """One for each op, reason and remedy, which names the first node: those that no option heals come first."""
+    groups: dict[tuple[str, str, str], list[str]] = {}
+    for problem in problems:
+        groups.setdefault((problem.op, problem.reason, problem.remedy), []).append(problem.node)
+    found = [
+        Problem(nodes[0] if len(nodes) == 1 else f"{nodes[0]} and {len(nodes) - 1} more", *what)
+        for what, nodes in groups.items()
+    ]
+    return sorted(found, key=lambda problem: "--" in problem.remedy)
+
+
 class UnsupportedModelError(ModelError):
     """At least one node has no role in LRP; ``problems`` lists all of them."""
 
     def __init__(self, source: str, problems: Sequence[Problem]) -> None:
         self.source, self.problems = source, tuple(problems)
         count = f"{len(self.problems)} node{'s' if len(self.problems) > 1 else ''}"
-        super().__init__(f"{source}: unsupported model, {count} without a role: " + " | ".join(map(str, self.problems)))
+        groups = " | ".join(map(str, grouped(self.problems)))
+        super().__init__(f"{source}: unsupported model, {count} without a role: {groups}")
 
     def __reduce__(self) -> tuple[type, tuple[str, tuple[Problem, ...]]]:
         """What a process pool hands over: the arguments, not the message."""

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, astuple, dataclass
 from itertools import groupby
 from typing import Any
 
 from ..composites import Composite
-from ..errors import Problem, UnsupportedModelError
+from ..errors import Problem, UnsupportedModelError, grouped
 from ..model.graph import dims, user_node
 from ..model.loadable import require_loadable
 from ..model.loading import Source
@@ -60,7 +60,7 @@ class Report:
     def __str__(self) -> str:
         body = table(("node", "op", "shape", "role", "rule"), [tuple(asdict(row).values()) for row in self.rows])
         if self.problems:
-            body = table(("node", "op", "reason", "remedy"), [tuple(asdict(p).values()) for p in self.problems])
+            body = table(("node", "op", "reason", "remedy"), [astuple(p) for p in grouped(self.problems)])
         verdict = (
             f"supported, explains {self.output!r}"
             if self.supported

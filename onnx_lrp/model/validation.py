@@ -12,6 +12,7 @@ from ..ops import Linear, Merge, Role, Unsupported, qualified, role_of
 from ..text import printable
 from .evaluation import evaluable, opset_of
 from .graph import FLOATS, REFUSAL, WRITTEN, Dependence, NodeSite, array, attributes, dependences, label
+from .meaning import meaning
 from .onenode import RANDOM
 
 LARGEST_TENSOR = 2**30  # elements of one tensor: 4 GiB as float32
@@ -44,8 +45,8 @@ def validate(model: ir.Model, source: str) -> Verdict:
             else:
                 derived.append(_derived(node, opset))
         except Unsupported as verdict:
-            written = f" (written as {node.meta[WRITTEN]})" if WRITTEN in node.meta else ""
-            problems.append(Problem(label(node), _op(node), printable(verdict.reason, 300) + written, verdict.remedy))
+            reason = printable(verdict.reason, 300) + _in_other_words(node)
+            problems.append(Problem(label(node), _op(node), reason, verdict.remedy))
     problems += _end_problems(model)
     if problems:
         raise UnsupportedModelError(source, problems)
@@ -66,6 +67,14 @@ def check_target(model: ir.Model, source: str) -> None:
         raise UnsupportedModelError(
             source, [Problem(printable(target.name or ""), "output", reason, "explain another output")]
         )
+
+
+def _in_other_words(node: ir.Node) -> str:
+    """What the exporter made of it, or its owner meant by it."""
+    if WRITTEN in node.meta:
+        return f" (written as {node.meta[WRITTEN]})"
+    meant = meaning(node)
+    return f" ({meant})" if meant else ""
 
 
 def _op(node: ir.Node) -> str:
