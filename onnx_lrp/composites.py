@@ -31,16 +31,16 @@ class LayerInfo:
     """What a selector sees of a node that takes a rule.
 
     ``depth`` is 0 for the weighted layers next to the input, 1 for those next to the output, and in between by the
-    number of weighted layers before; ``order`` is a number of its own, and ``before`` has those of all layers on any
-    path from an input to this one. What one node of the user's was expanded to, such as the steps of an LSTM, has one
-    depth and one order.
+    number of weighted layers before; ``order`` is a number of its own, and ``before`` a set of these as an integer:
+    bit n stands for the layer of order n, and is 1 if that is on any path from an input to this one. What one node
+    of the user's was expanded to, such as the steps of an LSTM, has one depth and one order.
     """
 
     name: str
     op: str
     depth: float
     order: int
-    before: frozenset[int] = frozenset()
+    before: int = 0
 
 
 @dataclass(frozen=True)
@@ -64,12 +64,13 @@ class Selector:
         found = [layer for layer in layers if self._matches(layer)]
         if not (self.first or self.last):
             return found
-        orders = {layer.order for layer in found}
-        followed = frozenset[int]().union(*(layer.before for layer in found))
+        orders, followed = 0, 0
+        for layer in found:
+            orders, followed = orders | 1 << layer.order, followed | layer.before
         return [
             layer
             for layer in found
-            if (self.first and orders.isdisjoint(layer.before)) or (self.last and layer.order not in followed)
+            if (self.first and not orders & layer.before) or (self.last and not followed >> layer.order & 1)
         ]
 
     def _matches(self, layer: LayerInfo) -> bool:

@@ -7,6 +7,8 @@ from collections.abc import Sequence
 
 def printable(text: str, limit: int = 120) -> str:
     """One printable line: what does not print is escaped, and long text shortened in the middle."""
+    if len(text) <= limit and text.isprintable():
+        return text
     safe = "".join(c if c.isprintable() else _escaped(c) for c in text[: 4 * limit])
     if len(text) > 4 * limit or len(safe) > limit:
         safe = safe[: limit // 2] + "…" + printable(text[-limit // 2 :], limit)[-(limit // 2) :]

@@ -12,9 +12,9 @@ from onnx_lrp.rules import Part, Rule, Term, identity, neg, pos
 
 LAYERS = [
     LayerInfo("stem", "Conv", 0.0, 0),
-    LayerInfo("block/conv", "Conv", 0.5, 1, frozenset({0})),
-    LayerInfo("block/add", "Add", 0.6, 2, frozenset({0, 1})),
-    LayerInfo("head", "Gemm", 1.0, 3, frozenset({0, 1, 2})),
+    LayerInfo("block/conv", "Conv", 0.5, 1, 0b1),
+    LayerInfo("block/add", "Add", 0.6, 2, 0b11),
+    LayerInfo("head", "Gemm", 1.0, 3, 0b111),
 ]
 
 

@@ -144,7 +144,7 @@ class Graph:
         """A constant."""
         key = (array.dtype.str, array.shape, array.tobytes())
         if key not in self._made:
-            value = ir.val(self._name("const"), const_value=ir.tensor(np.ascontiguousarray(array)))
+            value = ir.val(self._name("const"), const_value=ir.Tensor(np.ascontiguousarray(array)))
             value.const_value.name = value.name  # type: ignore[union-attr]
             self.graph.register_initializer(value)
             self._made[key] = (self.wrap(value, array.shape),)

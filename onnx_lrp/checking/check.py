@@ -9,6 +9,7 @@ from typing import Any
 
 from ..composites import Composite
 from ..errors import Problem, UnsupportedModelError, grouped
+from ..model.collector import paused_collector
 from ..model.graph import dims, user_node
 from ..model.loadable import require_loadable
 from ..model.loading import Source
@@ -72,6 +73,7 @@ class Report:
         return "\n".join([f"{self.source}: {verdict}", *about, *body])
 
 
+@paused_collector()
 def check(
     model: Source,
     composite: str | Composite = "epsilon_plus",
@@ -96,7 +98,7 @@ def check(
     except UnsupportedModelError as error:
         return Report(str(error).partition(": unsupported")[0], printable(output or ""), problems=error.problems)
     plan = make_plan(prepared.verdict, prepared.model, Composite.parse(composite))
-    require_loadable(prepared.reference(), prepared.source)
+    require_loadable(prepared.uncut, [prepared.target], prepared.source)
     groups = groupby(plan.steps, lambda step: step if step.node is None else user_node(step.node))
     rows = tuple(_row(thing.name, thing.op, list(steps)) for thing, steps in groups)
     return Report(

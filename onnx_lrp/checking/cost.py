@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from collections import Counter
 
-from ..backends.symbols import BatchSize, Symbol, SymbolicShape
-from ..conversion.sizes import UNFIT, ShapesOnly, measure, scratch
+from ..backends.symbols import Symbol
+from ..conversion.sizes import UNFIT, ShapesOnly, measure_one, scratch
 from ..errors import InvalidModelError, OnnxLrpError
 from ..model.preparation import Prepared
 from ..ops import Linear
@@ -31,19 +31,15 @@ def multiply_adds(prepared: Prepared, plan: Plan) -> dict[str, int] | None:
 
 
 def _counted(prepared: Prepared, plan: Plan) -> dict[str, int]:
-    tape, weights = measure(prepared, plan, {}), ShapesOnly(prepared.model, scratch())
+    tape, weights = measure_one(prepared, plan), ShapesOnly(prepared.model, scratch())
     work: Counter[str] = Counter()
     for step in plan.steps:
         if isinstance(step.role, Linear):
-            x, z = (_one_sample(tape.shapes[name or ""]) for name in (step.inputs[step.role.data], step.outputs[0]))
+            x, z = (tape.shapes[name or ""] for name in (step.inputs[step.role.data], step.outputs[0]))
             w = StepOperands(step, tape, weights).parameters(step.role).weight
-            kernel = _one_sample(w.shape) if isinstance(w, Symbol) else ()  # of matrices, x and z say the sizes
+            kernel = w.shape if isinstance(w, Symbol) else ()  # of matrices, x and z say the sizes
             work[str(step.rule).removesuffix("()")] += step.role.map.multiply_adds(x, kernel, z)
     return dict(work.most_common())
-
-
-def _one_sample(shape: SymbolicShape) -> tuple[int, ...]:
-    return tuple(n.times if isinstance(n, BatchSize) else n for n in shape)
 
 
 def shares(work: dict[str, int] | None) -> str:

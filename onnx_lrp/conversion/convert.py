@@ -72,12 +72,6 @@ class ConvertedModel:
         """The outputs that the source does not have."""
         return {*self.relevance.values(), self.logits, self.ledger} - {""}
 
-    def answer(self) -> ir.Model:
-        """The part that makes these outputs."""
-        part = self.model.clone()
-        part.graph.outputs[:] = [value for value in part.graph.outputs if value.name in self.outputs]
-        return part
-
 
 def convert(
     model: Source,
@@ -126,7 +120,7 @@ def convert(
     wanted = resolve_layers(plan, layers, prepared.source)
     tape = measure(prepared, plan, shapes or {})
     compiled = emit(prepared, plan, ConversionSpec(seed, targets, wanted), tape)
-    require_loadable(compiled.answer(), prepared.source)
+    require_loadable(compiled.model, sorted(compiled.outputs), prepared.source)
     return message(compiled.model, prepared)
 
 

@@ -39,7 +39,7 @@ class Seeds:
         nor an output's index makes the run fail.
         """
         rows = (1, count) if count > 1 else (1,)
-        default = ir.tensor(np.full(rows, BEST, np.int64), name=name)
+        default = ir.Tensor(np.full(rows, BEST, np.int64), name=name)
         value = ir.val(name, const_value=default)
         value.shape = ir.Shape([None, *rows[1:]])  # a runtime would insist on the default's otherwise
         self.graph.inputs.append(value)
@@ -73,7 +73,7 @@ class Seeds:
     def _possible(self, given: Symbol) -> Symbol:
         """The indices, plus zeros that are looked up at places which do not exist for impossible ones."""
         emit, ints = self.xp.graph.emit, self.xp.graph.ints
-        places, zero = self.size + 1, ir.tensor(np.zeros(1, np.int64))  # the first one is that of -1
+        places, zero = self.size + 1, ir.Tensor(np.zeros(1, np.int64))  # the first one is that of -1
         zeros = emit("ConstantOfShape", [ints([places])], (places,), value=zero)
         place = self.xp.where(given < ints([BEST]), ints([places]), given - ints([BEST]))
         return given + emit("Gather", [zeros, place], given.shape, axis=0)

@@ -5,10 +5,11 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+import numpy as np
 import onnx_ir as ir
 
 from ..backends.onnx import OnnxBackend
-from ..backends.symbols import BatchSize, Graph, Size, SymbolicShape
+from ..backends.symbols import BatchSize, Graph, Size, Symbol, SymbolicShape
 from ..errors import ConversionError, InputError, InvalidModelError, OnnxLrpError
 from ..model.graph import dims
 from ..model.preparation import Prepared
@@ -35,12 +36,7 @@ def measure(prepared: Prepared, plan: Plan, shapes: Shapes) -> Tape:
         InvalidModelError: no size is open, and they do not fit each other.
         ConversionError: an axis other than the first is open, or shapes do not fit each other.
     """
-    names = [value.name or "" for value in prepared.inputs]
-    if strange := [name for name in shapes if name not in names]:
-        raise InputError(
-            f"{prepared.source}: no input {printable(strange[0])!r}; it has {', '.join(map(printable, names))}"
-        )
-    declared = {value.name or "": _declared(value, shapes, prepared.source) for value in prepared.inputs}
+    declared = _all_declared(prepared, shapes)
     one = _forward(prepared, plan, declared, 1)
     if all(isinstance(n, int) for shape in declared.values() for n in shape):
         return one
@@ -51,6 +47,24 @@ def measure(prepared: Prepared, plan: Plan, shapes: Shapes) -> Tape:
     sizes = {name: _merged(shape, two.shapes[name], prepared.source) for name, shape in one.shapes.items()}
     derived = Derived(one.derived, two.derived, prepared.source)
     return Tape(shapes=sizes | {name: of.shape for name, of in derived.repeated.items()}, derived=derived)
+
+
+def measure_one(prepared: Prepared, plan: Plan) -> Tape:
+    """The same for one sample, where the model leaves their number open.
+
+    Raises:
+        InvalidModelError, ConversionError: as for :func:`measure`.
+    """
+    return _forward(prepared, plan, _all_declared(prepared, {}), 1)
+
+
+def _all_declared(prepared: Prepared, shapes: Shapes) -> dict[str, list[int | None]]:
+    names = [value.name or "" for value in prepared.inputs]
+    if strange := [name for name in shapes if name not in names]:
+        raise InputError(
+            f"{prepared.source}: no input {printable(strange[0])!r}; it has {', '.join(map(printable, names))}"
+        )
+    return {value.name or "": _declared(value, shapes, prepared.source) for value in prepared.inputs}
 
 
 def _declared(value: ir.Value, shapes: Shapes, source: str) -> list[int | None]:
@@ -97,9 +111,26 @@ def _forward(prepared: Prepared, plan: Plan, declared: dict[str, list[int | None
     return Tape(shapes={name: value.shape for name, value in tape.values.items()}, derived=tape.derived)
 
 
+class Scratch(Graph):
+    """Symbols that have a shape and nothing else: no node is ever made."""
+
+    def __init__(self) -> None:
+        super().__init__(ir.Graph([], [], nodes=[], opset_imports={"": 18}), 18, ir.val("samples"))
+
+    def constant(self, array: np.ndarray) -> Symbol:
+        """Its shape."""
+        return Symbol(self, self.samples, array.shape)
+
+    def emit_all(
+        self, op: str, inputs: Sequence[Symbol | None], shapes: Sequence[Sequence[Size]], **attributes: Any
+    ) -> tuple[Symbol, ...]:
+        """Its results' shapes."""
+        return tuple(Symbol(self, self.samples, shape) for shape in shapes)
+
+
 def scratch() -> OnnxBackend:
-    """A backend whose graph is thrown away."""
-    return OnnxBackend(Graph(ir.Graph([], [], nodes=[], opset_imports={"": 18}), 18, ir.val("samples")))
+    """A backend of shapes alone."""
+    return OnnxBackend(Scratch())
 
 
 class ShapesOnly(Weights):

@@ -114,10 +114,24 @@ def sort(graph: ir.Graph, source: str) -> None:
     Raises:
         InvalidModelError: there is a cycle.
     """
+    if _is_sorted(graph):
+        return
     try:
         graph.sort()
     except ValueError:
         raise InvalidModelError(f"{source}: the graph has a cycle; LRP needs a feed-forward model") from None
+
+
+def _is_sorted(graph: ir.Graph) -> bool:
+    """Whether every node is behind those that it reads, and none holds a graph that reads others."""
+    done: set[ir.Node] = set()
+    for node in graph:
+        makers = [value.producer() for value in node.inputs if value is not None]
+        inner = any(a.type in (ir.AttributeType.GRAPH, ir.AttributeType.GRAPHS) for a in node.attributes.values())
+        if inner or any(maker is not None and maker not in done for maker in makers):
+            return False
+        done.add(node)
+    return True
 
 
 def dims(value: ir.Value) -> list[int | str | None] | None:

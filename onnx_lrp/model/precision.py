@@ -27,7 +27,7 @@ def _with_floats(model: ir.Model, kind: ir.DataType) -> ir.Model:
     for value in copy.graph.initializers.values():
         tensor = value.const_value
         if tensor is not None and tensor.dtype in FLOATS:
-            value.const_value = ir.tensor(tensor.numpy().astype(dtype), name=value.name)
+            value.const_value = ir.Tensor(tensor.numpy().astype(dtype), name=value.name)
             value.type = ir.TensorType(kind)
     for node in copy.graph:
         to = node.attributes.get("to")
@@ -35,7 +35,7 @@ def _with_floats(model: ir.Model, kind: ir.DataType) -> ir.Model:
             node.attributes["to"] = ir.AttrInt64("to", int(kind))
         fill = node.attributes.get("value")
         if node.op_type == "ConstantOfShape" and fill is not None and fill.as_tensor().dtype in FLOATS:
-            node.attributes["value"] = ir.AttrTensor("value", ir.tensor(fill.as_tensor().numpy().astype(dtype)))
+            node.attributes["value"] = ir.AttrTensor("value", ir.Tensor(fill.as_tensor().numpy().astype(dtype)))
     for value in [*copy.graph.inputs, *(v for node in copy.graph for v in node.outputs)]:
         if value.dtype in FLOATS:
             value.type = ir.TensorType(kind)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import logging
 from collections.abc import Iterable, Mapping, Sequence
 from copy import copy
 from dataclasses import dataclass, field
@@ -30,8 +29,10 @@ from .canonizers import (
     inline,
     pass_through,
 )
+from .collector import paused_collector
 from .evaluation import opset_of
 from .graph import dims, sort
+from .inference import computes_sizes, infer
 from .loading import Source, load
 from .samples import independent, named_alike, rows
 from .validation import Verdict, check_growth, check_shape_vectors, check_sizes, check_target, input_values, validate
@@ -103,14 +104,23 @@ class Prepared:
         )
         return [f"{what}: found by trying, {why}" for what, why in (found[apart] for apart in set(self.tried.values()))]
 
+    @property
+    def uncut(self) -> ir.Model:
+        """The source, its functions left alone unless the explained tensor is inside of one."""
+        if self.written is not None and self.target in _names(self.written.graph):
+            return self.written
+        return self.source_model
+
     def reference(self) -> ir.Model:
-        """The source cut to the explained tensor, its functions left alone unless the tensor is inside of one."""
-        written = None if self.written is None else _cut_to(self.written, self.target)
-        found = _cut_to(self.source_model, self.target) if written is None else written
-        assert found is not None
-        return found
+        """The source cut to the explained tensor."""
+        copy = self.uncut.clone()
+        values = [*copy.graph.inputs, *(value for node in copy.graph for value in node.outputs)]
+        copy.graph.outputs[:] = [next(value for value in values if value.name == self.target)]
+        passes.RemoveUnusedNodesPass()(copy)
+        return copy
 
 
+@paused_collector()
 @np.errstate(all="ignore")  # a model's constants are what they are; what is not finite is an error when it runs
 def prepare(source: Source, output: str | None = None, oldest: int = 0, pass_ops: str | Iterable[str] = ()) -> Prepared:
     """Load, canonize and check a model.
@@ -151,13 +161,8 @@ def prepare(source: Source, output: str | None = None, oldest: int = 0, pass_ops
     )  # fmt: skip
 
 
-def _cut_to(model: ir.Model, target: str) -> ir.Model | None:
-    """A copy with one tensor for its only output; None if it has no such tensor."""
-    copy = model.clone()
-    values = [*copy.graph.inputs, *(value for node in copy.graph for value in node.outputs)]
-    copy.graph.outputs[:] = [value for value in values if value.name == target]
-    passes.RemoveUnusedNodesPass()(copy)
-    return copy if copy.graph.outputs else None
+def _names(graph: ir.Graph) -> set[str | None]:
+    return {value.name for value in (*graph.inputs, *(output for node in graph for output in node.outputs))}
 
 
 def _canonize(model: ir.Model, source: str) -> list[str]:
@@ -233,12 +238,7 @@ def _infer_shapes(model: ir.Model, source: str) -> None:
     Raises:
         InvalidModelError: a tensor that no machine could hold.
     """
-    logger = logging.getLogger("onnx_ir.passes.common.shape_inference")
-    logger.disabled = True  # it logs tracebacks of failures that do not matter here
-    try:
-        for data_prop in (False, True):
-            with contextlib.suppress(Exception):  # inference fails on custom ops, which the check lists
-                passes.ShapeInferencePass(check_type=False, strict_mode=False, data_prop=data_prop)(model)
-            check_sizes(model, source)
-    finally:
-        logger.disabled = False
+    for values in (False, True) if computes_sizes(model) else (False,):
+        with contextlib.suppress(Exception):  # inference fails on custom ops, which the check lists
+            infer(model, values)
+        check_sizes(model, source)

@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import inspect
 from collections.abc import Callable
+from functools import cache
 from typing import Any, Protocol, TypeVar
 
 import numpy as np
@@ -105,6 +106,11 @@ def qualified(op_type: str, domain: str) -> str:
     return op_type if domain in STANDARD else f"{domain}::{op_type}"
 
 
+@cache
+def _attributes_of(op: Op) -> frozenset[str]:
+    return frozenset(list(inspect.signature(op).parameters)[1:])
+
+
 def role_of(node: Site, attributes: dict[str, Any]) -> Role:
     """The node's role.
 
@@ -114,8 +120,7 @@ def role_of(node: Site, attributes: dict[str, Any]) -> Role:
     op = OPS.get(qualified(node.op_type, node.domain))
     if op is None:
         raise Unsupported(*(_unknown(node.op_type) if node.domain in STANDARD else _foreign(node.domain)))
-    known = list(inspect.signature(op).parameters)[1:]
-    strange = sorted(set(attributes) - set(known))
+    strange = sorted(set(attributes) - _attributes_of(op))
     if strange:
         raise Unsupported(f"unknown attribute {', '.join(strange)}", "export the model again with a standard opset")
     return op(node, **attributes)

@@ -22,18 +22,22 @@ def layers(verdict: Verdict) -> dict[ir.Node, LayerInfo]:
     depth: dict[ir.Value, int] = {}
     place: dict[ir.Node, int] = {}
     order: dict[ir.Node, int] = {}
-    above: dict[ir.Value, frozenset[int]] = {}
-    before: dict[ir.Node, frozenset[int]] = {}
+    above: dict[ir.Value, int] = {}  # sets as integers, as in LayerInfo
+    before: dict[ir.Node, int] = {}
+    count = 0
     for nodes in _together(verdict.roles):
         read = [v for node in nodes for v in node.inputs if v is not None]
         place.update(dict.fromkeys(nodes, max((depth.get(v, 0) for v in read), default=0)))
         behind = place[nodes[0]] + any(verdict.roles[node].mixes for node in nodes)
-        met = frozenset[int]().union(*{above[v] for v in read if v in above})
+        met = 0
+        for value in read:
+            met |= above.get(value, 0)
         ruled = [node for node in nodes if verdict.roles[node].ruled]
         if ruled:
             before.update(dict.fromkeys(ruled, met))
-            order.update(dict.fromkeys(ruled, len(set(order.values()))))
-            met |= {order[ruled[0]]}
+            order.update(dict.fromkeys(ruled, count))
+            met |= 1 << count
+            count += 1
         depth.update({value: behind for node in nodes for value in node.outputs})
         above.update({value: met for node in nodes for value in node.outputs})
     deepest = max((n for node, n in place.items() if verdict.roles[node].mixes), default=0)

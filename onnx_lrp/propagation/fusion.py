@@ -17,16 +17,19 @@ from .step import Step
 
 def fuse(steps: Iterable[Step], target: ir.Value) -> list[Step]:
     """Take a layer and the constant that alone reads it as one, wherever in the order of execution that stands."""
-    fused: dict[str, Step] = {}
+    fused: list[Step] = []
+    makers: dict[str, int] = {}
     for step in steps:
-        before = _before(step, fused, target)
+        made = {name: fused[makers[name]] for name in step.inputs if name in makers}
+        before = _before(step, made, target)
         role = None if before is None else _with_constant(before.role, step)
         if before is None or role is None:
-            fused[step.outputs[0]] = step
+            makers[step.outputs[0]] = len(fused)
+            fused.append(step)
         else:  # in the layer's place, so that the order stays one of execution
-            merged = replace(before, role=role, outputs=step.outputs, masked=step.masked)
-            fused = {s.outputs[0]: s for s in (merged if s is before else s for s in fused.values())}
-    return list(fused.values())
+            place = makers[step.outputs[0]] = makers.pop(before.outputs[0])
+            fused[place] = replace(before, role=role, outputs=step.outputs, masked=step.masked)
+    return fused
 
 
 def _before(step: Step, steps: dict[str, Step], target: ir.Value) -> Step | None:

@@ -92,7 +92,7 @@ def _fill(model: ir.Model, node: ir.Node, first: ir.Node) -> None:
     level = 0.0 if given is None else float(given.astype(np.float64).reshape(-1)[0])
     name = f"{label(node)}/fill"
     number = np.asarray(grid[0] * (level - grid[1]))
-    value = ir.val(name, const_value=ir.tensor(number, name=name))
+    value = ir.val(name, const_value=ir.Tensor(number, name=name))
     model.graph.register_initializer(value)
     node.resize_inputs(max(len(node.inputs), 3))
     node.replace_input_with(2, value)

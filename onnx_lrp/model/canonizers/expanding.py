@@ -70,7 +70,7 @@ class Builder:
 
     def constant(self, data: np.ndarray | np.generic, part: str) -> ir.Value:
         """A new initializer."""
-        return self.initializer(ir.tensor(np.asarray(data)), part)
+        return self.initializer(ir.Tensor(np.asarray(data)), part)
 
     def initializer(self, tensor: ir.TensorProtocol, part: str) -> ir.Value:
         """A new initializer, which may be computed only when it is read."""

@@ -49,7 +49,7 @@ class FoldConstants(InPlacePass):
     def _replace(model: ir.Model, node: ir.Node, results: list[np.ndarray]) -> None:
         for value, result in zip(node.outputs, results):
             if value.uses() or value.is_graph_output():
-                new = ir.val(f"{value.name}", const_value=ir.tensor(result, name=value.name))
+                new = ir.val(f"{value.name}", const_value=ir.Tensor(result, name=value.name))
                 ir.convenience.replace_all_uses_with(value, new)
                 value.name = f"{value.name}/folded"
                 model.graph.register_initializer(new)

@@ -13,6 +13,8 @@ from ..graph import array, attributes, label
 from .affine import Affine, after_linear
 from .origins import ORIGIN, Scaled, origin_of
 
+FEW = 2**12  # elements of a weight
+
 
 class MergeAffine(InPlacePass):
     """Merge BatchNormalization, and constant scales and shifts per channel, into the linear layer before them.
@@ -60,7 +62,7 @@ class MergeAffine(InPlacePass):
 def _initializer(model: ir.Model, name: str, data: np.ndarray | ir.LazyTensor) -> ir.Value:
     while name in model.graph.initializers:
         name += "'"
-    tensor = ir.tensor(data) if isinstance(data, np.ndarray) else data
+    tensor = ir.Tensor(data) if isinstance(data, np.ndarray) else data
     tensor.name = name
     value = ir.val(name, const_value=tensor)
     model.graph.register_initializer(value)
@@ -74,10 +76,11 @@ def _scale_weight(model: ir.Model, node: ir.Node, gain: np.ndarray) -> None:
     assert base.const_value is not None
 
     def product() -> ir.TensorProtocol:
-        return ir.tensor(np.asarray(array(base)).astype(np.float64) * gain)
+        return ir.Tensor(np.asarray(array(base)).astype(np.float64) * gain)
 
     lazy = ir.LazyTensor(product, ir.DataType.DOUBLE, ir.Shape(base.const_value.shape.numpy()))
-    value = _initializer(model, f"{label(node)}/weight", lazy)
+    made = lazy.numpy() if base.const_value.size <= FEW else lazy  # where it costs less to keep it than to make it
+    value = _initializer(model, f"{label(node)}/weight", made)
     origin = origin_of(base)
     if not isinstance(origin, Scaled):
         origin = Scaled(base.name or "", np.ones(()))

@@ -120,7 +120,7 @@ def dequantized(build: Builder, base: ir.Value, gain: np.ndarray, shift: np.ndar
     assert base.const_value is not None
 
     def product() -> ir.TensorProtocol:
-        return ir.tensor((np.asarray(array(base)).astype(np.float64) - shift) * gain)
+        return ir.Tensor((np.asarray(array(base)).astype(np.float64) - shift) * gain)
 
     lazy = ir.LazyTensor(product, ir.DataType.DOUBLE, ir.Shape(base.const_value.shape.numpy()))
     value = build.initializer(lazy, part)

@@ -19,6 +19,7 @@ CURVED = (
     "LessOrEqual", "Log", "Max", "Min", "Pow", "Reciprocal", "Relu", "Sigmoid", "Sign", "Softplus", "Sqrt", "Tanh",
     "Where",
 )  # fmt: skip
+_NUMBER = "onnx_lrp.number"
 LARGEST_REGION = 16  # nodes of one region
 
 
@@ -110,10 +111,17 @@ def _variables(nodes: Sequence[ir.Node]) -> list[ir.Value]:
 
 
 def _number(value: ir.Value | None) -> np.ndarray | None:
-    """The one number that a constant holds, as a scalar."""
-    data = array(value)
-    if data is None:
-        data = _fill(value)
+    """The one number that a constant holds, as a scalar; looked up once for each constant."""
+    if value is None or value.const_value is None:
+        return _one_number(_fill(value))
+    known = value.meta.get(_NUMBER)
+    if known is None or known[0] is not value.const_value:
+        known = value.meta[_NUMBER] = (value.const_value, _one_number(array(value)))
+    found: np.ndarray | None = known[1]
+    return found
+
+
+def _one_number(data: np.ndarray | None) -> np.ndarray | None:
     if data is None or data.size == 0 or not (data == data.flat[0]).all():
         return None
     return _double(data.reshape(-1)[0])

@@ -109,7 +109,7 @@ def _replace(model: ir.Model, value: ir.Value, data: np.ndarray, users: list[ir.
     name = f"{value.name}/known"
     new = model.graph.initializers.get(name)
     if new is None:
-        new = ir.val(name, const_value=ir.tensor(data, name=name))
+        new = ir.val(name, const_value=ir.Tensor(data, name=name))
         model.graph.register_initializer(new)
     for user in users:
         for position, read in enumerate(user.inputs):

@@ -56,7 +56,7 @@ class JoinSums(InPlacePass):
     def _reduction(self, model: ir.Model, root: ir.Value, axes: list[int], name: str) -> ir.Node:
         if self.opset < 13:
             return ir.node("ReduceSum", [root], {"axes": axes, "keepdims": 0}, name=name)
-        constant = ir.val(f"{name}/axes", const_value=ir.tensor(np.array(axes, np.int64), name=f"{name}/axes"))
+        constant = ir.val(f"{name}/axes", const_value=ir.Tensor(np.array(axes, np.int64), name=f"{name}/axes"))
         model.graph.register_initializer(constant)
         return ir.node("ReduceSum", [root, constant], {"keepdims": 0}, name=name)
 

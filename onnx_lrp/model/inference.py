@@ -1,0 +1,76 @@
+"""Shape inference by onnx, on a message without large weights: of these, only types and shapes matter."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import onnx
+import onnx_ir as ir
+
+_SMALL = 1024  # elements of what may be a shape, an axis or a scale
+_READ_VALUES = ("Shape", "Size", "Range", "NonZero")
+
+
+def light_message(model: ir.Model) -> onnx.ModelProto:
+    """The model as a message whose large weights are inputs."""
+    graph, declared = model.graph, list(model.graph.inputs)
+    large = [v for v in graph.initializers.values() if v.const_value is not None and v.const_value.size > _SMALL]
+    tensors = [value.const_value for value in large]
+    try:
+        for value, tensor in zip(large, tensors):
+            assert tensor is not None
+            assert value.name is not None
+            value.shape, value.type = ir.Shape(tensor.shape.numpy()), ir.TensorType(tensor.dtype)
+            del graph.initializers[value.name]
+            value.const_value = None
+        given = set(declared)
+        graph.inputs.extend(value for value in large if value not in given)
+        return ir.to_proto(model)
+    finally:
+        graph.inputs[:] = declared
+        for value, tensor in zip(large, tensors):
+            value.const_value = tensor
+            graph.register_initializer(value)
+
+
+def infer(model: ir.Model, values: bool) -> None:
+    """Note what shapes and types onnx finds.
+
+    Args:
+        model: the model, which keeps what it says itself where nothing is found.
+        values: whether sizes that are computed from shapes are propagated, too.
+    """
+    message = light_message(model)
+    inferred = onnx.shape_inference.infer_shapes(message, data_prop=values)
+    for graph, found in _pairs(model.graph, inferred.graph):
+        named = {info.name: info.type.tensor_type for info in (*found.value_info, *found.output)}
+        for value in (*graph.outputs, *(output for node in graph for output in node.outputs)):
+            if value.name in named:
+                _note(value, named[value.name])
+
+
+def computes_sizes(model: ir.Model) -> bool:
+    """Whether anything in the model is computed from shapes."""
+    return any(node.op_type in _READ_VALUES for graph in model.graphs() for node in graph)
+
+
+def _pairs(graph: ir.Graph, message: onnx.GraphProto) -> Iterator[tuple[ir.Graph, onnx.GraphProto]]:
+    """A graph and what was found about it, and the same for those inside."""
+    yield graph, message
+    for node, found in zip(graph, message.node):
+        for attribute in found.attribute:
+            if attribute.HasField("g") and attribute.name in node.attributes:
+                yield from _pairs(node.attributes[attribute.name].as_graph(), attribute.g)
+
+
+def _note(value: ir.Value, found: onnx.TypeProto.Tensor) -> None:
+    if found.HasField("shape"):
+        sizes = [d.dim_value if d.HasField("dim_value") else d.dim_param or None for d in found.shape.dim]
+        if value.shape is None or [_size(d) for d in value.shape] != sizes:
+            value.shape = ir.Shape(sizes)
+    if found.elem_type and value.dtype != found.elem_type:
+        value.dtype = ir.DataType(found.elem_type)
+
+
+def _size(dim: int | ir.SymbolicDim) -> int | str | None:
+    return dim if isinstance(dim, int) else dim.value
