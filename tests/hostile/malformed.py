@@ -153,6 +153,7 @@ DIMENSIONS = {
 NAMES = {
     "two nodes make one tensor": _changed(_append("node", helper.make_node("Neg", ["x"], ["y"]))),
     "a node reads what nothing makes": _changed(lambda m: m.graph.node[0].input.__setitem__(0, "nothing")),
+    "two nodes of one name": _changed(lambda m: setattr(m.graph.node[1], "name", m.graph.node[0].name)),
     "a circle": _changed(lambda m: m.graph.node[0].input.__setitem__(0, "y")),
     "two inputs of one name": _changed(_append("input", _info("x"))),
     "an output that nothing makes": _changed(lambda m: setattr(m.graph.output[0], "name", "nothing")),

@@ -305,11 +305,6 @@ class TestNames:
         assert len(report.rows) == 6
         assert any(note.startswith("LSTM cell expanded into") for note in report.notes)
 
-    def test_two_nodes_of_one_name(self) -> None:
-        net = model("LSTM")
-        net.graph.node[1].name = "head"
-        assert [row.op for row in lrp.check(net).rows if row.node == "head"] == ["LSTM", "Gemm"]
-
 
 class TestConversion:
     def test_a_long_sequence(self) -> None:
