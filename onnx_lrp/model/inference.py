@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Iterator
 
 import onnx
 import onnx_ir as ir
+
+from .validation import check_sizes
 
 _SMALL = 1024  # elements of what may be a shape, an axis or a scale
 _READ_VALUES = ("Shape", "Size", "Range", "NonZero")
@@ -33,15 +36,20 @@ def light_message(model: ir.Model) -> onnx.ModelProto:
             graph.register_initializer(value)
 
 
-def infer(model: ir.Model, values: bool) -> None:
-    """Note what shapes and types onnx finds.
+def infer(model: ir.Model, source: str) -> None:
+    """Note what shapes and types onnx finds; a model keeps what it says itself where nothing is found.
 
-    Args:
-        model: the model, which keeps what it says itself where nothing is found.
-        values: whether sizes that are computed from shapes are propagated, too.
+    Sizes are checked before values are propagated, too, because that would compute what is absurdly large.
+
+    Raises:
+        InvalidModelError: a tensor that no machine could hold.
     """
     message = light_message(model)
-    inferred = onnx.shape_inference.infer_shapes(message, data_prop=values)
+    inferred = message
+    for values in (False, True) if computes_sizes(model) else (False,):
+        with contextlib.suppress(Exception):  # inference fails on custom ops, which the check lists
+            inferred = onnx.shape_inference.infer_shapes(message, data_prop=values)
+        check_sizes(inferred.graph, source)
     for graph, found in _pairs(model.graph, inferred.graph):
         named = {info.name: info.type.tensor_type for info in (*found.value_info, *found.output)}
         for value in (*graph.outputs, *(output for node in graph for output in node.outputs)):

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
 from collections.abc import Iterable, Mapping, Sequence
 from copy import copy
 from dataclasses import dataclass, field
@@ -32,10 +31,10 @@ from .canonizers import (
 from .collector import paused_collector
 from .evaluation import opset_of
 from .graph import dims, sort
-from .inference import computes_sizes, infer
+from .inference import infer
 from .loading import Source, load
 from .samples import independent, named_alike, rows
-from .validation import Verdict, check_growth, check_shape_vectors, check_sizes, check_target, input_values, validate
+from .validation import Verdict, check_growth, check_shape_vectors, check_target, input_values, validate
 
 
 @dataclass(frozen=True)
@@ -146,7 +145,7 @@ def prepare(source: Source, output: str | None = None, oldest: int = 0, pass_ops
     sort(model.graph, loaded.source)
     check_shape_vectors(model, loaded.source)
     check_growth(model, loaded.source)
-    _infer_shapes(model, loaded.source)
+    infer(model, loaded.source)
     expose(model)
     source_model = model.clone()
     target, heads = cut(model, output, loaded.source)
@@ -173,12 +172,12 @@ def _canonize(model: ir.Model, source: str) -> list[str]:
     fold(model)
     while Spread()(model).modified:  # a shape that got known may make others known
         fold(model)
-        _infer_shapes(model, source)
+        infer(model, source)
     while expand(model).modified:  # what is inside may be composed in turn, and shapes get known
-        _infer_shapes(model, source)
+        infer(model, source)
         fold(model)
     if Dequantize()(model).modified:
-        _infer_shapes(model, source)
+        infer(model, source)
         fold(model)
     for rewrite in (name, join, pad, merge, passes.RemoveUnusedNodesPass()):
         rewrite(model)
@@ -228,17 +227,3 @@ def _open_axes(value: ir.Value) -> None:
     """PaddlePaddle writes -1 for an open axis."""
     if any(isinstance(size, int) and size < 0 for size in value.shape or ()):
         value.shape = ir.Shape([None if isinstance(size, int) and size < 0 else size for size in value.shape or ()])
-
-
-def _infer_shapes(model: ir.Model, source: str) -> None:
-    """Static shapes where they can be had; what is missing is measured during the run.
-
-    Sizes are checked before values are propagated, too, because that would compute what is absurdly large.
-
-    Raises:
-        InvalidModelError: a tensor that no machine could hold.
-    """
-    for values in (False, True) if computes_sizes(model) else (False,):
-        with contextlib.suppress(Exception):  # inference fails on custom ops, which the check lists
-            infer(model, values)
-        check_sizes(model, source)

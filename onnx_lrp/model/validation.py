@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 
 import numpy as np
+import onnx
 import onnx_ir as ir
 
 from ..errors import InputError, InvalidModelError, Problem, UnsupportedModelError
@@ -128,20 +130,20 @@ def _check_numbers(node: ir.Node, role: Role, source: str) -> None:
             raise InvalidModelError(f"{where} holds NaN or Inf; train or export the model again")
 
 
-def check_sizes(model: ir.Model, source: str) -> None:
+def check_sizes(graph: onnx.GraphProto, source: str) -> None:
     """Refuse models whose declared or inferred shapes no machine could hold.
 
     Raises:
-        InvalidModelError: a tensor of more than 2**30 elements, or a shape vector longer than any rank.
+        InvalidModelError: a tensor of more than 2**30 elements.
     """
-    for node in model.graph:
-        for value in (*node.inputs, *node.outputs):
-            known = [] if value is None or value.shape is None else [d for d in value.shape if isinstance(d, int)]
-            if known and _product(known) > LARGEST_TENSOR:
-                size = "×".join(map(str, known))
-                raise InvalidModelError(
-                    f"{source}: node {label(node)} ({_op(node)}) has a tensor of {size} elements; the limit is 2^30"
-                )
+    for info in (*graph.input, *graph.value_info, *graph.output):
+        sizes = [dim.dim_value for dim in info.type.tensor_type.shape.dim if dim.dim_value]
+        if sizes and math.prod(sizes) > LARGEST_TENSOR:
+            node = next((n for n in graph.node if info.name in (*n.output, *n.input)), onnx.NodeProto(op_type="input"))
+            raise InvalidModelError(
+                f"{source}: node {printable(node.name or info.name)} ({printable(node.op_type)}) has a tensor of "
+                f"{'×'.join(map(str, sizes))} elements; the limit is 2^30"
+            )
 
 
 def check_shape_vectors(model: ir.Model, source: str) -> None:

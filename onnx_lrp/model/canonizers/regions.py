@@ -19,7 +19,7 @@ CURVED = (
     "LessOrEqual", "Log", "Max", "Min", "Pow", "Reciprocal", "Relu", "Sigmoid", "Sign", "Softplus", "Sqrt", "Tanh",
     "Where",
 )  # fmt: skip
-_NUMBER = "onnx_lrp.number"
+_READING = "onnx_lrp.reading"
 LARGEST_REGION = 16  # nodes of one region
 
 
@@ -64,8 +64,8 @@ class Region:
             value: i for i, value in enumerate([self.source, *(node.outputs[0] for node in self.nodes)])
         }
         steps = [
-            (node.op_type, sorted((k, str(v)) for k, v in attributes(node).items()),
-             [f"#{number[v]}" if v in number else str(_number(v)) for v in node.inputs])
+            (node.op_type, sorted((k, str(v)) for k, v in attributes(node).items()) if node.attributes else [],
+             [f"#{number[v]}" if v in number else _text(v) for v in node.inputs])
             for node in self.nodes
         ]  # fmt: skip
         return f"{self.half} {steps}"
@@ -111,14 +111,30 @@ def _variables(nodes: Sequence[ir.Node]) -> list[ir.Value]:
 
 
 def _number(value: ir.Value | None) -> np.ndarray | None:
-    """The one number that a constant holds, as a scalar; looked up once for each constant."""
-    if value is None or value.const_value is None:
-        return _one_number(_fill(value))
-    known = value.meta.get(_NUMBER)
-    if known is None or known[0] is not value.const_value:
-        known = value.meta[_NUMBER] = (value.const_value, _one_number(array(value)))
-    found: np.ndarray | None = known[1]
-    return found
+    """The one number that a constant holds, as a scalar."""
+    return _one_number(_fill(value)) if value is None or value.const_value is None else _read(value).number
+
+
+@dataclass(frozen=True)
+class Reading:
+    """The one number that a constant holds, and how it is written; looked up once for each constant."""
+
+    constant: ir.TensorProtocol
+    number: np.ndarray | None
+    text: str
+
+
+def _read(value: ir.Value) -> Reading:
+    assert value.const_value is not None
+    known = value.meta.get(_READING)
+    if not isinstance(known, Reading) or known.constant is not value.const_value:
+        number = _one_number(array(value))
+        known = value.meta[_READING] = Reading(value.const_value, number, str(number))
+    return known
+
+
+def _text(value: ir.Value | None) -> str:
+    return str(_number(value)) if value is None or value.const_value is None else _read(value).text
 
 
 def _one_number(data: np.ndarray | None) -> np.ndarray | None:
