@@ -9,7 +9,7 @@ import onnx_ir as ir
 
 from ..model.precision import to_float32
 from ..model.preparation import Prepared
-from ..model.runtime import SessionOptions, make_session, run
+from ..model.runtime import SessionOptions, open_session, run
 from ..propagation.audit import TOLERANCE, below_zero, claimed_nonnegative
 from ..propagation.plan import Plan
 from ..propagation.tape import Feeds
@@ -37,7 +37,7 @@ class AuditedModel:
 
     def run(self, feeds: Feeds, options: SessionOptions) -> tuple[np.ndarray, list[str], dict[str, np.ndarray]]:
         """The explained tensor, what is claimed and does not hold, and the tensors that were asked for."""
-        session = make_session(ir.to_proto(self.model).SerializeToString(), options, self.source)
+        session = open_session(self.model, options, self.source, session_disable_prepacking="1")  # it runs once
         names = [value.name or "" for value in self.model.graph.outputs]
         first, *others = run(session, names, feeds, self.source)
         numbers, count = others[: len(self.least) + len(self.gaps)], len(self.least)
@@ -61,7 +61,7 @@ class AuditedModel:
 
     def _tiny(self) -> ir.Value:
         if "audit/tiny" not in self.model.graph.initializers:
-            tensor = ir.tensor(np.float32(1e-30), name="audit/tiny")
+            tensor = ir.Tensor(np.asarray(1e-30, np.float32), name="audit/tiny")
             self.model.graph.register_initializer(ir.val("audit/tiny", const_value=tensor))
         return self.model.graph.initializers["audit/tiny"]
 

@@ -10,7 +10,7 @@ import onnx_ir as ir
 
 from ..backends.base import Backend
 from ..model.precision import to_float32
-from ..model.runtime import SessionOptions, make_session, run
+from ..model.runtime import SessionOptions, open_session, run
 from ..propagation.forward import floating
 from ..propagation.plan import Plan
 from ..propagation.tape import Feeds, Tape
@@ -53,8 +53,8 @@ class OnnxruntimeRecorder:
         key = frozenset(fetch)
         with self._lock:
             if key not in self._sessions:
-                data = ir.to_proto(_observed(self.model, fetch, measure)).SerializeToString()
-                self._sessions[key] = make_session(data, self.options, self.source)
+                observed = _observed(self.model, fetch, measure)
+                self._sessions[key] = open_session(observed, self.options, self.source)
             return self._sessions[key]
 
 

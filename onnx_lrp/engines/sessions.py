@@ -3,20 +3,17 @@
 from __future__ import annotations
 
 import math
-import tempfile
 import threading
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 import onnx_ir as ir
 
 from ..backends.symbols import BatchSize
 from ..conversion.convert import ConversionSpec, ConvertedModel, emit
-from ..errors import InvalidModelError
 from ..model.graph import dims
 from ..model.preparation import Prepared
-from ..model.runtime import SessionOptions, give_back_memory, make_session
+from ..model.runtime import SessionOptions, open_session
 from ..propagation.plan import Plan
 from ..propagation.tape import Tape
 
@@ -67,25 +64,11 @@ class SessionCache:
     def _session(self, compiled: ConvertedModel, samples: int | None) -> Any:
         # for one sample, packed copies of large weights cost more memory than they save time
         config = {"session_disable_prepacking": "1"} if samples == 1 else {}
-        with tempfile.TemporaryDirectory(prefix="onnx_lrp-", ignore_cleanup_errors=True) as folder:
-            path = Path(folder) / "model.onnx"  # a session would keep bytes
-            sizes = self._write(compiled, path, samples)
-            give_back_memory()
-            session = self._loaded(path, sizes, config)
-        give_back_memory()
-        return session
+        sizes = self._fix(compiled, samples)
+        return open_session(compiled.model, self.options, self.prepared.source, sizes, **config)
 
-    def _loaded(self, path: Path, sizes: dict[str, int], config: dict[str, str]) -> Any:
-        """With the sizes, or else without: where they are fixed, onnxruntime may infer shapes that it does not make."""
-        try:
-            return make_session(path, self.options, self.prepared.source, sizes, **config)
-        except InvalidModelError:
-            if not sizes:
-                raise
-            return make_session(path, self.options, self.prepared.source, None, **config)
-
-    def _write(self, compiled: ConvertedModel, path: Path, samples: int | None) -> dict[str, int]:
-        """Write the model, weights aside so that none is copied; returns the size of each open first axis, if known."""
+    def _fix(self, compiled: ConvertedModel, samples: int | None) -> dict[str, int]:
+        """Leave the outputs that are asked for; returns the size of each open first axis, if known."""
         graph = compiled.model.graph
         graph.outputs[:] = [value for value in graph.outputs if value.name in compiled.outputs]
         sizes: dict[str, int] = {}
@@ -94,7 +77,6 @@ class SessionCache:
                 name = value.shape[0].value if isinstance(value.shape[0], ir.SymbolicDim) else None
                 value.shape = ir.Shape([name or BATCH, *list(value.shape)[1:]])
                 sizes[name or BATCH] = samples
-        ir.save(compiled.model, path, external_data="weights", size_threshold_bytes=2**16)
         return sizes
 
     def preferred(self, tape: Tape) -> int:

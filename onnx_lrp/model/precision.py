@@ -26,8 +26,8 @@ def _with_floats(model: ir.Model, kind: ir.DataType) -> ir.Model:
     copy.ir_version = max(copy.ir_version, 4)  # before, initializers had to be listed as inputs
     for value in copy.graph.initializers.values():
         tensor = value.const_value
-        if tensor is not None and tensor.dtype in FLOATS:
-            value.const_value = ir.Tensor(tensor.numpy().astype(dtype), name=value.name)
+        if tensor is not None and tensor.dtype in FLOATS and tensor.dtype != kind:
+            value.const_value = ir.Tensor(tensor.numpy().astype(dtype, copy=False), name=value.name)
             value.type = ir.TensorType(kind)
     for node in copy.graph:
         to = node.attributes.get("to")

@@ -4,15 +4,19 @@ from __future__ import annotations
 
 import ctypes
 import sys
+import tempfile
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+import onnx_ir as ir
 
 from ..errors import InvalidModelError
 from ..text import printable
+
+LARGE = 2**24  # bytes of weights of which a message would be several copies
 
 
 @dataclass(frozen=True)
@@ -63,6 +67,39 @@ def make_session(
         return ort.InferenceSession(model, settings, providers=list(options.providers), disabled_optimizers=disabled)
     except Exception as error:  # onnxruntime's own classes share no base but Exception
         raise InvalidModelError(f"{source}: onnxruntime refuses the model: {_reason(error)}") from None
+
+
+def open_session(
+    model: ir.Model, options: SessionOptions, source: str, sizes: Mapping[str, int] | None = None, **config: str
+) -> Any:
+    """The same for a model in memory; large weights pass through a file, from which onnxruntime maps them.
+
+    With the sizes, or else without: where they are fixed, onnxruntime may infer shapes that it does not make.
+
+    Raises:
+        InvalidModelError: onnxruntime refuses the model.
+    """
+    weights = [value.const_value for value in model.graph.initializers.values()]
+    if sum(tensor.nbytes for tensor in weights if tensor is not None) < LARGE:
+        return _first_of(ir.to_proto(model).SerializeToString(), options, source, sizes, config)
+    with tempfile.TemporaryDirectory(prefix="onnx_lrp-", ignore_cleanup_errors=True) as folder:
+        path = Path(folder) / "model.onnx"
+        ir.save(model, path, external_data="weights", size_threshold_bytes=2**16)
+        give_back_memory()
+        session = _first_of(path, options, source, sizes, config)
+    give_back_memory()
+    return session
+
+
+def _first_of(
+    model: bytes | Path, options: SessionOptions, source: str, sizes: Mapping[str, int] | None, config: dict[str, str]
+) -> Any:
+    try:
+        return make_session(model, options, source, sizes, **config)
+    except InvalidModelError:
+        if not sizes:
+            raise
+        return make_session(model, options, source, None, **config)
 
 
 def give_back_memory() -> None:

@@ -10,7 +10,7 @@ import onnx_ir as ir
 from ..errors import InvalidModelError
 from .graph import FLOATS, dims
 from .precision import to_float32
-from .runtime import SessionOptions, make_session, run
+from .runtime import SessionOptions, open_session, run
 
 FROM_ITS_NEIGHBOURS = 1e-5  # of the largest number: what a row may owe to how the rows beside it are computed
 
@@ -52,7 +52,7 @@ def independent(
         reference = to_float32(reference)  # onnxruntime has no float64 convolution
     name = reference.graph.outputs[0].name or ""
     try:
-        session = make_session(ir.to_proto(reference).SerializeToString(), SessionOptions(), name)
+        session = open_session(reference, SessionOptions(), name)
         before, after = (np.asarray(run(session, [name], feeds, name)[0], np.float64) for feeds in (one, other))
     except InvalidModelError:
         return unsaid
