@@ -324,8 +324,8 @@ MUTANTS: tuple[Mutant, ...] = (
         old="return self == OUTPUT",
         new="return self.terms == OUTPUT.terms and self.bias == OUTPUT.bias",
     ),
-    Mutant("first-by-order", COMPOSITES, "orders.isdisjoint(layer.before)", "layer.order == min(orders)"),
-    Mutant("last-by-order", COMPOSITES, "layer.order not in followed", "layer.order == max(orders)"),
+    Mutant("first-by-order", COMPOSITES, "not orders & layer.before", "not orders % (1 << layer.order)"),
+    Mutant("last-by-order", COMPOSITES, "not followed >> layer.order & 1", "orders.bit_length() == layer.order + 1"),
     # two steps that are one layer
     fusion("fused-with-readers", old="product is not target and len(product.uses()) == 1", new="product is not target"),
     fusion("fused-target", old="product is not None and product is not target and", new="product is not None and"),

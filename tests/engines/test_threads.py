@@ -97,8 +97,8 @@ def test_a_recorder_s_session_is_made_once(monkeypatch: pytest.MonkeyPatch) -> N
     from onnx_lrp.engines import recording
 
     made: list[int] = []
-    original = recording.make_session
-    monkeypatch.setattr(recording, "make_session", lambda *given: made.append(1) or original(*given))
+    original = recording.open_session
+    monkeypatch.setattr(recording, "open_session", lambda *given: made.append(1) or original(*given))
     explainer = Explainer(MODEL, backend="numpy", dtype="float32", threads=1, verify=False)
     at_once(lambda _: explainer(X))
     assert len(made) == 1

@@ -90,7 +90,7 @@ def test_what_cannot_be_tried_goes_by_its_rank(monkeypatch: pytest.MonkeyPatch) 
     def refused(*_: object) -> None:
         raise InvalidModelError("no such kernel")
 
-    monkeypatch.setattr(samples, "make_session", refused)
+    monkeypatch.setattr(samples, "open_session", refused)
     assert taken(parsed(COUNTS), (2, 3), counts=(2, 3), x=(2, 3))[0]
     assert not taken(parsed(SQUEEZED), (2,), x=(2, 3))[0]
 
