@@ -20,6 +20,7 @@ from ..text import printable
 from .derived import Derived
 
 Shapes = Mapping[str, Sequence[int | None]]
+FIXED = (2, 3, 4, 5, 6, 8, 10, 12, 16, 20, 24, 32, 50, 64, 100, 128, 256)  # what a model may be made for, inside
 UNFIT = (ValueError, TypeError, IndexError)  # what computing with sizes raises where they do not fit, or are unknown
 
 
@@ -33,16 +34,16 @@ def measure(prepared: Prepared, plan: Plan, shapes: Shapes) -> Tape:
 
     Raises:
         InputError: the given shapes do not fit the model's.
-        InvalidModelError: no size is open, and they do not fit each other.
+        InvalidModelError: the model's own shapes do not fit each other, for any number of samples.
         ConversionError: an axis other than the first is open, or shapes do not fit each other.
     """
     declared = _all_declared(prepared, shapes)
-    one = _forward(prepared, plan, declared, 1)
+    one = _smallest(prepared, plan, declared)
     if all(isinstance(n, int) for shape in declared.values() for n in shape):
         return one
     try:
         two = _forward(prepared, plan, declared, 2)
-    except ConversionError:  # inside, the model has a fixed number of samples
+    except UNFIT:  # inside, the model has a fixed number of samples
         return one
     sizes = {name: _merged(shape, two.shapes[name], prepared.source) for name, shape in one.shapes.items()}
     derived = Derived(one.derived, two.derived, prepared.source)
@@ -55,7 +56,33 @@ def measure_one(prepared: Prepared, plan: Plan) -> Tape:
     Raises:
         InvalidModelError, ConversionError: as for :func:`measure`.
     """
-    return _forward(prepared, plan, _all_declared(prepared, {}), 1)
+    return _smallest(prepared, plan, _all_declared(prepared, {}))
+
+
+def _smallest(prepared: Prepared, plan: Plan, declared: Mapping[str, list[int | None]]) -> Tape:
+    """Sizes for one sample. Where they do not fit, those of another number may; else the model is malformed."""
+    try:
+        return _forward(prepared, plan, declared, 1)
+    except UNFIT as error:
+        reason = f"{prepared.source}: {printable(str(error), 200)}"
+    chosen = any(_chooses(value, declared[value.name or ""]) for value in prepared.inputs)
+    if chosen or any(_fits(prepared, plan, declared, n) for n in FIXED):
+        raise ConversionError(f"{reason}: shapes do not fit; fix the number of samples (--shape NAME=1,...)")
+    raise InvalidModelError(reason)
+
+
+def _chooses(value: ir.Value, sizes: Sequence[int | None]) -> bool:
+    """Whether a size is one of the user's, not the model's."""
+    own = dims(value)
+    return own is None or any(isinstance(n, int) and not isinstance(d, int) for d, n in zip(own, sizes))
+
+
+def _fits(prepared: Prepared, plan: Plan, declared: Mapping[str, list[int | None]], samples: int) -> bool:
+    try:
+        _forward(prepared, plan, declared, samples)
+    except (*UNFIT, OnnxLrpError):
+        return False
+    return True
 
 
 def _all_declared(prepared: Prepared, shapes: Shapes) -> dict[str, list[int | None]]:
@@ -91,23 +118,19 @@ def _declared(value: ir.Value, shapes: Shapes, source: str) -> list[int | None]:
     return sizes
 
 
-def _forward(prepared: Prepared, plan: Plan, declared: dict[str, list[int | None]], samples: int) -> Tape:
-    """One symbolic forward pass, whose nodes are thrown away."""
+def _forward(prepared: Prepared, plan: Plan, declared: Mapping[str, list[int | None]], samples: int) -> Tape:
+    """One symbolic forward pass.
+
+    Raises:
+        ValueError, TypeError, IndexError: sizes do not fit each other.
+    """
     xp = scratch()
     feeds = {
         name: xp.graph.wrap(ir.val(name), [samples if n is None else n for n in shape])
         for name, shape in declared.items()
     }
-    try:
-        recorder = ForwardRecorder(prepared.model, plan, ShapesOnly(prepared.model, xp), prepared.source)
-        tape = recorder.run(Tape(values=feeds))
-    except OnnxLrpError:
-        raise
-    except UNFIT as error:
-        reason = printable(str(error), 200)
-        if all(isinstance(n, int) for shape in declared.values() for n in shape):
-            raise InvalidModelError(f"{prepared.source}: {reason}") from None
-        raise ConversionError(f"{prepared.source}: shapes do not fit: {reason}") from None
+    recorder = ForwardRecorder(prepared.model, plan, ShapesOnly(prepared.model, xp), prepared.source)
+    tape = recorder.run(Tape(values=feeds))
     return Tape(shapes={name: value.shape for name, value in tape.values.items()}, derived=tape.derived)
 
 
