@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import secrets
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -21,9 +21,10 @@ def shown(path: Path | str) -> str:
 
 @dataclass
 class Outputs:
-    """Where a run writes; ``force`` allows replacing files."""
+    """Where a run writes; ``force`` allows replacing files, but for those that the run reads."""
 
     force: bool = False
+    read: Callable[[], Iterable[Path]] = tuple
     _reserved: set[Path] = field(default_factory=set)
     _writers: dict[Path, Writer] = field(default_factory=dict)
 
@@ -40,13 +41,16 @@ class Outputs:
         """Promise to write ``path``.
 
         Raises:
-            OutputError: no such folder, the file exists and must not be replaced, or it is promised already.
+            OutputError: no such folder, the file exists and must not be replaced, the run reads it, or it is promised
+                already.
         """
         _check_folder(path)
         if os.path.isdir(path):  # unlike Path.is_dir, it takes any name
             raise OutputError(f"{shown(path)}: is a folder; give the name of a file")
         if os.path.lexists(path) and not self.force:
             raise OutputError(f"{shown(path)}: exists already; choose another name, or force its replacement (--force)")
+        if os.path.exists(path) and any(os.path.exists(kept) and os.path.samefile(kept, path) for kept in self.read()):
+            raise OutputError(f"{shown(path)}: is read by this very run; choose another name")
         if path in self._reserved:
             raise OutputError(f"{shown(path)}: two results would go to this one file; explain them one at a time")
         self._reserved.add(path)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from argparse import ArgumentParser, ArgumentTypeError, Namespace
 from collections.abc import Iterator
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -67,8 +68,9 @@ def run(args: Namespace) -> int:
     """
     from ..conversion.convert import convert
     from ..writing import Outputs
+    from .reading import files_read
 
-    outputs, path = Outputs(args.force), Path(args.out)
+    outputs, path = Outputs(args.force, partial(files_read, args)), Path(args.out)
     outputs.reserve(path)
     model = convert(
         args.model, _composite(args), output=args.output, layers=args.layers, seed=args.seed, targets=args.targets,

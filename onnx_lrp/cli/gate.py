@@ -23,6 +23,7 @@ from ..writing import Outputs, shown
 from . import results
 from .feeding import Batch, Feeder, Sample
 from .naming import OutputPaths
+from .reading import files_read
 from .request import read
 
 TOGETHER = 8  # samples: relevance of all layers is kept for as many, by both models
@@ -34,7 +35,7 @@ def run_gate(args: Namespace) -> tuple[list[str], int]:
     Raises:
         OnnxLrpError: something is wrong; then no file was written.
     """
-    outputs = Outputs(args.force)
+    outputs = Outputs(args.force, partial(files_read, args))
     outputs.check_folders(args.heatmap or "")
     request = read(args)
     comparer = Comparer(args.a, args.b, request.composite, layers=args.layers, top_k=args.top_k, **request.options)

@@ -19,6 +19,7 @@ from . import results
 from .feeding import Batch, Feeder, Sample
 from .labels import read_labels
 from .naming import OutputPaths
+from .reading import files_read
 from .request import read
 
 
@@ -28,7 +29,7 @@ def run_job(args: Namespace) -> list[str]:
     Raises:
         OnnxLrpError: something is wrong; then no file was written.
     """
-    outputs = Outputs(args.force)
+    outputs = Outputs(args.force, partial(files_read, args))
     outputs.check_folders(args.heatmap or "", args.save_relevance or "")
     labels = results.Labels(read_labels(args.labels))
     request = read(args)

@@ -43,6 +43,17 @@ def attach(tensors: Iterator[onnx.TensorProto], folder: Path | None, source: str
         del tensor.external_data[:]
 
 
+def files_of(model: Path) -> Iterator[Path]:
+    """A model's file and those of its external data, as far as they can be read."""
+    yield model
+    try:
+        proto = onnx.load(model, load_external_data=False)
+    except Exception:  # whoever explains it says why
+        return
+    locations = {e.value for t in proto.graph.initializer for e in t.external_data if e.key == "location"}
+    yield from (model.parent / location for location in locations)
+
+
 def _entry(tensor: onnx.TensorProto, folder: Path, where: str) -> tuple[Path, int, int]:
     """Checked path, offset and length of one tensor."""
     entry = {e.key: e.value for e in tensor.external_data}
