@@ -25,6 +25,7 @@ class EmittedArrays:
     """Functions on float32 arrays that are recorded into one graph; what adjoints of windows are made of."""
 
     name = "onnx"
+    out_of_memory: tuple[type[Exception], ...] = ()  # it computes nothing
 
     def __init__(self, graph: Graph) -> None:
         self.dtype = np.dtype(np.float32)

@@ -56,9 +56,9 @@ class ForwardRecorder:
         """One step; what NumPy and Torch raise where shapes do not fit becomes one line."""
         try:
             return step.role.forward(self.xp, StepOperands(step, tape, self.weights))
-        except OnnxLrpError:
+        except (OnnxLrpError, *self.xp.out_of_memory):
             raise
-        except (ValueError, TypeError, LookupError, ArithmeticError, RuntimeError, MemoryError) as error:
+        except (ValueError, TypeError, LookupError, ArithmeticError, RuntimeError) as error:
             reason = printable(str(error).splitlines()[0] if str(error) else type(error).__name__, 200)
             raise StepError(f"node {step.name} ({printable(step.op)}) cannot be computed: {reason}") from None
 
