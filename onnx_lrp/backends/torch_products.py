@@ -1,4 +1,4 @@
-"""Convolutions and matrix products on Torch in the precision of their operands: never in TF32, whatever the user allows.
+"""Convolutions and matrix products on Torch in the precision of their operands: no TF32, whatever the user allows.
 
 TF32 keeps ten bits of a factor, and LRP divides by differences of products. The switches that allow it belong to the
 whole process, so they are read here and never set.
