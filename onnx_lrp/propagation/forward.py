@@ -56,7 +56,9 @@ class ForwardRecorder:
         """One step; what NumPy and Torch raise where shapes do not fit becomes one line."""
         try:
             return step.role.forward(self.xp, StepOperands(step, tape, self.weights))
-        except (OnnxLrpError, *self.xp.out_of_memory):
+        except OnnxLrpError:
+            raise
+        except self.xp.out_of_memory:
             raise
         except (ValueError, TypeError, LookupError, ArithmeticError, RuntimeError) as error:
             reason = printable(str(error).splitlines()[0] if str(error) else type(error).__name__, 200)
