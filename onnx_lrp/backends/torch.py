@@ -125,19 +125,19 @@ class TorchBackend:
         return torch.as_tensor(indices.copy(), device=self.device)  # it refuses negative strides
 
     def matmul(self, a: Tensor, b: Tensor) -> Tensor:
-        return products.matmul(a, b)
+        return products.matrix_product(a, b)
 
     def conv(self, x: Tensor, w: Tensor, window: Window) -> Tensor:
         padding = window.before
         if window.before != window.after or min(padding) < 0:  # torch's own padding is symmetric
             x, padding = self.pad(x, (0, 0, *window.before), (0, 0, *window.after)), (0,) * len(padding)
-        return products.conv(x, w, window, padding)
+        return products.correlated(x, w, window, padding)
 
     def conv_transpose(self, s: Tensor, w: Tensor, window: Window, spatial: Sequence[int]) -> Tensor:
         pads, extra = window.before, self._output_padding(window, tuple(s.shape[2:]), spatial)
         if extra is not None:
-            return products.conv_transpose(s, w, window, pads, extra)
-        full = products.conv_transpose(s, w, window, (0,) * len(pads), (0,) * len(pads))
+            return products.correlated_back(s, w, window, pads, extra)
+        full = products.correlated_back(s, w, window, (0,) * len(pads), (0,) * len(pads))
         after = tuple(n + b - f for n, b, f in zip(spatial, pads, full.shape[2:]))
         return self.pad(full, (0, 0, *(-b for b in pads)), (0, 0, *after))
 

@@ -14,19 +14,19 @@ from torch import Tensor
 from .base import Window
 
 
-def matmul(a: Tensor, b: Tensor) -> Tensor:
+def matrix_product(a: Tensor, b: Tensor) -> Tensor:
     """Matrix product. No argument of Torch's refuses TF32 here; float64 has none, and is rounded once."""
     if a.is_cuda and a.dtype == torch.float32 and _tf32_allowed():
         return (a.double() @ b.double()).float()
     return a @ b
 
 
-def conv(x: Tensor, w: Tensor, window: Window, padding: Sequence[int]) -> Tensor:
+def correlated(x: Tensor, w: Tensor, window: Window, padding: Sequence[int]) -> Tensor:
     """Cross-correlation, padded alike at both ends."""
     return _convolution(x, w, window, padding, None)
 
 
-def conv_transpose(s: Tensor, w: Tensor, window: Window, padding: Sequence[int], extra: Sequence[int]) -> Tensor:
+def correlated_back(s: Tensor, w: Tensor, window: Window, padding: Sequence[int], extra: Sequence[int]) -> Tensor:
     """Its adjoint, with Torch's ``output_padding``."""
     return _convolution(s, w, window, padding, extra)
 
