@@ -45,6 +45,7 @@ class Backend(Protocol):
 
     name: str
     dtype: np.dtype[Any]
+    out_of_memory: tuple[type[Exception], ...]  # what it raises where memory runs out
 
     def asarray(self, value: np.ndarray) -> Array:
         """Bring a NumPy array here; floats take the backend's dtype."""

@@ -25,6 +25,7 @@ class EmittedArrays:
     """Functions on float32 arrays that are recorded into one graph; what adjoints of windows are made of."""
 
     name = "onnx"
+    out_of_memory: tuple[type[Exception], ...] = ()  # it computes nothing
 
     def __init__(self, graph: Graph) -> None:
         self.dtype = np.dtype(np.float32)
@@ -120,6 +121,8 @@ class EmittedArrays:
         return self.graph.emit("ReduceSum", [a, self.graph.ints(sorted(axes))], shape, keepdims=int(keepdims))
 
     def reshape(self, a: Symbol, shape: Sequence[Size]) -> Symbol:
+        if list(shape).count(-1) > 1:
+            raise ValueError(f"the shape {list(shape)} has more than one open size")
         known = math.prod(n for n in shape if n != -1)
         resolved = tuple(math.prod(a.shape) // known if n == -1 else n for n in shape)
         if all(isinstance(n, int) for n in (*a.shape, *resolved)) and math.prod(a.shape) != math.prod(resolved):

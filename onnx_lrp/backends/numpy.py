@@ -32,6 +32,7 @@ class NumpyBackend:
     """One dtype, float64 by default; the CPU."""
 
     name = "numpy"
+    out_of_memory: tuple[type[Exception], ...] = (MemoryError,)
 
     def __init__(self, dtype: str = "float64") -> None:
         self.dtype = np.dtype(dtype)

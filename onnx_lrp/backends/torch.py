@@ -13,10 +13,9 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
+from . import torch_products as products
 from .base import Shape, Window
 
-CONV = {1: functional.conv1d, 2: functional.conv2d, 3: functional.conv3d}
-CONV_TRANSPOSE = {1: functional.conv_transpose1d, 2: functional.conv_transpose2d, 3: functional.conv_transpose3d}
 DTYPES = {"float32": torch.float32, "float64": torch.float64}
 
 
@@ -24,6 +23,7 @@ class TorchBackend:
     """One dtype on one device."""
 
     name = "torch"
+    out_of_memory: tuple[type[Exception], ...] = (MemoryError, torch.cuda.OutOfMemoryError)
 
     def __init__(self, dtype: str = "float32", device: str = "cpu") -> None:
         self.dtype = np.dtype(dtype)
@@ -45,7 +45,7 @@ class TorchBackend:
 
     def where(self, condition: Tensor, a: Tensor | float, b: Tensor | float) -> Tensor:
         if not isinstance(a, Tensor) and not isinstance(b, Tensor):
-            a = torch.tensor(a, dtype=self._dtype, device=self.device)
+            a = torch.full((), a, dtype=self._dtype, device=self.device)  # made there, not sent
         return torch.where(condition, a, b)
 
     def maximum(self, a: Tensor, b: float) -> Tensor:
@@ -113,30 +113,31 @@ class TorchBackend:
         return a
 
     def take(self, a: Tensor, indices: np.ndarray, axis: int) -> Tensor:
-        return a.index_select(axis, self._indices(indices))
+        return a.index_select(axis, self._indices(indices, a.shape[axis]))
 
     def put(self, a: Tensor, indices: np.ndarray, axis: int, length: int) -> Tensor:
         zeros = a.new_zeros((*a.shape[:axis], length, *a.shape[axis + 1 :]))
-        return zeros.index_add_(axis, self._indices(indices), a)
+        return zeros.index_add_(axis, self._indices(indices, length), a)
 
-    def _indices(self, indices: np.ndarray) -> Tensor:
+    def _indices(self, indices: np.ndarray, length: int) -> Tensor:
+        if indices.size and not 0 <= indices.min() <= indices.max() < length:
+            raise IndexError(f"an index is out of range for an axis of {length}")  # on a GPU, the process's last error
         return torch.as_tensor(indices.copy(), device=self.device)  # it refuses negative strides
 
     def matmul(self, a: Tensor, b: Tensor) -> Tensor:
-        return a @ b
+        return products.matrix_product(a, b)
 
     def conv(self, x: Tensor, w: Tensor, window: Window) -> Tensor:
         padding = window.before
         if window.before != window.after or min(padding) < 0:  # torch's own padding is symmetric
             x, padding = self.pad(x, (0, 0, *window.before), (0, 0, *window.after)), (0,) * len(padding)
-        return CONV[len(padding)](x, w, None, window.strides, padding, window.dilations, window.groups)
+        return products.correlated(x, w, window, padding)
 
     def conv_transpose(self, s: Tensor, w: Tensor, window: Window, spatial: Sequence[int]) -> Tensor:
         pads, extra = window.before, self._output_padding(window, tuple(s.shape[2:]), spatial)
-        transpose = CONV_TRANSPOSE[len(pads)]
         if extra is not None:
-            return transpose(s, w, None, window.strides, pads, extra, window.groups, window.dilations)
-        full = transpose(s, w, None, window.strides, 0, 0, window.groups, window.dilations)
+            return products.correlated_back(s, w, window, pads, extra)
+        full = products.correlated_back(s, w, window, (0,) * len(pads), (0,) * len(pads))
         after = tuple(n + b - f for n, b, f in zip(spatial, pads, full.shape[2:]))
         return self.pad(full, (0, 0, *(-b for b in pads)), (0, 0, *after))
 

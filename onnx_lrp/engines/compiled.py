@@ -14,6 +14,7 @@ from ..backends.symbols import BatchSize, SymbolicShape
 from ..conversion.convert import ConversionSpec
 from ..conversion.sizes import measure
 from ..errors import ConversionError
+from ..model.loadable import require_loadable
 from ..model.preparation import Prepared
 from ..model.runtime import SessionOptions, run
 from ..ops import Activation
@@ -53,7 +54,9 @@ class CompiledEngine:
 
         Raises:
             VerificationError: a fact does not hold.
+            InvalidModelError: no runtime would take the original.
         """
+        require_loadable(self.prepared.reference(), [self.prepared.target], self.prepared.source)  # types and all
         unproven = {s.outputs[0]: s for s in self.plan.steps if s.outputs[0] in self._sessions.unproven}
         audited = AuditedModel(self.prepared, self.plan, [step.denominator for step in unproven.values()])
         logits, false, activations = audited.run(feeds, self.options)

@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 
 from ..backends.base import Array, Backend
+from ..errors import BackendError
 from ..model.preparation import Prepared
 from ..model.runtime import SessionOptions
 from ..propagation.audit import MaskAudit, accept, false_claims, false_masks
@@ -49,7 +50,20 @@ class WalkEngine:
         return original(self.prepared, feeds, self.options), result.recorded
 
     def run(self, feeds: Feeds, question: Question) -> list[Result]:
-        """One recording, and one walk per target."""
+        """One recording, and one walk per target.
+
+        Raises:
+            BackendError: memory runs out.
+        """
+        try:
+            return self._run(feeds, question)
+        except self.xp.out_of_memory:
+            raise BackendError(
+                f"{self.prepared.source}: the {self.name} backend has not enough memory for this batch; "
+                "explain fewer samples at a time, or on another device"
+            ) from None
+
+    def _run(self, feeds: Feeds, question: Question) -> list[Result]:
         tape = self._recorder.record(feeds, set())
         if question.audit:
             accept(false_claims(self.plan, tape, self.xp), self.prepared.source)

@@ -15,7 +15,7 @@ _READ_VALUES = ("Shape", "Size", "Range", "NonZero")
 
 
 def light_message(model: ir.Model) -> onnx.ModelProto:
-    """The model as a message whose large weights are inputs."""
+    """The model as a message whose large weights are inputs; meanwhile, no other thread may read them."""
     graph, declared = model.graph, list(model.graph.inputs)
     large = [v for v in graph.initializers.values() if v.const_value is not None and v.const_value.size > _SMALL]
     tensors = [value.const_value for value in large]

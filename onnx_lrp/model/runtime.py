@@ -15,15 +15,14 @@ import onnx_ir as ir
 
 from ..errors import InvalidModelError
 from ..text import printable
+from .denormals import spare_this_thread
 
 LARGE = 2**24  # bytes of weights of which a message would be several copies
 
 
 @dataclass(frozen=True)
 class SessionOptions:
-    """How onnxruntime runs: number of threads (0: its default), execution providers, and whether it may fuse nodes
-    and take the smallest numbers for zero.
-    """
+    """How onnxruntime runs: number of threads (0: its default), execution providers, and whether it may fuse nodes."""
 
     threads: int = 0
     providers: tuple[str, ...] = ("CPUExecutionProvider",)
@@ -52,9 +51,8 @@ def make_session(
     settings = ort.SessionOptions()
     settings.log_severity_level = 4  # what matters is raised
     settings.intra_op_num_threads = options.threads
-    if options.optimized:  # else not, as with one thread it is the caller's own thread that takes this over
-        settings.add_session_config_entry("session.set_denormal_as_zero", "1")
-    else:
+    settings.add_session_config_entry("session.set_denormal_as_zero", "1")
+    if not options.optimized:
         settings.graph_optimization_level = ort.GraphOptimizationLevel.ORT_DISABLE_ALL
     # quantised models as the standard says: integer kernels round elsewhere, and what is fetched decides where they run
     settings.add_session_config_entry("session.disable_quant_qdq", "1")
@@ -63,6 +61,7 @@ def make_session(
         settings.add_session_config_entry(key.replace("_", ".", 1), value)
     for name, size in (sizes or {}).items():
         settings.add_free_dimension_override_by_name(name, size)
+    spare_this_thread()
     try:
         return ort.InferenceSession(model, settings, providers=list(options.providers), disabled_optimizers=disabled)
     except Exception as error:  # onnxruntime's own classes share no base but Exception

@@ -209,7 +209,10 @@ def conv(node: Site, auto_pad: str = "NOTSET", dilations: Sequence[int] | None =
         w = operands.value(1)
         if kernel_shape and tuple(kernel_shape) != tuple(xp.shape(w)[2:]):
             raise ValueError(f"kernel_shape {list(kernel_shape)} is not that of the weight, {list(xp.shape(w)[2:])}")
-        return w, _channel_bias(xp, operands, 2, len(xp.shape(w)) - 2)
+        bias = _channel_bias(xp, operands, 2, len(xp.shape(w)) - 2)
+        if bias is not None and node.op_type == "Conv" and xp.shape(bias)[0] != xp.shape(w)[0]:
+            raise ValueError(f"a bias of {xp.shape(bias)[0]} numbers does not fit {xp.shape(w)[0]} channels")
+        return w, bias
 
     return Linear(ConvMap(Padding.of(auto_pad, pads, strides, dilations, group)), 0, parameters)
 

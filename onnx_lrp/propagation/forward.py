@@ -58,7 +58,9 @@ class ForwardRecorder:
             return step.role.forward(self.xp, StepOperands(step, tape, self.weights))
         except OnnxLrpError:
             raise
-        except (ValueError, TypeError, LookupError, ArithmeticError, RuntimeError, MemoryError) as error:
+        except self.xp.out_of_memory:
+            raise
+        except (ValueError, TypeError, LookupError, ArithmeticError, RuntimeError) as error:
             reason = printable(str(error).splitlines()[0] if str(error) else type(error).__name__, 200)
             raise StepError(f"node {step.name} ({printable(step.op)}) cannot be computed: {reason}") from None
 

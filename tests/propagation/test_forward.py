@@ -68,7 +68,7 @@ def test_it_is_an_error_of_the_explainer_s(facts: bool, backend: str) -> None:
 @pytest.mark.parametrize(
     ("error", "said"),
     [
-        (MemoryError(), "MemoryError"), (ValueError("one\ntwo"), "one$"), (KeyError("k"), "'k'$"),
+        (RuntimeError(), "RuntimeError"), (ValueError("one\ntwo"), "one$"), (KeyError("k"), "'k'$"),
         (ZeroDivisionError("zero"), "zero$"), (ValueError("\x1b[31m"), r"^[^\x1b]*$"),
     ],
     ids=repr,
@@ -78,7 +78,7 @@ def test_errors_become_one_line(error: Exception, said: str) -> None:
         failing(error)
 
 
-@pytest.mark.parametrize("error", [CompositeError("of our own"), AssertionError("a fault")])
+@pytest.mark.parametrize("error", [CompositeError("of our own"), AssertionError("a fault"), MemoryError("full")])
 def test_other_errors_stay_what_they_are(error: Exception) -> None:
     with pytest.raises(type(error), match=str(error)):
         failing(error)

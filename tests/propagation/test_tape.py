@@ -18,7 +18,8 @@ W, B = RNG.standard_normal((4, 4)).astype(np.float32), np.array([1, 2, 3, 4], np
 X = RNG.standard_normal((3, 4)).astype(np.float32)
 MODEL = parsed(
     """g (float[N, 4] x) => (float[N, 4] y) { a = Gemm(x, W, b) n = Shape(a) f = Reshape(a, n)
-        m = ReduceMean<axes = [1]>(f) c = Clip(f, zero, six) k = ConstantOfShape(n) g = Mul(c, k) y = Add(g, m) }""",
+        m = ReduceMean<axes = [1]>(f) c = Clip(f, zero, six) s = ReduceProd(n) k = Cast<to = 1>(s) g = Mul(c, k)
+        y = Add(g, m) }""",
     W=W, b=B, zero=0.0, six=6.0,
 )  # fmt: skip
 
