@@ -2,7 +2,19 @@
 
 from __future__ import annotations
 
-from .cli.main import main
+import sys
+
+
+def command_line() -> int:
+    """Run the command line; an interruption while it is being imported is no traceback either."""
+    try:
+        from .cli.main import main
+
+        return main()
+    except KeyboardInterrupt:
+        sys.stderr.write("onnx-lrp: error: interrupted\n")
+        return 130
+
 
 if __name__ == "__main__":
-    raise SystemExit(main())
+    raise SystemExit(command_line())

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import os
-import secrets
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from pathlib import Path
 
 from .errors import OutputError
+from .staging import temporary
 from .text import printable
 
 Writer = Callable[[Path], None]
@@ -71,19 +71,18 @@ class Outputs:
         Raises:
             OutputError: one of them cannot be written; then none is.
         """
-        token = secrets.token_hex(4)
-        staged = {path: path.with_name(f".{token}-{n}{path.suffix}") for n, path in enumerate(self._writers)}
+        staged = {path: temporary(path.parent, path.suffix) for path in self._writers}
         try:
             for path, writer in self._writers.items():
                 writer(staged[path])
-            for path, temporary in staged.items():
-                os.replace(temporary, path)
+            for path, made in staged.items():
+                os.replace(made, path)
         except (OSError, ValueError) as error:  # a name with a NUL is a ValueError
             reason = getattr(error, "strerror", None) or error
             raise OutputError(f"{shown(path)}: cannot be written: {reason}") from None
         finally:
-            for temporary in staged.values():
-                temporary.unlink(missing_ok=True)
+            for made in staged.values():
+                made.unlink(missing_ok=True)
 
 
 def write_file(path: Path, writer: Writer, force: bool = False) -> None:

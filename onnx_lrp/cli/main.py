@@ -60,8 +60,8 @@ def _run(args: Namespace) -> int:
     except OnnxLrpError as error:
         _complain(str(error))
         return REJECTED if isinstance(error, (UnsupportedModelError, InvalidModelError)) else FAILED
-    except OSError as error:
-        _complain(str(error)[:1000])
+    except OSError as error:  # what is written and read says its name; what is left is the terminal, or what it is
+        _complain(f"{error.filename or 'standard output'}: {error.strerror or error}"[:1000])
     except MemoryError:
         _complain("not enough memory; explain fewer or smaller inputs at once")
     except KeyboardInterrupt:
@@ -77,7 +77,10 @@ def _complain(message: str) -> None:
 
 
 def _never_fail_to_print() -> None:
-    """A terminal that lacks Σ or × gets an escape instead."""
+    """A terminal that lacks Σ or × gets an escape instead; a stream that is closed takes everything."""
+    for name in ("stdout", "stderr"):
+        if getattr(sys, name) is None:
+            setattr(sys, name, open(os.devnull, "w", encoding="utf-8"))  # noqa: SIM115  # as long as the process
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, io.TextIOWrapper):
             stream.reconfigure(errors="backslashreplace")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ctypes
+import shutil
 import sys
 import tempfile
 from collections.abc import Mapping, Sequence
@@ -13,7 +14,8 @@ from typing import Any
 import numpy as np
 import onnx_ir as ir
 
-from ..errors import InvalidModelError
+from ..errors import InvalidModelError, OutputError
+from ..staging import temporary
 from ..text import printable
 from .denormals import spare_this_thread
 
@@ -77,17 +79,24 @@ def open_session(
 
     Raises:
         InvalidModelError: onnxruntime refuses the model.
+        OutputError: there is no room for the file.
     """
     weights = [value.const_value for value in model.graph.initializers.values()]
     if sum(tensor.nbytes for tensor in weights if tensor is not None) < LARGE:
         return _first_of(ir.to_proto(model).SerializeToString(), options, source, sizes, config)
-    with tempfile.TemporaryDirectory(prefix="onnx_lrp-", ignore_cleanup_errors=True) as folder:
-        path = Path(folder) / "model.onnx"
-        ir.save(model, path, external_data="weights", size_threshold_bytes=2**16)
+    folder = temporary(Path(tempfile.gettempdir()))
+    try:
+        folder.mkdir(mode=0o700)
+        ir.save(model, folder / "model.onnx", external_data="weights", size_threshold_bytes=2**16)
         give_back_memory()
-        session = _first_of(path, options, source, sizes, config)
-    give_back_memory()
-    return session
+        return _first_of(folder / "model.onnx", options, source, sizes, config)
+    except OSError as error:
+        raise OutputError(
+            f"{folder}: a copy of the model cannot be written: {error.strerror or error}; set TMPDIR to another folder"
+        ) from None
+    finally:
+        shutil.rmtree(folder, ignore_errors=True)
+        give_back_memory()
 
 
 def _first_of(
