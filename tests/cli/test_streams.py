@@ -41,16 +41,16 @@ def test_what_becomes_of_the_output(line: str, code: int, said: str) -> None:
 
 INTERRUPTED = """
 import builtins, sys
-load = builtins.__import__
+load, (model, module) = builtins.__import__, sys.argv[1:]
 
 def interrupted(name, *rest, **more):
-    if name == sys.argv[2]:
+    if name == module:
         raise KeyboardInterrupt
     return load(name, *rest, **more)
 
 builtins.__import__ = interrupted
 from onnx_lrp.__main__ import command_line
-sys.argv[1:] = ["check", sys.argv[1]]
+sys.argv[1:] = ["check", model]
 sys.exit(command_line())
 """
 
