@@ -10,15 +10,18 @@ matches (average pooling, unmerged BatchNormalization, merges) get Epsilon.
 
 from __future__ import annotations
 
+import difflib
 import fnmatch
 import inspect
-from collections.abc import Callable, Iterable
+from collections import Counter
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
 import numpy as np
 
-from .errors import CompositeError
+from .errors import CompositeError, names_of
 from .rules import AlphaBeta, Bound, Epsilon, Flat, Gamma, Rule, WSquare, ZBox, Zero, ZPlus
+from .text import printable
 
 CONVOLUTION = ("Conv", "ConvTranspose")
 DENSE = ("Gemm", "MatMul")
@@ -49,7 +52,11 @@ class Selector:
 
     ``first`` means every layer of those that the rest of the selector matches which no other of them precedes on any
     path from an input, ``last`` every one which precedes no other: in a network with two stems both have a first
-    layer, in whatever order an exporter wrote them.
+    layer, in whatever order an exporter wrote them. A selector that matches no layer is an error of the composite,
+    unless ``strict`` is off.
+
+    Raises:
+        CompositeError: a field is not of its type.
     """
 
     ops: tuple[str, ...] = ()
@@ -58,6 +65,19 @@ class Selector:
     last: bool = False
     depth: tuple[float, float] = (0.0, 1.0)
     where: Callable[[LayerInfo], bool] | None = None
+    strict: bool = True
+
+    def __post_init__(self) -> None:
+        ops: object = self.ops
+        if isinstance(ops, str):  # a tuple of letters, and "Conv" in "ConvTranspose"
+            raise CompositeError(f"ops must be op types in a tuple, not one string; write ops=({ops!r},)")
+        object.__setattr__(self, "ops", names_of(ops, "ops of a selector", CompositeError))
+        if not isinstance(self.name, str):
+            raise CompositeError(f"the name of a selector must be a pattern, not {self.name!r:.80}")
+        if not (isinstance(self.depth, Sequence) and len(self.depth) == 2):
+            raise CompositeError(f"the depth of a selector must be a pair (low, high), not {self.depth!r:.80}")
+        if self.where is not None and not callable(self.where):
+            raise CompositeError(f"where must be a function of a LayerInfo, not {self.where!r:.80}")
 
     def select(self, layers: Iterable[LayerInfo]) -> list[LayerInfo]:
         """The layers that match."""
@@ -102,15 +122,31 @@ class Composite:
     entries: tuple[Entry, ...]
     default: Rule = field(default_factory=Epsilon)
 
+    def __post_init__(self) -> None:
+        pairs = tuple(self.entries.items() if isinstance(self.entries, Mapping) else self.entries)
+        for pair in pairs:
+            if not (isinstance(pair, Sequence) and len(pair) == 2 and isinstance(pair[0], Selector)):
+                raise CompositeError(f"an entry of a composite is a pair (Selector, rule), not {pair!r:.80}")
+        for rule in (*(rule for _, rule in pairs), self.default):
+            _require_rule(rule)
+        object.__setattr__(self, "entries", pairs)
+
     def with_entries(self, *entries: Entry) -> Composite:
         """The same composite with these entries in front."""
         return replace(self, entries=(*entries, *self.entries))
 
     def assign(self, layers: list[LayerInfo]) -> dict[LayerInfo, Rule]:
-        """The rule of each layer."""
+        """The rule of each layer.
+
+        Raises:
+            CompositeError: a strict selector matches none.
+        """
         rules: dict[LayerInfo, Rule] = {}
         for selector, rule in self.entries:
-            for layer in selector.select(layers):
+            found = selector.select(layers)
+            if selector.strict and not found:
+                raise CompositeError(f"composite {self.name!r}: the selector {selector} {_missed(selector, layers)}")
+            for layer in found:
                 rules.setdefault(layer, rule)
         return {layer: rules.get(layer, self.default) for layer in layers}
 
@@ -136,6 +172,21 @@ class Composite:
             )
         name, _, settings = text.partition(":")
         return preset(name.strip(), **dict(_setting(item, name) for item in settings.split(",") if item.strip()))
+
+
+def _require_rule(rule: object) -> None:
+    if isinstance(rule, type) and issubclass(rule, Rule):
+        raise CompositeError(f"{rule.__name__} is a class of rules; make one of it: {rule.__name__}()")
+    if not isinstance(rule, Rule):
+        raise CompositeError(f"a rule is one of onnx_lrp's or your own, such as Epsilon(), not {rule!r:.80}")
+
+
+def _missed(selector: Selector, layers: Sequence[LayerInfo]) -> str:
+    """What a selector might have meant."""
+    near = difflib.get_close_matches(selector.name, [layer.name for layer in layers], 3, 0.0)
+    ops = ", ".join(f"{op} ({n})" for op, n in Counter(layer.op for layer in layers).most_common())
+    names = f"; the nearest names are {', '.join(map(printable, near))}" if near and selector.name != "*" else ""
+    return f"matches no layer (strict=False allows that){names}; layers that take a rule: {ops or 'none'}"
 
 
 def _setting(item: str, name: str) -> tuple[str, Bound]:
@@ -173,7 +224,7 @@ def preset(name: str, **parameters: Bound) -> Composite:
 
 def epsilon(epsilon: float = 1e-6, stabilizer: float | None = None) -> Composite:
     """Epsilon on every layer (Bach et al. 2015)."""
-    return _everywhere(Epsilon(epsilon), _either(stabilizer, epsilon))
+    return _everywhere(Epsilon(epsilon), _either(stabilizer, epsilon), DIAGONAL)
 
 
 def gamma(gamma: float = 0.25, epsilon: float = 1e-6, stabilizer: float | None = None) -> Composite:
@@ -231,7 +282,7 @@ def epsilon_gamma_box(
             "(one per channel as 1/2/3); `onnx-lrp explain` takes them from the preprocessing of a picture"
         )
     other = _either(stabilizer, epsilon)
-    box = (Selector(CONVOLUTION, first=True), ZBox(low, high, epsilon=other))
+    box = (Selector(CONVOLUTION, first=True, strict=False), ZBox(low, high, epsilon=other))
     return _two(Gamma(gamma, epsilon=other), epsilon, other).with_entries(box)
 
 
@@ -253,29 +304,32 @@ def layered(
     return Composite(
         "layered",
         (
-            (Selector(WEIGHTED, depth=(1.0, 1.0)), Zero()),
-            (Selector(WEIGHTED, depth=(0.0, 0.0)), bottom),
-            (Selector(WEIGHTED, depth=(0.0, boundary)), Gamma(gamma, epsilon=other)),
-            (Selector(WEIGHTED), Epsilon(epsilon)),
+            (Selector(WEIGHTED, depth=(1.0, 1.0), strict=False), Zero()),
+            (Selector(WEIGHTED, depth=(0.0, 0.0), strict=False), bottom),
+            (Selector(WEIGHTED, depth=(0.0, boundary), strict=False), Gamma(gamma, epsilon=other)),
+            (Selector(WEIGHTED, strict=False), Epsilon(epsilon)),
         ),
         Epsilon(other),
     )
 
 
-FIRST = Selector(WEIGHTED, first=True)
+FIRST = Selector(WEIGHTED, first=True, strict=False)
 
 
 def _either(stabilizer: float | None, epsilon: float) -> float:
     return epsilon if stabilizer is None else stabilizer
 
 
-def _everywhere(rule: Rule, stabilizer: float) -> Composite:
-    return Composite("", ((Selector(WEIGHTED + DIAGONAL), rule),), Epsilon(stabilizer))
+def _everywhere(rule: Rule, stabilizer: float, diagonal: tuple[str, ...] = ("Mul", "Div")) -> Composite:
+    """A BatchNormalization that could not be merged takes ε, as in the other presets."""
+    return Composite("", ((Selector(WEIGHTED + diagonal, strict=False), rule),), Epsilon(stabilizer))
 
 
 def _two(convolution: Rule, epsilon: float, stabilizer: float) -> Composite:
     return Composite(
-        "", ((Selector(CONVOLUTION), convolution), (Selector(DENSE), Epsilon(epsilon))), Epsilon(stabilizer)
+        "",
+        ((Selector(CONVOLUTION, strict=False), convolution), (Selector(DENSE, strict=False), Epsilon(epsilon))),
+        Epsilon(stabilizer),
     )
 
 

@@ -21,7 +21,7 @@ All of them carry one line that says what is wrong, where, and what to do about 
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 
@@ -84,6 +84,19 @@ class Problem:
 
     def __str__(self) -> str:
         return f"{self.node} ({self.op}): {self.reason}; {self.remedy}"
+
+
+def names_of(given: object, what: str, error: type[OnnxLrpError]) -> tuple[str, ...]:
+    """One name or several as a tuple.
+
+    Raises:
+        OnnxLrpError: of the given class; it is neither.
+    """
+    names = (given,) if isinstance(given, str) else tuple(given) if isinstance(given, Iterable) else (given,)
+    for name in names:
+        if not isinstance(name, str):
+            raise error(f"{what} must be names, not {name!r:.80}")
+    return tuple(str(name) for name in names)
 
 
 def grouped(problems: Sequence[Problem]) -> list[Problem]:

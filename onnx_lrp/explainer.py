@@ -14,7 +14,7 @@ from .composites import Composite
 from .engines.base import Engine, Question, Result, original
 from .engines.building import Build, Setup, first_that_fits
 from .engines.verifying import verify
-from .errors import CompositeError, ConversionError, NumericalError, OnnxLrpError, TargetError
+from .errors import CompositeError, ConversionError, NumericalError, OnnxLrpError, TargetError, names_of
 from .explanation import Explanation
 from .inputs import check_inputs
 from .model.loading import Source, pack
@@ -72,7 +72,7 @@ class Explainer:
     ) -> None:
         if batchnorm not in ("affine", "pass"):
             raise CompositeError(f"batchnorm must be 'affine' or 'pass', not {batchnorm!r}")
-        trusted = (pass_ops,) if isinstance(pass_ops, str) else tuple(pass_ops)
+        trusted = names_of(pass_ops, "pass_ops", CompositeError)
         options = SessionOptions(threads, tuple(providers))
         self._setup = Setup(model, Composite.parse(composite), output, batchnorm, trusted, facts, options)
         self._unverified = verify

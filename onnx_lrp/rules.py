@@ -20,6 +20,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from numbers import Real
 from typing import Literal
 
 import numpy as np
@@ -169,6 +170,10 @@ class Part:
 OUTPUT = Part((Term(identity, identity),), bias=identity)  # the layer itself
 
 
+def _is_at_least_0(value: object) -> bool:
+    return isinstance(value, Real) and bool(np.isfinite(float(value))) and float(value) >= 0
+
+
 @dataclass(frozen=True, kw_only=True)
 class Rule:
     """Base of all rules; ``epsilon`` is the stabilizer ε in every denominator, ``bias="ignore"`` leaves biases out."""
@@ -177,7 +182,7 @@ class Rule:
     bias: Literal["absorb", "ignore"] = "absorb"
 
     def __post_init__(self) -> None:
-        if not (np.isfinite(self.epsilon) and self.epsilon >= 0):
+        if not _is_at_least_0(self.epsilon):
             raise CompositeError(f"{type(self).__name__}: epsilon must be a number >= 0, not {self.epsilon!r}")
         if self.bias not in ("absorb", "ignore"):
             raise CompositeError(f"{type(self).__name__}: bias must be 'absorb' or 'ignore', not {self.bias!r}")
@@ -233,7 +238,7 @@ class Gamma(Rule):
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        if not (np.isfinite(self.gamma) and self.gamma >= 0):
+        if not _is_at_least_0(self.gamma):
             raise CompositeError(f"Gamma: gamma must be a number >= 0, not {self.gamma!r}")
 
     def parts(self) -> tuple[Part, ...]:  # noqa: D102
@@ -253,7 +258,8 @@ class AlphaBeta(Rule):
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        if not (self.alpha >= 1 and self.beta >= 0 and abs(self.alpha - self.beta - 1) < 1e-9):
+        numbers = _is_at_least_0(self.alpha) and _is_at_least_0(self.beta)
+        if not numbers or self.alpha < 1 or abs(self.alpha - self.beta - 1) >= 1e-9:
             raise CompositeError(f"AlphaBeta: alpha - beta must be 1 and beta >= 0, not {self.alpha} and {self.beta}")
 
     def parts(self) -> tuple[Part, ...]:  # noqa: D102
@@ -282,7 +288,10 @@ class ZBox(Rule):
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        low, high = np.asarray(self.low, float), np.asarray(self.high, float)
+        try:
+            low, high = np.asarray(self.low, float), np.asarray(self.high, float)
+        except (TypeError, ValueError):
+            raise CompositeError(f"ZBox: low and high must be numbers, not {self.low!r} and {self.high!r}") from None
         if not (np.isfinite(low).all() and np.isfinite(high).all() and (low <= high).all()):
             raise CompositeError(f"ZBox: low must be at most high, both finite, not low={self.low}, high={self.high}")
 

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Callable
+from dataclasses import dataclass, replace
 
 import pytest
 
 import onnx_lrp as lrp
+from onnx_lrp import AlphaBeta, Composite, CompositeError, Epsilon, Flat, Gamma, Selector, ZBox
 from onnx_lrp.composites import PRESETS, LayerInfo
 from onnx_lrp.rules import Part, Rule, Term, identity, neg, pos
 
@@ -70,7 +72,7 @@ def test_bounds_per_channel() -> None:
 )
 def test_refused(text: object, message: str) -> None:
     with pytest.raises(lrp.CompositeError, match=message):
-        lrp.Composite.parse(text)  # type: ignore[arg-type]
+        lrp.Composite.parse(text)
 
 
 def test_entries_in_front_win() -> None:
@@ -122,3 +124,46 @@ def test_ones_own_rule() -> None:
     composite = lrp.Composite("half", ((lrp.Selector(), Half()),))
     assert rules(composite) == ["Half()"] * 4
     assert Half().vanishes_at_zero
+
+
+@pytest.mark.parametrize(
+    ("selector", "said"),
+    [
+        (Selector(name="blok/*"), "the nearest names are block/add, block/conv"),
+        (Selector(ops=("Convv",)), r"layers that take a rule: Conv \(2\), Add \(1\), Gemm \(1\)"),
+        (Selector(ops=("Gemm",), depth=(0.0, 0.5)), r"selector Gemm depth=0..0.5 matches no layer \(strict=False"),
+    ],
+)
+def test_a_selector_that_matches_nothing_is_an_error(selector: Selector, said: str) -> None:
+    with pytest.raises(CompositeError, match=rf"composite 'mine': .*{said}"):
+        Composite("mine", ((selector, Flat()),)).assign(LAYERS)
+    loose = Composite("mine", ((replace(selector, strict=False), Flat()),)).assign(LAYERS)
+    assert set(loose.values()) == {Epsilon()}
+
+
+@pytest.mark.parametrize(
+    ("make", "said"),
+    [
+        (lambda: Composite("c", ((Selector(), Epsilon),)), r"Epsilon is a class of rules; make one of it: Epsilon\(\)"),
+        (lambda: Composite("c", ((Selector(), "gamma"),)), "not 'gamma'"),
+        (lambda: Composite("c", (), 3), "not 3"),
+        (lambda: Composite("c", (("Conv", Flat()),)), r"is a pair \(Selector, rule\)"),
+        (lambda: Composite("c", (Selector(),)), r"is a pair \(Selector, rule\)"),
+        (lambda: Selector(ops="Conv"), r"write ops=\('Conv',\)"),
+        (lambda: Selector(ops=3), "ops of a selector must be names, not 3"),
+        (lambda: Selector(name=3), "must be a pattern, not 3"),
+        (lambda: Selector(depth=0.5), "must be a pair"),
+        (lambda: Selector(where=3), "must be a function"),
+        (lambda: Epsilon("a"), "epsilon must be a number"),
+        (lambda: Gamma("a"), "gamma must be a number"),
+        (lambda: AlphaBeta("a", 1), "alpha - beta must be 1"),
+        (lambda: ZBox("a", 1), "must be numbers"),
+    ],
+)
+def test_what_is_no_rule_selector_or_number_is_one_clear_error(make: Callable[[], object], said: str) -> None:
+    with pytest.raises(CompositeError, match=said):
+        make()
+
+
+def test_ops_may_be_any_collection_of_names() -> None:
+    assert Selector(ops=["Conv", "Gemm"]) == Selector(ops=("Conv", "Gemm"))

@@ -20,6 +20,7 @@ DTYPE = os.environ.get("LRP_DTYPE")
 
 # The zoo's names for one rule on every weighted layer
 UNIFORM = {"epsilon_0.1": "epsilon", "alpha2_beta1": "alpha_beta"}
+UNIFORM_PRESETS = ("gamma", "zplus", "alpha_beta")
 STABILIZER = 1e-6  # of averages and merges in every reference, whatever ε the layers have
 
 
@@ -38,7 +39,9 @@ def composite(name: str, params: dict[str, Any]) -> lrp.Composite:
     given = {"stabilizer": STABILIZER, **params}
     settings = ",".join(f"{key}={value}" for key, value in given.items() if key in known)
     found = lrp.Composite.parse(f"{UNIFORM.get(name, name)}:{settings}")
-    entries = [(FirstExecuted(s.ops) if s.first else s, rule) for s, rule in found.entries]
+    entries = [(FirstExecuted(s.ops, strict=s.strict) if s.first else s, rule) for s, rule in found.entries]
+    if found.name in UNIFORM_PRESETS:  # the zoo's rule is on a BatchNormalization that is not merged, too
+        entries.append((lrp.Selector(("BatchNormalization",), strict=False), entries[0][1]))
     return replace(found, entries=tuple(entries))
 
 

@@ -14,7 +14,7 @@ from ..model.preparation import Prepared
 from ..ops import Linear, Merge
 from ..propagation.plan import Plan
 from ..propagation.step import Step
-from ..rules import Epsilon
+from ..rules import Epsilon, ZBox
 
 LAYERS = ("Conv", "ConvTranspose", "Gemm", "MatMul", "FusedConv", "FusedGemm", "FusedMatMul")
 SINGLE = (ir.DataType.FLOAT, ir.DataType.FLOAT16, ir.DataType.BFLOAT16)
@@ -37,10 +37,20 @@ SMALL_EPSILON = 1e-2
 
 def doubts(prepared: Prepared, plan: Plan) -> tuple[str, ...]:
     """One line for each, with a remedy."""
-    lines = [*_folded(prepared.source_model)]
+    lines = [*_folded(prepared.source_model), *unused_bounds(plan)]
     for step in plan.steps:
         lines += [*_weights(step), *_cancels(step)]
     return tuple(lines)
+
+
+def unused_bounds(plan: Plan) -> Iterator[str]:
+    """Bounds of the input that go with a rule which no layer takes."""
+    boxes = [selector for selector, rule in plan.composite.entries if isinstance(rule, ZBox)]
+    if boxes and not any(isinstance(step.rule, ZBox) for step in plan.steps):
+        yield (
+            f"the bounds low and high are not used: z^B is for {boxes[0]}, and the model has no such layer; put it on "
+            'another one: composite.with_entries((Selector(("Gemm", "MatMul"), first=True), ZBox(low, high)))'
+        )
 
 
 def _folded(model: ir.Model) -> Iterator[str]:

@@ -10,6 +10,7 @@ from functools import partial
 import numpy as np
 import onnx_ir as ir
 
+from ..checking.warnings import unused_bounds
 from ..explainer import Explainer
 from ..explanation import Explanation
 from ..pictures.heatmap import save_png
@@ -63,6 +64,7 @@ class Job:
         how = f"{e.engine.name}, {e.engine.dtype.name}"
         yield f"{e.prepared.source}: explains {printable(e.prepared.output)!r} by {e.composite.name} ({how})"
         yield from (f"note: {note}" for note in e.prepared.about_samples())
+        yield from (f"warning: {warning}" for warning in unused_bounds(e.plan))
         if self.args.verbose:
             yield from (f"note: {note}" for note in e.prepared.notes)
             yield from str(e.composite).splitlines()

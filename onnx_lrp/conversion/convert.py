@@ -115,6 +115,8 @@ def convert(
     """
     if seed not in get_args(SeedKind):
         raise TargetError(f"unknown seed {seed!r}; choose one of {', '.join(get_args(SeedKind))}")
+    if not isinstance(targets, int):
+        raise TargetError(f"targets says how many to explain at once, as a whole number, not {targets!r:.80}")
     prepared = prepare(model, output, OLDEST_CONVERTED, pass_ops)
     plan = make_plan(prepared.verdict, prepared.model, Composite.parse(composite), batchnorm, facts)
     wanted = resolve_layers(plan, layers, prepared.source)

@@ -109,10 +109,23 @@ def _read(source: Source) -> tuple[onnx.ModelProto, str, Path | None, str]:
         return _parse(source, "<bytes>"), "<bytes>", None, _digest(source)
     if isinstance(source, Packed):
         return _parse(source.data, source.name), source.name, None, _digest(source.data)
+    if not isinstance(source, str | os.PathLike):
+        raise LoadError(_no_model(source))
     path = Path(source)
     name = printable(str(path))
     data = _file(path, name)
     return _parse(data, name), name, path.parent, _digest(data)
+
+
+def _no_model(given: object) -> str:
+    """What to do with something else than a model."""
+    kinds = {kind.__module__.partition(".")[0] for kind in type(given).__mro__}
+    what = f"a model is a path, bytes or an onnx.ModelProto, not {type(given).__name__}"
+    if "torch" in kinds:
+        return f"{what}; export it: torch.onnx.export(model, (x,), 'model.onnx'), and give 'model.onnx'"
+    if "onnxruntime" in kinds:
+        return f"{what}; give the path of the file that the session was made of"
+    return f"{what}; give the path of an .onnx file"
 
 
 def _digest(data: bytes) -> str:

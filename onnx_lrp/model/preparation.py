@@ -12,7 +12,7 @@ import onnx.version_converter
 import onnx_ir as ir
 from onnx_ir.passes import common as passes
 
-from ..errors import ConversionError, InvalidModelError
+from ..errors import CompositeError, ConversionError, InvalidModelError, names_of
 from ..text import printable
 from .canonizers import (
     Dequantize,
@@ -136,7 +136,7 @@ def prepare(source: Source, output: str | None = None, oldest: int = 0, pass_ops
         CompositeError: one of ``pass_ops`` is no such activation, or the model has none of it.
     """
     loaded = load(source)
-    trusted = (pass_ops,) if isinstance(pass_ops, str) else tuple(pass_ops)
+    trusted = names_of(pass_ops, "pass_ops", CompositeError)
     untyped = {value.name: copy(value) for value in loaded.proto.graph.output if not _is_tensor(value)}
     model = parse(_raised(loaded.proto, oldest, loaded.source), loaded.source)
     notes = [f"raised to opset {oldest} from {opset_of(loaded.proto)}"] if opset_of(loaded.proto) < oldest else []

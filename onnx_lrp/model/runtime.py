@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 import onnx_ir as ir
 
-from ..errors import InvalidModelError, OutputError
+from ..errors import BackendError, InvalidModelError, OutputError
 from ..staging import temporary
 from ..text import printable
 from .denormals import spare_this_thread
@@ -29,6 +29,10 @@ class SessionOptions:
     threads: int = 0
     providers: tuple[str, ...] = ("CPUExecutionProvider",)
     optimized: bool = True
+
+    def __post_init__(self) -> None:
+        if not isinstance(self.threads, int) or self.threads < 0:
+            raise BackendError(f"threads must be a whole number, 0 for onnxruntime's default, not {self.threads!r:.80}")
 
 
 def make_session(

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 import onnx_ir as ir
 
 from ..composites import Composite
-from ..errors import TargetError
+from ..errors import TargetError, names_of
 from ..model.graph import label
 from ..model.validation import Verdict
 from ..ops import Role
@@ -79,7 +79,7 @@ def resolve_layers(plan: Plan, names: Iterable[str], source: str) -> dict[str, s
     Raises:
         TargetError: no such node or tensor.
     """
-    named = [names] if isinstance(names, str) else list(names)
+    named = names_of(names, "layers", TargetError)
     known = {step.name: step.outputs[0] for step in plan.steps}
     known |= {name: name for step in plan.steps for name in step.outputs}
     if strange := [name for name in named if name not in known]:

@@ -10,6 +10,7 @@ import onnx
 import pytest
 from onnx import numpy_helper, parser
 
+import onnx_lrp as lrp
 from onnx_lrp import Composite, Explainer, Selector, check
 from onnx_lrp.propagation.ledger import AMPLIFIED, amplifiers
 from onnx_lrp.rules import Epsilon
@@ -155,3 +156,16 @@ def test_the_remedy_works() -> None:
     model = net("(float[1,2] x) => (float y) { h = MatMul(x, w) y = Relu(h) }", w=np.array([[1], [-1]], np.float32))
     calm = Composite.parse("epsilon").with_entries((Selector(name="MatMul*"), Epsilon(epsilon=0.1)))
     assert not amplifiers(Explainer(model, calm, backend="numpy")(np.array([[1, 0.99999]]), ledger=True).ledger)
+
+
+def test_bounds_that_no_layer_takes() -> None:
+    model = parser.parse_model(
+        """<ir_version: 8, opset_import: ["": 17]> g (float[n,2] x) => (float[n,2] y)
+        <float[2,2] w = {1.0, 2.0, 3.0, 4.0}> { y = MatMul (x, w) }"""
+    )
+    (said,) = lrp.check(model, "epsilon_gamma_box:low=0,high=1").warnings
+    assert said.startswith("the bounds low and high are not used: z^B is for Conv|ConvTranspose first")
+    remedy = lrp.Composite.parse("epsilon_gamma_box:low=0,high=1").with_entries(
+        (lrp.Selector(("Gemm", "MatMul"), first=True), lrp.ZBox(0, 1))
+    )
+    assert lrp.check(model, remedy).warnings == ()

@@ -18,7 +18,7 @@ EVERY = pytest.mark.parametrize(("backend", "facts"), [(name, facts) for name in
 
 def ignoring(rule: Rule) -> Composite:
     """The rule on layers, and no bias anywhere."""
-    return Composite("", ((Selector(WEIGHTED), rule),), Epsilon(rule.epsilon, bias="ignore"))
+    return Composite("", ((Selector(WEIGHTED, strict=False), rule),), Epsilon(rule.epsilon, bias="ignore"))
 
 
 def relevance(model: onnx.ModelProto, x: Any, composite: Composite, backend: str, facts: bool, **call: Any) -> Any:

@@ -152,7 +152,7 @@ def test_an_input_that_nothing_reaches_has_no_relevance() -> None:
 def test_what_is_read_twice_gets_the_sum(second: Any) -> None:
     """A multiplier and a multiplier, or a multiplier and an array."""
     text = "g (float[N, 4] x) => (float[N, 4] y) { p = Relu(x) [a] a = MatMul(p, W) [b] b = MatMul(p, V) %s }"
-    composite = Composite("", ((Selector(name="b"), second),))
+    composite = Composite("", ((Selector(name="b", strict=False), second),))
     both = parsed(text % "y = Concat<axis = 1>(a, b)", W=W, V=V)
     seed = RNG.standard_normal((3, 8))
     parts = [

@@ -42,6 +42,11 @@ def cut(model: ir.Model, output: str | None, source: str) -> tuple[ir.Value, lis
         TargetError: no such output.
     """
     names = [value.name for value in model.graph.outputs]
+    if output is not None and not isinstance(output, str):
+        raise TargetError(
+            f"{source}: the output to explain is named, not {output!r:.80}; it is one of "
+            f"{', '.join(printable(n or '') for n in names)} (which of its numbers is explained is the target)"
+        )
     if output is not None and output not in names:
         raise TargetError(
             f"{source}: no output {printable(output)!r}; it has {', '.join(printable(n or '') for n in names)}"
