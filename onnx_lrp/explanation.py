@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import os
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,6 +15,8 @@ from .writing import write_file
 
 if TYPE_CHECKING:
     from PIL.Image import Image
+
+LONGEST_KEY = 1000  # characters of a tensor's name in a file
 
 
 @dataclass(frozen=True)
@@ -60,7 +63,8 @@ class Explanation:
     def save(self, path: str | os.PathLike[str], force: bool = False) -> None:
         """Write everything as a compressed .npz, at once or not at all.
 
-        Keys are ``relevance::INPUT``, ``layer::TENSOR``, ``output``, ``target``, ``sum::target`` and ``sum::inputs``.
+        Keys are ``relevance::INPUT``, ``layer::TENSOR``, ``output``, ``target``, ``sum::target`` and ``sum::inputs``;
+        a name of more than 1,000 characters is shortened, and its checksum put behind.
 
         Raises:
             OutputError: the file exists and ``force`` is not set, or it cannot be written.
@@ -78,5 +82,7 @@ class Explanation:
 
 
 def _key(name: str) -> str:
-    """A tensor name as a member name of a zip file."""
+    """A tensor name as a member name of a zip file, which has 2^16 bytes at most: very long ones end in a checksum."""
+    if len(name) > LONGEST_KEY:
+        name = f"{name[:LONGEST_KEY]}…{hashlib.sha256(name.encode()).hexdigest()[:16]}"
     return name.replace("/", "|").replace("\\", "|")

@@ -173,3 +173,17 @@ def test_all_offenders_are_listed() -> None:
     assert not report.supported
     assert "Tanh" in str(report)
     assert str(pickle.loads(pickle.dumps(caught.value))) == str(caught.value)  # as a process pool hands it over
+
+
+def test_a_very_long_name_is_shortened_where_it_is_saved(tmp_path: Path) -> None:
+    names = ["L" * 80_000 + end for end in "ab"]
+    node = onnx.helper.make_node("Add", names, ["y"])
+    given = [onnx.helper.make_tensor_value_info(name, onnx.TensorProto.FLOAT, [1, 3]) for name in (*names, "y")]
+    graph = onnx.helper.make_graph([node], "g", given[:2], given[2:])
+    model = onnx.helper.make_model(graph, opset_imports=[onnx.helper.make_opsetid("", 17)], ir_version=8)
+    explanation = lrp.explain(model, dict.fromkeys(names, np.ones((1, 3), np.float32)), 1)
+    explanation.save(tmp_path / "r.npz")
+    with np.load(tmp_path / "r.npz") as saved:
+        keys = [key for key in saved if key.startswith("relevance::L")]
+        assert sorted(map(len, keys)) == [1028, 1028]
+        assert len(set(keys)) == 2
