@@ -18,7 +18,7 @@ from .errors import CompositeError, ConversionError, NumericalError, OnnxLrpErro
 from .explanation import Explanation
 from .inputs import check_inputs
 from .model.loading import Source, pack
-from .model.preparation import Prepared
+from .model.prepared import Prepared
 from .model.runtime import SessionOptions
 from .propagation.ledger import Conservation
 from .propagation.plan import Plan, resolve_layers

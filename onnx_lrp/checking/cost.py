@@ -7,7 +7,7 @@ from collections import Counter
 from ..backends.symbols import Symbol
 from ..conversion.sizes import UNFIT, ShapesOnly, measure_one, scratch
 from ..errors import InvalidModelError, OnnxLrpError
-from ..model.preparation import Prepared
+from ..model.prepared import Prepared
 from ..ops import Linear
 from ..propagation.plan import Plan
 from ..propagation.tape import StepOperands

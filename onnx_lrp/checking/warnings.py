@@ -10,7 +10,7 @@ import onnx_ir as ir
 
 from ..model.canonizers.origins import Scaled, origin_of
 from ..model.graph import array, attributes, label
-from ..model.preparation import Prepared
+from ..model.prepared import Prepared
 from ..ops import Linear, Merge
 from ..propagation.plan import Plan
 from ..propagation.step import Step

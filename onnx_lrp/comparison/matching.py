@@ -11,7 +11,7 @@ import onnx_ir as ir
 from ..composites import WEIGHTED
 from ..errors import InputError, TargetError
 from ..model.graph import dims
-from ..model.preparation import Prepared
+from ..model.prepared import Prepared
 from ..propagation.plan import Plan
 from ..text import printable
 

@@ -18,8 +18,10 @@ from ..errors import ConversionError, OnnxLrpError, TargetError
 from ..model.evaluation import opset_of
 from ..model.graph import dims
 from ..model.loadable import require_loadable
-from ..model.loading import METADATA, Source
-from ..model.preparation import Prepared, prepare
+from ..model.loading import Source
+from ..model.preparation import prepare
+from ..model.prepared import Prepared
+from ..model.wellformed import METADATA
 from ..propagation.audit import MaskAudit
 from ..propagation.plan import Plan, make_plan, resolve_layers
 from ..propagation.step import Step

@@ -12,7 +12,7 @@ from ..backends.onnx import OnnxBackend
 from ..backends.symbols import BatchSize, Graph, Size, Symbol, SymbolicShape
 from ..errors import ConversionError, InputError, InvalidModelError, OnnxLrpError
 from ..model.graph import dims
-from ..model.preparation import Prepared
+from ..model.prepared import Prepared
 from ..propagation.forward import ForwardRecorder
 from ..propagation.plan import Plan
 from ..propagation.tape import Tape, Weights

@@ -8,7 +8,7 @@ import numpy as np
 import onnx_ir as ir
 
 from ..model.precision import to_float32
-from ..model.preparation import Prepared
+from ..model.prepared import Prepared
 from ..model.runtime import SessionOptions, open_session, run
 from ..propagation.audit import TOLERANCE, below_zero, claimed_nonnegative
 from ..propagation.plan import Plan

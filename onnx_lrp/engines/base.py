@@ -10,7 +10,7 @@ import numpy as np
 import onnx_ir as ir
 
 from ..model.precision import to_float32
-from ..model.preparation import Prepared
+from ..model.prepared import Prepared
 from ..model.runtime import SessionOptions, open_session, run
 from ..propagation.ledger import LedgerEntry
 from ..propagation.tape import Feeds

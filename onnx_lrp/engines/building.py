@@ -11,7 +11,8 @@ from ..composites import Composite
 from ..conversion.convert import OLDEST_CONVERTED
 from ..errors import ConversionError
 from ..model.loading import Source
-from ..model.preparation import Prepared, prepare
+from ..model.preparation import prepare
+from ..model.prepared import Prepared
 from ..model.runtime import SessionOptions
 from ..propagation.plan import Plan, make_plan
 from .base import Engine

@@ -15,7 +15,7 @@ from ..conversion.convert import ConversionSpec
 from ..conversion.sizes import measure
 from ..errors import ConversionError
 from ..model.loadable import require_loadable
-from ..model.preparation import Prepared
+from ..model.prepared import Prepared
 from ..model.runtime import SessionOptions, run
 from ..ops import Activation
 from ..propagation.audit import accept, unmasked

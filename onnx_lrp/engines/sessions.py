@@ -12,7 +12,7 @@ import onnx_ir as ir
 from ..backends.symbols import BatchSize
 from ..conversion.convert import ConversionSpec, ConvertedModel, emit
 from ..model.graph import dims
-from ..model.preparation import Prepared
+from ..model.prepared import Prepared
 from ..model.runtime import SessionOptions, open_session
 from ..propagation.plan import Plan
 from ..propagation.tape import Tape

@@ -9,7 +9,7 @@ import onnx_ir as ir
 
 from ..errors import NumericalError, OnnxLrpError, VerificationError
 from ..model.precision import to_float64
-from ..model.preparation import Prepared
+from ..model.prepared import Prepared
 from ..model.rounding import tolerance
 from ..propagation.tape import Feeds
 from .base import Result

@@ -8,7 +8,7 @@ import numpy as np
 
 from ..backends.base import Array, Backend
 from ..errors import BackendError
-from ..model.preparation import Prepared
+from ..model.prepared import Prepared
 from ..model.runtime import SessionOptions
 from ..propagation.audit import MaskAudit, accept, false_claims, false_masks
 from ..propagation.forward import ForwardRecorder

@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable
 from copy import copy
-from dataclasses import dataclass, field
 
 import numpy as np
 import onnx
@@ -30,93 +29,11 @@ from .canonizers import (
 )
 from .collector import paused_collector
 from .evaluation import opset_of
-from .graph import dims, sort
+from .graph import sort
 from .inference import infer
 from .loading import Source, load
-from .samples import independent, named_alike, rows
-from .validation import Verdict, check_growth, check_shape_vectors, check_target, input_values, validate
-
-
-@dataclass(frozen=True)
-class Prepared:
-    """A canonized model with its verdict.
-
-    ``source_model`` is the source with its functions inlined and all its outputs, otherwise untouched (``written``: the
-    source as it is written, if it has functions); ``target`` is what the explained tensor is called in there. ``notes``
-    say what was rewritten; ``sha256`` is the source's, ``untyped`` are outputs of types that :mod:`onnx_ir` lacks,
-    ``pass_ops`` what relevance passes on the user's word, ``tried`` whether samples were found to be independent, by
-    their shape.
-    """
-
-    model: ir.Model
-    source_model: ir.Model
-    target: str
-    verdict: Verdict
-    output: str
-    source: str
-    notes: tuple[str, ...]
-    sha256: str
-    untyped: dict[str, onnx.ValueInfoProto]
-    pass_ops: tuple[str, ...] = ()
-    tried: dict[str, bool] = field(default_factory=dict, compare=False)
-    written: ir.Model | None = None
-
-    @property
-    def inputs(self) -> list[ir.Value]:
-        """What a user has to feed."""
-        return input_values(self.model, self.source)
-
-    def batched(self, shape: Sequence[object], inputs: Mapping[str, Sequence[object]]) -> bool:
-        """Whether the explained tensor, of this shape, has one row per sample; else all of it is one sample's.
-
-        Args:
-            shape: the explained tensor's; a first size that is no int is known to count samples.
-            inputs: shapes by input name.
-        """
-        if not shape or not isinstance(shape[0], int):
-            return len(shape) > 0
-        if shape[0] not in rows(self.inputs, inputs):
-            return False
-        flexible = any(not isinstance((dims(value) or [None])[0], int) for value in self.inputs)
-        if shape[0] == 1:
-            return flexible or len(shape) > 1
-        return (flexible and named_alike(self.inputs, self.model.graph.outputs[0])) or self._independent(shape, inputs)
-
-    def _independent(self, target: Sequence[object], shapes: Mapping[str, Sequence[object]]) -> bool:
-        """As found by trying, once per shape of a sample."""
-        key = str({name: tuple(shape[1:]) for name, shape in shapes.items()})
-        if key not in self.tried:
-            sizes = {name: [s if isinstance(s, int) else 2 for s in shape] for name, shape in shapes.items()}
-            self.tried[key] = independent(self.reference(), self.inputs, sizes, target)
-        return self.tried[key]
-
-    def about_samples(self) -> list[str]:
-        """What was taken for a sample, where that was in doubt."""
-        sizes = {value.name or "": dims(value) or [None] for value in self.inputs}
-        target = dims(self.model.graph.outputs[0]) or [None]
-        if all(isinstance(n, int) for shape in (*sizes.values(), target) for n in shape):
-            self.batched(target, sizes)
-        name = printable(self.output)
-        found = (
-            (f"{name!r} is one sample's", "its rows depend on more than their own row of the inputs"),
-            (f"each row of {name!r} is a sample's", "it depends on no other row of the inputs"),
-        )
-        return [f"{what}: found by trying, {why}" for what, why in (found[apart] for apart in set(self.tried.values()))]
-
-    @property
-    def uncut(self) -> ir.Model:
-        """The source, its functions left alone unless the explained tensor is inside of one."""
-        if self.written is not None and self.target in _names(self.written.graph):
-            return self.written
-        return self.source_model
-
-    def reference(self) -> ir.Model:
-        """The source cut to the explained tensor."""
-        copy = self.uncut.clone()
-        values = [*copy.graph.inputs, *(value for node in copy.graph for value in node.outputs)]
-        copy.graph.outputs[:] = [next(value for value in values if value.name == self.target)]
-        passes.RemoveUnusedNodesPass()(copy)
-        return copy
+from .prepared import Prepared
+from .validation import check_growth, check_shape_vectors, check_target, validate
 
 
 @paused_collector()
@@ -158,10 +75,6 @@ def prepare(source: Source, output: str | None = None, oldest: int = 0, pass_ops
         model, source_model, in_source, verdict, name, loaded.source, tuple(notes), loaded.sha256, untyped, trusted, {},
         written,
     )  # fmt: skip
-
-
-def _names(graph: ir.Graph) -> set[str | None]:
-    return {value.name for value in (*graph.inputs, *(output for node in graph for output in node.outputs))}
 
 
 def _canonize(model: ir.Model, source: str) -> list[str]:

@@ -12,7 +12,8 @@ from onnx_lrp import Composite, Explainer
 from onnx_lrp.backends.numpy import NumpyBackend
 from onnx_lrp.model import preparation
 from onnx_lrp.model.canonizers import MergeAffine
-from onnx_lrp.model.preparation import Prepared, prepare
+from onnx_lrp.model.preparation import prepare
+from onnx_lrp.model.prepared import Prepared
 from onnx_lrp.propagation.forward import ForwardRecorder
 from onnx_lrp.propagation.plan import make_plan
 from onnx_lrp.propagation.tape import Weights

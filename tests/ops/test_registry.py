@@ -10,7 +10,7 @@ import onnx
 import pytest
 from onnx.defs import OpSchema
 
-from onnx_lrp.model.loading import OLDEST_OPSET
+from onnx_lrp.model.wellformed import OLDEST_OPSET
 from onnx_lrp.ops import OPS, Activation, Site, Unsupported, role_of
 
 NEWEST = onnx.defs.onnx_opset_version()
