@@ -98,7 +98,7 @@ def check(
     except UnsupportedModelError as error:
         return Report(str(error).partition(": unsupported")[0], printable(output or ""), problems=error.problems)
     plan = make_plan(prepared.verdict, prepared.model, Composite.parse(composite))
-    require_loadable(prepared.uncut, [prepared.target], prepared.source)
+    require_loadable(prepared.uncut, [prepared.target], prepared.source, prepared.message)
     groups = groupby(plan.steps, lambda step: step if step.node is None else user_node(step.node))
     rows = tuple(_row(thing.name, thing.op, list(steps)) for thing, steps in groups)
     return Report(

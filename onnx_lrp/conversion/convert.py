@@ -123,7 +123,7 @@ def convert(
     plan = make_plan(prepared.verdict, prepared.model, Composite.parse(composite), batchnorm, facts)
     wanted = resolve_layers(plan, layers, prepared.source)
     tape = measure(prepared, plan, shapes or {})
-    require_loadable(prepared.uncut, [prepared.target], prepared.source)  # which it need not be to be compiled
+    require_loadable(prepared.uncut, [prepared.target], prepared.source, prepared.message)  # types and all
     compiled = emit(prepared, plan, ConversionSpec(seed, targets, wanted), tape)
     require_loadable(compiled.model, sorted(compiled.outputs), prepared.source)
     return message(compiled.model, prepared)

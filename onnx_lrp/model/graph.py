@@ -114,7 +114,7 @@ def sort(graph: ir.Graph, source: str) -> None:
     Raises:
         InvalidModelError: there is a cycle.
     """
-    if _is_sorted(graph):
+    if is_sorted(graph):
         return
     try:
         graph.sort()
@@ -122,7 +122,7 @@ def sort(graph: ir.Graph, source: str) -> None:
         raise InvalidModelError(f"{source}: the graph has a cycle; LRP needs a feed-forward model") from None
 
 
-def _is_sorted(graph: ir.Graph) -> bool:
+def is_sorted(graph: ir.Graph) -> bool:
     """Whether every node is behind those that it reads, and none holds a graph that reads others."""
     done: set[ir.Node] = set()
     for node in graph:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import math
 from collections.abc import Iterator
 
 import onnx
@@ -36,15 +37,43 @@ def light_message(model: ir.Model) -> onnx.ModelProto:
             graph.register_initializer(value)
 
 
-def infer(model: ir.Model, source: str) -> None:
+def lightened(proto: onnx.ModelProto) -> onnx.ModelProto:
+    """The same of a message, without parsing it; a size of -1 is an open one."""
+    light, graph = onnx.ModelProto(ir_version=proto.ir_version), proto.graph
+    light.opset_import.extend(proto.opset_import)
+    light.functions.extend(proto.functions)
+    light.graph.name = graph.name
+    light.graph.node.extend(graph.node)
+    stored = {tensor.name for tensor in graph.initializer}
+    light.graph.input.extend(value for value in graph.input if value.name not in stored)
+    for tensor in graph.initializer:
+        if math.prod(tensor.dims) > _SMALL:
+            light.graph.input.append(onnx.helper.make_tensor_value_info(tensor.name, tensor.data_type, tensor.dims))
+        else:
+            light.graph.initializer.append(tensor)
+    light.graph.output.extend(graph.output)
+    light.graph.value_info.extend(graph.value_info)
+    for value in (*light.graph.input, *light.graph.output, *light.graph.value_info):
+        for dim in value.type.tensor_type.shape.dim:
+            if dim.dim_value < 0:
+                dim.ClearField("dim_value")
+    return light
+
+
+def infer(model: ir.Model, source: str, message: onnx.ModelProto | None = None) -> None:
     """Note what shapes and types onnx finds; a model keeps what it says itself where nothing is found.
 
     Sizes are checked before values are propagated, too, because that would compute what is absurdly large.
 
+    Args:
+        model: the model.
+        source: what to call it in messages.
+        message: the same as a light message, if there is one already.
+
     Raises:
         InvalidModelError: a tensor that no machine could hold.
     """
-    message = light_message(model)
+    message = light_message(model) if message is None else message
     inferred = message
     for values in (False, True) if computes_sizes(model) else (False,):
         with contextlib.suppress(Exception):  # inference fails on custom ops, which the check lists
@@ -65,10 +94,19 @@ def computes_sizes(model: ir.Model) -> bool:
 def _pairs(graph: ir.Graph, message: onnx.GraphProto) -> Iterator[tuple[ir.Graph, onnx.GraphProto]]:
     """A graph and what was found about it, and the same for those inside."""
     yield graph, message
-    for node, found in zip(graph, message.node):
-        for attribute in found.attribute:
-            if attribute.HasField("g") and attribute.name in node.attributes:
-                yield from _pairs(node.attributes[attribute.name].as_graph(), attribute.g)
+    holders = {node.outputs[0].name: node for node in graph if any(True for _ in _graphs(node))}
+    for found in message.node if holders else ():
+        holder = holders.get(found.output[0]) if found.output else None
+        for name, inner in _graphs(holder) if holder is not None else ():
+            for attribute in found.attribute:
+                if attribute.name == name:
+                    yield from _pairs(inner, attribute.g)
+
+
+def _graphs(node: ir.Node) -> Iterator[tuple[str, ir.Graph]]:
+    for name, attribute in node.attributes.items():
+        if attribute.type == ir.AttributeType.GRAPH:
+            yield name, attribute.as_graph()
 
 
 def _note(value: ir.Value, found: onnx.TypeProto.Tensor) -> None:

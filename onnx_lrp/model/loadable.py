@@ -13,17 +13,29 @@ from .precision import to_float32
 from .runtime import SessionOptions, make_session
 
 
-def require_loadable(model: ir.Model, outputs: Collection[str], source: str) -> None:
+def require_loadable(
+    model: ir.Model, outputs: Collection[str], source: str, written: onnx.ModelProto | None = None
+) -> None:
     """Load the part of a sorted graph that makes these tensors as it is written, without its large weights.
 
     What onnxruntime lacks a kernel for on a CPU (a convolution in double precision, say) may run elsewhere.
 
+    Args:
+        model: the model; its nodes are sorted.
+        outputs: names of the tensors.
+        source: what to call it in messages.
+        written: the same as a light message, if there is one already.
+
     Raises:
         InvalidModelError: onnxruntime refuses it.
     """
+    message = onnx.ModelProto()
     if any(value.dtype == ir.DataType.DOUBLE for value in model.graph.inputs):
-        model = to_float32(model)
-    message = light_message(model)
+        message = light_message(to_float32(model))
+    elif written is not None and {name for node in written.graph.node for name in node.output}.issuperset(outputs):
+        message.CopyFrom(written)
+    else:
+        message = light_message(model)
     message.ir_version = max(message.ir_version, 4)  # before, initializers had to be listed as inputs
     _cut(message.graph, outputs)
     try:

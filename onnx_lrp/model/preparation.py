@@ -29,8 +29,8 @@ from .canonizers import (
 )
 from .collector import paused_collector
 from .evaluation import opset_of
-from .graph import sort
-from .inference import infer
+from .graph import is_sorted, sort
+from .inference import infer, lightened
 from .loading import Source, load
 from .prepared import Prepared
 from .validation import check_growth, check_shape_vectors, check_target, validate
@@ -55,14 +55,16 @@ def prepare(source: Source, output: str | None = None, oldest: int = 0, pass_ops
     loaded = load(source)
     trusted = names_of(pass_ops, "pass_ops", CompositeError)
     untyped = {value.name: copy(value) for value in loaded.proto.graph.output if not _is_tensor(value)}
-    model = parse(_raised(loaded.proto, oldest, loaded.source), loaded.source)
+    proto = _raised(loaded.proto, oldest, loaded.source)
+    model = parse(proto, loaded.source)
     notes = [f"raised to opset {oldest} from {opset_of(loaded.proto)}"] if opset_of(loaded.proto) < oldest else []
+    message = lightened(proto) if is_sorted(model.graph) else None
     written = model.clone() if model.functions else None
     notes += inline(model, loaded.source)
     sort(model.graph, loaded.source)
     check_shape_vectors(model, loaded.source)
     check_growth(model, loaded.source)
-    infer(model, loaded.source)
+    infer(model, loaded.source, message if written is None else None)
     expose(model)
     source_model = model.clone()
     target, heads = cut(model, output, loaded.source)
@@ -73,7 +75,7 @@ def prepare(source: Source, output: str | None = None, oldest: int = 0, pass_ops
     name = model.graph.outputs[0].name or in_source
     return Prepared(
         model, source_model, in_source, verdict, name, loaded.source, tuple(notes), loaded.sha256, untyped, trusted, {},
-        written,
+        written, message,
     )  # fmt: skip
 
 

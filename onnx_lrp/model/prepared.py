@@ -23,7 +23,7 @@ class Prepared:
     source as it is written, if it has functions); ``target`` is what the explained tensor is called in there. ``notes``
     say what was rewritten; ``sha256`` is the source's, ``untyped`` are outputs of types that :mod:`onnx_ir` lacks,
     ``pass_ops`` what relevance passes on the user's word, ``tried`` whether samples were found to be independent, by
-    their shape.
+    their shape, ``message`` is the source as it is written, without its large weights, if its nodes are sorted.
     """
 
     model: ir.Model
@@ -38,6 +38,7 @@ class Prepared:
     pass_ops: tuple[str, ...] = ()
     tried: dict[str, bool] = field(default_factory=dict, compare=False)
     written: ir.Model | None = None
+    message: onnx.ModelProto | None = None
 
     @property
     def inputs(self) -> list[ir.Value]:
