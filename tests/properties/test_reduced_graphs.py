@@ -33,12 +33,13 @@ def everywhere(model: onnx.ModelProto, composite: str, *shapes: tuple[int, ...])
     return found
 
 
-def test_a_vector_of_a_fixed_batch_is_one_sample_on_every_backend() -> None:
-    """The compiled engine explained each row, and said that it had explained the largest of all."""
+def test_a_vector_of_a_fixed_batch_is_a_number_per_sample_on_every_backend() -> None:
+    """Found by trying: no number depends on another row."""
     model = parsed("g (float[3, 4] x) => (float[3] y) { s = MatMul(x, w) y = Relu(s) }", w=RNG.uniform(0.5, 1, 4))
     for explanation in everywhere(model, "epsilon", (3, 4)):
-        assert explanation.output.shape == (1, 3)
-        assert np.count_nonzero(np.abs(explanation.inputs["x"]).sum(1)) == 1
+        assert explanation.output.shape == (3,)
+        relevance = np.abs(explanation.inputs["x"]).sum(1)
+        assert np.array_equal(relevance > 0, explanation.output > 0)
 
 
 def test_samples_are_those_of_the_input_that_has_as_many_as_the_output() -> None:

@@ -65,9 +65,9 @@ def composites(draw: Draw) -> str | Composite:
         return f"{name}:{BOX}" if box else name
     if kind == "rule":
         rule = draw(st.sampled_from(RULES))
-        return Composite("rule", ((Selector(WEIGHTED + DIAGONAL), rule),))
-    first = (Selector(WEIGHTED, first=True), ZBox(-BOUND, BOUND))
-    entries = [(Selector((op,)), draw(st.sampled_from(RULES))) for op in (*WEIGHTED, *DIAGONAL)]
+        return Composite("rule", ((Selector(WEIGHTED + DIAGONAL, strict=False), rule),))
+    first = (Selector(WEIGHTED, first=True, strict=False), ZBox(-BOUND, BOUND))
+    entries = [(Selector((op,), strict=False), draw(st.sampled_from(RULES))) for op in (*WEIGHTED, *DIAGONAL)]
     return Composite("mixed", (first, *entries), draw(st.sampled_from([Epsilon(), Epsilon(0.1), Zero()])))
 
 
