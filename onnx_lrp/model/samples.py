@@ -34,9 +34,10 @@ def independent(
 ) -> bool:
     """Whether another first row of the inputs changes the first of the answer's rows, and no other.
 
-    The model runs on numbers that are drawn. If it cannot (some integers are indices, say, of which any but zero may
-    be out of range), or if no row changes (behind a Clip, say), an answer of one number per row is taken for one
-    sample, any other for a batch.
+    The model runs on numbers that are drawn; a scale that samples decide on together (in DynamicQuantizeLinear) is the
+    first input's in both runs, as sharing it does not make one of them. If the model cannot run (some integers are
+    indices, say, of which any but zero may be out of range), or if no row changes (behind a Clip), an answer of one
+    number per row is taken for one sample, any other for a batch.
 
     Args:
         reference: the source, cut to the explained tensor.
@@ -52,6 +53,7 @@ def independent(
         reference = to_float32(reference)  # onnxruntime has no float64 convolution
     name = reference.graph.outputs[0].name or ""
     try:
+        _freeze_scales(reference, one)
         session = open_session(reference, SessionOptions(), name)
         before, after = (np.asarray(run(session, [name], feeds, name)[0], np.float64) for feeds in (one, other))
     except InvalidModelError:
@@ -60,6 +62,26 @@ def independent(
     if not np.allclose(before[1:], after[1:], 0, bound, equal_nan=True):
         return False
     return unsaid or not np.allclose(before[0], after[0], 0, bound, equal_nan=True)
+
+
+def _freeze_scales(reference: ir.Model, feeds: Mapping[str, np.ndarray]) -> None:
+    """Quantise with the scales and zero points of this input, whatever the input."""
+    shared = [node for node in reference.graph if node.op_type == "DynamicQuantizeLinear" and not node.domain]
+    if not shared:
+        return
+    found = [value for node in shared for value in node.outputs[1:]]
+    wanted, kept = [value.name or "" for value in found], list(reference.graph.outputs)
+    reference.graph.outputs.extend(found)
+    session = open_session(reference, SessionOptions(), wanted[0])
+    numbers = [ir.Tensor(array) for array in run(session, wanted, feeds, wanted[0])]
+    reference.graph.outputs[:] = kept
+    for position, node in enumerate(shared):
+        new = [ir.node("Constant", [], {"value": number}) for number in numbers[2 * position : 2 * position + 2]]
+        scale, zero = (constant.outputs[0] for constant in new)
+        fixed = ir.node("QuantizeLinear", [node.inputs[0], scale, zero])
+        ir.convenience.replace_nodes_and_values(
+            reference.graph, node, [node], [*new, fixed], node.outputs, [fixed.outputs[0], scale, zero]
+        )
 
 
 def _drawn(rng: np.random.Generator, value: ir.Value, shape: Sequence[int]) -> np.ndarray:

@@ -34,6 +34,16 @@ g (int64[2,3] counts, float[2,3] x) => (float[2,3] y)
 {{ c = Cast <to = 1> (counts)  y = Add (c, x) }}
 """
 
+SCALED = """
+<ir_version: 8, opset_import: ["" : 17]>
+g (float[{n},3] x) => (float[{m},3] y)
+<float[3,3] w = {{1.0, 2.0, -1.0, 0.5, 0.25, 1.0, -1.0, 3.0, 1.0}}>
+{{
+    q, scale, zero = DynamicQuantizeLinear (x)  back = DequantizeLinear (q, scale, zero)  h = MatMul (back, w)
+    r, s, z = DynamicQuantizeLinear (h)  y = DequantizeLinear (r, s, z)
+}}
+"""
+
 
 def parsed(text: str, n: object = 2, m: object = 2) -> onnx.ModelProto:
     return onnx.parser.parse_model(text.format(n=n, m=m, thirty=numbers(30)))
@@ -65,6 +75,19 @@ def test_what_mixes_rows_is_one_sample() -> None:
     batched, lines = taken(parsed(MIXED), (2, 3), x=(2, 3))
     assert not batched
     assert "'y' is one sample's" in lines[0]
+
+
+def test_samples_that_share_a_scale_are_several() -> None:
+    assert taken(parsed(SCALED), (2, 3), x=(2, 3))[0]
+
+
+@pytest.mark.parametrize("backend", ["numpy", "torch", "onnx"])
+def test_each_sample_that_shares_a_scale_gets_its_own_target(backend: str) -> None:
+    """The axes have no names, so that the first one might be anything."""
+    x = np.array([[1, 0, 0], [0, 0, 1]], np.float32)
+    found = lrp.Explainer(parsed(SCALED, "n", "m"), "epsilon:epsilon=1e-9", backend=backend, dtype=None)(x)
+    assert found.target.tolist() == [1, 1]
+    assert found.inputs["x"].any(1).all()
 
 
 def test_as_many_rows_as_classes_by_chance() -> None:
