@@ -21,8 +21,11 @@ All of them carry one line that says what is wrong, where, and what to do about 
 
 from __future__ import annotations
 
+import shlex
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+
+from .text import printable
 
 
 class OnnxLrpError(Exception):
@@ -73,17 +76,32 @@ class OutputError(OnnxLrpError, OSError):
     """A file could not be written."""
 
 
+EARLIER = "explain an earlier output"  # part of a remedy, completed by the name of one
+
+
 @dataclass(frozen=True)
 class Problem:
-    """One node that LRP has no role for: which, why, and what its owner can do."""
+    """One node that LRP has no role for: which, why, and what its owner can do.
+
+    ``earlier`` are the last tensors before it that can be explained, the last one first.
+    """
 
     node: str
     op: str
     reason: str
     remedy: str
+    earlier: tuple[str, ...] = ()
+
+    @property
+    def advice(self) -> str:
+        """The remedy, with the option that explains the last tensor before the node, if there is one."""
+        if not self.earlier:
+            return self.remedy
+        typed = f"{EARLIER} (--output {shlex.quote(printable(self.earlier[0]))})"
+        return self.remedy.replace(EARLIER, typed) if EARLIER in self.remedy else f"{self.remedy}, or {typed}"
 
     def __str__(self) -> str:
-        return f"{self.node} ({self.op}): {self.reason}; {self.remedy}"
+        return f"{self.node} ({self.op}): {self.reason}; {self.advice}"
 
 
 def names_of(given: object, what: str, error: type[OnnxLrpError]) -> tuple[str, ...]:
@@ -101,12 +119,12 @@ def names_of(given: object, what: str, error: type[OnnxLrpError]) -> tuple[str, 
 
 def grouped(problems: Sequence[Problem]) -> list[Problem]:
     """One for each op, reason and remedy, which names the first node: those that no option heals come first."""
-    groups: dict[tuple[str, str, str], list[str]] = {}
+    groups: dict[tuple[str, str, str], list[Problem]] = {}
     for problem in problems:
-        groups.setdefault((problem.op, problem.reason, problem.remedy), []).append(problem.node)
+        groups.setdefault((problem.op, problem.reason, problem.remedy), []).append(problem)
     found = [
-        Problem(nodes[0] if len(nodes) == 1 else f"{nodes[0]} and {len(nodes) - 1} more", *what)
-        for what, nodes in groups.items()
+        alike[0] if len(alike) == 1 else replace(alike[0], node=f"{alike[0].node} and {len(alike) - 1} more")
+        for alike in groups.values()
     ]
     return sorted(found, key=lambda problem: "--" in problem.remedy)
 

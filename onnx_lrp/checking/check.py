@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from dataclasses import asdict, astuple, dataclass
+from dataclasses import asdict, dataclass
 from itertools import groupby
 from typing import Any
 
@@ -61,7 +61,9 @@ class Report:
     def __str__(self) -> str:
         body = table(("node", "op", "shape", "role", "rule"), [tuple(asdict(row).values()) for row in self.rows])
         if self.problems:
-            body = table(("node", "op", "reason", "remedy"), [astuple(p) for p in grouped(self.problems)])
+            body = table(
+                ("node", "op", "reason", "remedy"), [(p.node, p.op, p.reason, p.advice) for p in grouped(self.problems)]
+            )
         verdict = (
             f"supported, explains {self.output!r}"
             if self.supported

@@ -53,7 +53,9 @@ def add_composite(parser: argparse.ArgumentParser) -> None:
         default="epsilon_plus",
         help="which rule goes to which layer (default: %(default)s)",
     )
-    parser.add_argument("--output", metavar="NAME", help="the model's output to explain (default: the first one)")
+    parser.add_argument(
+        "--output", metavar="NAME", help="the output, tensor or node to explain (default: the first output)"
+    )
     parser.add_argument(
         "--pass-op",
         metavar="OP",

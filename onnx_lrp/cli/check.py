@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import sys
 from argparse import ArgumentParser, Namespace
+from dataclasses import asdict
 
 from ..errors import OnnxLrpError
 from .arguments import COMPOSITES, add_model
@@ -16,6 +17,7 @@ EPILOG = f"{COMPOSITES}\n\nExit code: 0 supported, 1 rejected, 2 the file cannot
 def add_arguments(parser: ArgumentParser) -> None:
     """The options of ``onnx-lrp check``."""
     add_model(parser)
+    parser.add_argument("--outputs", action="store_true", help="list the tensors that --output can name, and no more")
     parser.add_argument("--json", action="store_true", help="print JSON instead of a table")
 
 
@@ -28,6 +30,8 @@ def run(args: Namespace) -> int:
     from ..checking.check import check
     from ..text import printable
 
+    if args.outputs:
+        return _outputs(args)
     try:
         report = check(args.model, args.composite, args.output, args.pass_op)
     except OnnxLrpError as error:
@@ -41,6 +45,18 @@ def run(args: Namespace) -> int:
     return 0 if report.supported else 1
 
 
-def _print_json(content: dict[str, object]) -> None:
+def _outputs(args: Namespace) -> int:
+    """List what can be explained; 1 if there is nothing."""
+    from ..checking.outputs import candidates, listed
+
+    found = candidates(args.model)
+    if args.json:
+        _print_json([asdict(candidate) for candidate in found])
+    else:
+        print("\n".join(listed(found)))
+    return 0 if found else 1
+
+
+def _print_json(content: object) -> None:
     json.dump(content, sys.stdout, indent=2)
     print()

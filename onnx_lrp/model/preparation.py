@@ -13,6 +13,7 @@ from onnx_ir.passes import common as passes
 
 from ..errors import CompositeError, ConversionError, InvalidModelError, names_of
 from ..text import printable
+from .asking import asked
 from .canonizers import (
     Dequantize,
     Expand,
@@ -43,13 +44,13 @@ def prepare(source: Source, output: str | None = None, oldest: int = 0, pass_ops
 
     Args:
         source: path, bytes or ``ModelProto``.
-        output: the output to explain, the first one by default.
+        output: name of the output, tensor or node to explain, the first output by default.
         oldest: the opset that an older model is raised to.
         pass_ops: activations through which relevance passes unchanged, on the user's word.
 
     Raises:
         ModelError: see :mod:`onnx_lrp.errors`.
-        TargetError: no such output.
+        TargetError: no such tensor.
         CompositeError: one of ``pass_ops`` is no such activation, or the model has none of it.
     """
     loaded = load(source)
@@ -67,11 +68,11 @@ def prepare(source: Source, output: str | None = None, oldest: int = 0, pass_ops
     infer(model, loaded.source, message if written is None else None)
     expose(model)
     source_model = model.clone()
-    target, heads = cut(model, output, loaded.source)
+    target, heads = cut(model, asked(model, output, loaded.source))
     check_target(model, loaded.source)
     in_source = target.name or ""
     notes += [*heads, *_canonize(model, loaded.source), *pass_through(model, trusted, loaded.source)]
-    verdict = validate(model, loaded.source)
+    verdict = validate(model, loaded.source, source_model.graph)
     name = model.graph.outputs[0].name or in_source
     return Prepared(
         model, source_model, in_source, verdict, name, loaded.source, tuple(notes), loaded.sha256, untyped, trusted, {},

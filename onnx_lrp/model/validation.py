@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import onnx
@@ -12,6 +12,7 @@ import onnx_ir as ir
 from ..errors import InputError, InvalidModelError, Problem, UnsupportedModelError
 from ..ops import Linear, Merge, Role, Unsupported, qualified, role_of
 from ..text import printable
+from .asking import before
 from .evaluation import evaluable, opset_of
 from .graph import FLOATS, REFUSAL, WRITTEN, Dependence, NodeSite, array, attributes, dependences, label
 from .meaning import meaning
@@ -29,8 +30,13 @@ class Verdict:
     dependences: dict[ir.Value, Dependence]
 
 
-def validate(model: ir.Model, source: str) -> Verdict:
+def validate(model: ir.Model, source: str, written: ir.Graph) -> Verdict:
     """Give every node of a canonized model its role.
+
+    Args:
+        model: the model.
+        source: what to call it in messages.
+        written: the graph before it was cut and canonized: whose tensors a user can name.
 
     Raises:
         UnsupportedModelError: with all the nodes that have none.
@@ -39,7 +45,7 @@ def validate(model: ir.Model, source: str) -> Verdict:
     kind, opset = dependences(model.graph), opset_of(model)
     roles: dict[ir.Node, Role] = {}
     derived: list[ir.Node] = []
-    problems: list[Problem] = []
+    problems: dict[ir.Node, Problem] = {}
     for node in model.graph:
         try:
             if max(kind[output] for output in node.outputs) is Dependence.VARIABLE:
@@ -48,10 +54,11 @@ def validate(model: ir.Model, source: str) -> Verdict:
                 derived.append(_derived(node, opset))
         except Unsupported as verdict:
             reason = printable(verdict.reason, 300) + _in_other_words(node)
-            problems.append(Problem(label(node), _op(node), reason, verdict.remedy))
-    problems += _end_problems(model)
-    if problems:
-        raise UnsupportedModelError(source, problems)
+            problems[node] = Problem(label(node), _op(node), reason, verdict.remedy)
+    ends = _end_problems(model)
+    if problems or ends:
+        earlier = before(model.graph, kind, problems, written)
+        raise UnsupportedModelError(source, [*(replace(p, earlier=earlier[n]) for n, p in problems.items()), *ends])
     for node, role in roles.items():
         _check_numbers(node, role, source)
     return Verdict(roles, tuple(derived), kind)

@@ -260,7 +260,7 @@ def matmul(node: Site) -> Linear:
     if len(node.variable) != 1:
         raise Unsupported(
             "product of two variables is not linear (attention?)",
-            "LRP needs a MatMul with a constant operand; explain the output before the attention",
+            "LRP needs a MatMul with a constant operand; explain an earlier output",
         )
     data = node.variable[0]
     weight = node.constant(1 - data)

@@ -131,7 +131,7 @@ REFUSED: tuple[tuple[tuple[str, ...], str, str], ...] = (
     (
         ("Softmax", "LogSoftmax", "Hardmax", "Attention", "RotaryEmbedding"),
         "attention, or a normalisation like it, inside the network",
-        "only a Softmax at the end is cut; explain up to it",
+        "only a Softmax at the end is cut; explain an earlier output",
     ),
     (
         ("LayerNormalization", "InstanceNormalization", "GroupNormalization", "LpNormalization",
@@ -163,7 +163,7 @@ REFUSED: tuple[tuple[tuple[str, ...], str, str], ...] = (
     (
         ("TopK", "NonMaxSuppression", "NonZero", "Unique", "Compress"),
         "selects by the data, and with it the shape",
-        "explain the output before the selection",
+        "explain an earlier output",
     ),
 )  # fmt: skip
 

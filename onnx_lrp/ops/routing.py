@@ -206,7 +206,7 @@ def unchanged(node: Site, ratio: float = 0.5, seed: int = 0) -> Route:
 def cast(node: Site, to: int = 1, saturate: int = 1, round_mode: str = "up") -> Route:
     """Among float types: unchanged, because all floats are computed in one precision."""
     if to not in (1, 10, 11, 16):
-        raise Unsupported("casts data to a type that is not a float", "explain an output before this node")
+        raise Unsupported("casts data to a type that is not a float", "explain an earlier output")
     return Route(ReshapeMap(lambda operands: operands.shape(0)))
 
 

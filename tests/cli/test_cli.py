@@ -452,7 +452,7 @@ def test_what_is_no_model(
         (["--target", "x"], "--target"),
         (["--target", "1", "--top", "2"], "not allowed with"),
         (["--top", "0"], "at least 1"),
-        (["--output", "nope"], "no output 'nope'"),
+        (["--output", "nope"], "no output, tensor or node 'nope'"),
         (["--backend", "cupy"], "invalid choice"),
         (["--backend", "numpy", "--device", "cuda"], "no device"),
         (["--threads", "-1"], "0 to 1024"),

@@ -349,7 +349,7 @@ def test_open_axes_must_be_fixed() -> None:
         ({"targets": 5}, lrp.TargetError, "5 of 4 outputs"),
         ({"targets": 0}, lrp.TargetError, "0 of 4 outputs"),
         ({"layers": ["nope"]}, lrp.TargetError, "no node or tensor 'nope'"),
-        ({"output": "nope"}, lrp.TargetError, "no output 'nope'"),
+        ({"output": "nope"}, lrp.TargetError, "no output, tensor or node 'nope'"),
         ({"composite": "nope"}, lrp.CompositeError, "unknown composite"),
     ],
     ids=str,

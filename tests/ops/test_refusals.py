@@ -17,7 +17,7 @@ BODIES = {
     "y = Mul (v, u)": ("Mul", "two variables", "gates"),
     "y = Div (v, u)": ("Div", "two variables", "earlier output"),
     "y = Div (c, v)": ("Div", "divides by a variable", "earlier output"),
-    "y = MatMul (v, u)": ("MatMul", "two variables", "before the attention"),
+    "y = MatMul (v, u)": ("MatMul", "two variables", "earlier output"),
     "b = Greater (v, u) y = Where (b, v, u)": ("Where", "decides by the data", "ReLU"),
     "y = Max (v, c)": ("Max", "neither a ReLU nor a clip", "earlier output"),
     "s = Sigmoid (v) y = Add (s, s)": ("Sigmoid", "not ReLU-compatible", "--pass-op Sigmoid"),
@@ -27,13 +27,13 @@ BODIES = {
     "s = Sigmoid (v) y = Mul (v, s)": ("Swish", "written as Sigmoid and Mul", "--pass-op Swish"),
     "y = Clip (v, c)": ("Clip", "clips to [2, inf]", "--pass-op Clip"),
     "y = LayerNormalization (v, k)": ("LayerNormalization", "normalises by the data", "BatchNormalization"),
-    "s = Softmax (v) y = MatMul (s, k4)": ("Softmax", "attention", "explain up to it"),
+    "s = Softmax (v) y = MatMul (s, k4)": ("Softmax", "attention", "earlier output"),
     "y = Exp (v)": ("Exp", "bends its input", "earlier output"),
     "y = Pow (v, c)": ("Pow", "bends its input", "earlier output"),
     "y = Frobnicate (v)": ("Frobnicate", "no role in LRP", "register a role"),
     "y = com.acme.MyRelu (v)": ("com.acme::MyRelu", "not standard ONNX", "standard ops"),
     "y = RandomNormalLike (v)": ("RandomNormalLike", "random", "eval mode"),
-    "y, i = TopK (v, two)": ("TopK", "selects by the data", "before the selection"),
+    "y, i = TopK (v, two)": ("TopK", "selects by the data", "earlier output"),
 }
 INITIALIZERS = "<float c = {2.0}, float[4] k = {1, 1, 1, 1}, int64[1] two = {2}>"
 

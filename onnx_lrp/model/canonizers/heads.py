@@ -5,8 +5,6 @@ from __future__ import annotations
 import onnx_ir as ir
 from onnx_ir.passes import common as passes
 
-from ...errors import TargetError
-from ...text import printable
 from ..graph import label
 from .fused import MICROSOFT
 
@@ -29,29 +27,13 @@ def expose(model: ir.Model) -> None:
             model.graph.insert_before(node, logits)
 
 
-def cut(model: ir.Model, output: str | None, source: str) -> tuple[ir.Value, list[str]]:
-    """Make the logit the model's only output: the tensor before the head, if there is one.
-
-    Args:
-        output: name of the output to explain; the first one by default.
+def cut(model: ir.Model, chosen: ir.Value) -> tuple[ir.Value, list[str]]:
+    """Make the logit the model's only output: of the chosen tensor, the one before the head, if there is one.
 
     Returns:
         The explained tensor, and notes on the heads that were cut off.
-
-    Raises:
-        TargetError: no such output.
     """
-    names = [value.name for value in model.graph.outputs]
-    if output is not None and not isinstance(output, str):
-        raise TargetError(
-            f"{source}: the output to explain is named, not {output!r:.80}; it is one of "
-            f"{', '.join(printable(n or '') for n in names)} (which of its numbers is explained is the target)"
-        )
-    if output is not None and output not in names:
-        raise TargetError(
-            f"{source}: no output {printable(output)!r}; it has {', '.join(printable(n or '') for n in names)}"
-        )
-    chosen = value = model.graph.outputs[names.index(output) if output is not None else 0]
+    value = chosen
     notes: list[str] = []
     while (node := _head_above(value)) is not None:
         notes.append(f"{node.op_type} {label(node)} is a head: cut, the explanation starts before it")

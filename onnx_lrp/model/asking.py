@@ -1,0 +1,75 @@
+"""Which tensor is explained: an output, any tensor inside, or what a node makes; and which could be instead."""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Collection, Iterable, Mapping
+
+import onnx_ir as ir
+
+from ..errors import TargetError
+from ..text import printable
+from .graph import FLOATS, Dependence
+
+SHOWN = 5  # names of a longer list
+
+
+def asked(model: ir.Model, output: str | None, source: str) -> ir.Value:
+    """The tensor of that name, or the first one that the node of that name makes; without a name, the first output.
+
+    Raises:
+        TargetError: there is none.
+    """
+    outputs = model.graph.outputs
+    if output is None:
+        return outputs[0]
+    if not isinstance(output, str):
+        raise TargetError(
+            f"{source}: the tensor to explain is named, not {output!r:.80}; the outputs are "
+            f"{_listed(v.name for v in outputs)} (which of its numbers is explained is the target)"
+        )
+    named: dict[str | None, ir.Value] = {node.name: node.outputs[0] for node in model.graph if node.name}
+    named |= {value.name: value for node in model.graph for value in node.outputs if value.name}
+    named |= {value.name: value for value in (*model.graph.inputs, *outputs)}
+    if output not in named:
+        near = difflib.get_close_matches(output, [name for name in named if name], SHOWN, 0.4)
+        also = f"; similar: {_listed(near)}" if near else ""
+        raise TargetError(
+            f"{source}: no output, tensor or node {printable(output)!r}; the outputs are "
+            f"{_listed(v.name for v in outputs)}{also}"
+        )
+    return named[output]
+
+
+def _listed(names: Iterable[str | None]) -> str:
+    given = [printable(name or "") for name in names]
+    return ", ".join(given[:SHOWN]) + (f" and {len(given) - SHOWN} more" if len(given) > SHOWN else "")
+
+
+def before(
+    graph: ir.Graph, kinds: Mapping[ir.Value, Dependence], refused: Collection[ir.Node], written: ir.Graph
+) -> dict[ir.Node, tuple[str, ...]]:
+    """Of each refused node, the last tensors before it that can be explained, by name, the last one first.
+
+    These are floats that the source has, too, and that depend on the data and on no refused node. An input is none of
+    them: it is what explains.
+    """
+    named = {value.name for node in written for value in node.outputs}
+    last: dict[ir.Value, dict[str, int]] = {}  # of each tensor, the last ones that can be explained, with their place
+    found: dict[ir.Node, tuple[str, ...]] = {}
+    broken: set[ir.Value] = set()
+    for place, node in enumerate(graph):
+        read = [value for value in node.inputs if value is not None and kinds.get(value) is Dependence.VARIABLE]
+        earlier = _latest({name: p for value in read for name, p in last.get(value, {}).items()})
+        if node in refused:
+            found[node] = tuple(earlier)
+        if node in refused or not broken.isdisjoint(read):
+            broken.update(node.outputs)
+        for value in node.outputs:
+            fits = value not in broken and kinds[value] is Dependence.VARIABLE and value.dtype in (*FLOATS, None)
+            last[value] = {value.name or "": place} if fits and value.name in named else earlier
+    return found
+
+
+def _latest(places: Mapping[str, int]) -> dict[str, int]:
+    return dict(sorted(places.items(), key=lambda item: -item[1])[:SHOWN])
