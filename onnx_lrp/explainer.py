@@ -17,6 +17,7 @@ from .engines.verifying import verify
 from .errors import CompositeError, ConversionError, NumericalError, OnnxLrpError, TargetError, names_of
 from .explanation import Explanation
 from .inputs import check_inputs
+from .model.fixing import Fixed, by_name
 from .model.loading import Source, pack
 from .model.prepared import Prepared
 from .model.runtime import SessionOptions
@@ -34,8 +35,8 @@ class Explainer:
     Args:
         model: path, bytes, or ``onnx.ModelProto``.
         composite: a :class:`Composite`, or a string ``NAME[:key=value,...]``.
-        output: name of the output to explain, the first one by default. A head at the end (Softmax, Sigmoid,
-            ArgMax ...) is cut off: what is explained is the logit before it.
+        output: name of the output, tensor or node to explain, the first output by default. A head at the end (Softmax,
+            Sigmoid, ArgMax ...) is cut off: what is explained is the logit before it.
         backend: ``"onnx"`` (compiled, float32, CPU: the fastest), ``"torch"``, ``"numpy"``, or ``"auto"``: the first of
             these that has the dtype and the device and can take the model.
         dtype: ``"float32"`` or ``"float64"``; by default float64 on NumPy and float32 on the others.
@@ -46,12 +47,14 @@ class Explainer:
             on your own responsibility.
         verify: compare the canonized model's answer with the original's on the first batch.
         facts: use static facts to skip work that is provably zero; off gives the same result, more slowly.
+        fixed: inputs that are constants of the question (an adjacency, a mask, a sampling rate): names, if they are
+            fed like the others, or values by name. They get no relevance, and products with them are linear.
         threads: onnxruntime's threads, 0 for its default.
         providers: onnxruntime's execution providers.
 
     Raises:
         ModelError: the model cannot be read, is malformed, or holds unsupported nodes.
-        CompositeError, BackendError, TargetError: an argument makes no sense.
+        CompositeError, BackendError, TargetError, InputError: an argument makes no sense.
     """
 
     def __init__(
@@ -67,6 +70,7 @@ class Explainer:
         pass_ops: str | Iterable[str] = (),
         verify: bool = True,
         facts: bool = True,
+        fixed: Fixed = (),
         threads: int = 0,
         providers: Iterable[str] = ("CPUExecutionProvider",),
     ) -> None:
@@ -74,7 +78,9 @@ class Explainer:
             raise CompositeError(f"batchnorm must be 'affine' or 'pass', not {batchnorm!r}")
         trusted = names_of(pass_ops, "pass_ops", CompositeError)
         options = SessionOptions(threads, tuple(providers))
-        self._setup = Setup(model, Composite.parse(composite), output, batchnorm, trusted, facts, options)
+        self._setup = Setup(
+            model, Composite.parse(composite), output, batchnorm, trusted, facts, options, by_name(fixed)
+        )
         self._unverified = verify
         self._lock = threading.Lock()
         self._built = first_that_fits(self._setup, backends.choices(backend, dtype, device))
@@ -216,10 +222,11 @@ class Explainer:
         found, n = result.relevance, len(result.logits)
         relevance = {name: self._result(found, name, x.shape) for name, x in feeds.items()}
         inside = {name: found[tensor] for name, tensor in wanted.items() if tensor in found}
-        parts = [r.reshape(n, -1).sum(1, dtype=np.float64) for r in relevance.values() if r.shape[:1] == (n,)]
+        shared = [relevance[name] for name in self.plan.inputs]
+        parts = [r.reshape(n, -1).sum(1, dtype=np.float64) for r in shared if r.shape[:1] == (n,)]
         start = np.asarray(result.start)
-        if len(parts) < len(relevance):  # some input has no axis of samples in front
-            start, parts = start.sum(keepdims=True), [np.array([float(r.sum())]) for r in relevance.values()]
+        if len(parts) < len(shared):  # some input has no axis of samples in front
+            start, parts = start.sum(keepdims=True), [np.array([float(r.sum())]) for r in shared]
         account = Conservation(start, np.asarray(sum(parts)))
         return Explanation(relevance, result.logits, result.index, inside, account, result.entries)
 

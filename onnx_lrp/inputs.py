@@ -9,7 +9,7 @@ import numpy as np
 import onnx_ir as ir
 
 from .errors import InputError
-from .model.graph import dims
+from .model.graph import dims, is_fixed
 from .text import printable
 
 INTEGERS = ("INT8", "INT16", "INT32", "INT64", "UINT8", "UINT16", "UINT32", "UINT64", "BOOL")
@@ -27,9 +27,11 @@ def check_inputs(x: Any, declared: Sequence[ir.Value], source: str) -> dict[str,
         InputError: missing or extra input, wrong name, rank, shape or dtype, an empty batch, NaN or Inf.
     """
     given = _by_name(x, [value.name or "" for value in declared], source)
-    feeds = {v.name or "": _checked(given[v.name or ""], v, source) for v in declared}
-    if len({len(a) for a in feeds.values() if a.ndim}) > 1 and all(_batched(v) for v in declared):
-        sizes = ", ".join(f"{printable(n)}: {len(a)}" for n, a in feeds.items() if a.ndim)
+    feeds = {v.name or "": checked(given[v.name or ""], v, source) for v in declared}
+    free = [value for value in declared if not is_fixed(value)]
+    together = {v.name or "": a for v in free if (a := feeds[v.name or ""]).ndim}
+    if len(set(map(len, together.values()))) > 1 and all(_batched(v) for v in free):
+        sizes = ", ".join(f"{printable(n)}: {len(a)}" for n, a in together.items())
         raise InputError(f"{source}: inputs have different batch sizes ({sizes}); they must agree")
     return feeds
 
@@ -61,7 +63,12 @@ def _list(names: Sequence[str]) -> str:
     return ", ".join(repr(printable(n)) for n in names)
 
 
-def _checked(data: Any, value: ir.Value, source: str) -> np.ndarray:
+def checked(data: Any, value: ir.Value, source: str) -> np.ndarray:
+    """One input's data.
+
+    Raises:
+        InputError: it does not fit what the model declares.
+    """
     where = f"{source}: input {printable(value.name or '')!r}"
     array = _array(data, where)
     _check_dtype(array, value, where)

@@ -10,6 +10,7 @@ from typing import Any
 from ..composites import Composite
 from ..errors import Problem, UnsupportedModelError, grouped
 from ..model.collector import paused_collector
+from ..model.fixing import Fixed
 from ..model.graph import dims, user_node
 from ..model.loadable import require_loadable
 from ..model.loading import Source
@@ -81,6 +82,7 @@ def check(
     composite: str | Composite = "epsilon_plus",
     output: str | None = None,
     pass_ops: str | Iterable[str] = (),
+    fixed: Fixed = (),
 ) -> Report:
     """Say whether a model can be explained, node by node.
 
@@ -89,6 +91,7 @@ def check(
         composite: which rule goes where.
         output: the output to explain.
         pass_ops: activations that relevance passes on your own responsibility.
+        fixed: inputs that are constants of the question.
 
     Raises:
         LoadError, InvalidModelError: the file cannot be read or is malformed (an unsupported model is no error here).
@@ -96,7 +99,7 @@ def check(
         CompositeError: no such composite, or ``pass_ops`` names what is no such activation.
     """
     try:
-        prepared = prepare(model, output, pass_ops=pass_ops)
+        prepared = prepare(model, output, 0, pass_ops, fixed)
     except UnsupportedModelError as error:
         return Report(str(error).partition(": unsupported")[0], printable(output or ""), problems=error.problems)
     plan = make_plan(prepared.verdict, prepared.model, Composite.parse(composite))
@@ -104,7 +107,7 @@ def check(
     groups = groupby(plan.steps, lambda step: step if step.node is None else user_node(step.node))
     rows = tuple(_row(thing.name, thing.op, list(steps)) for thing, steps in groups)
     return Report(
-        prepared.source, printable(prepared.output), rows, notes=(*prepared.notes, *prepared.about_samples()),
+        prepared.source, printable(prepared.output), rows, notes=(*prepared.notes, *prepared.assumptions()),
         warnings=doubts(prepared, plan), multiply_adds=multiply_adds(prepared, plan),
     )  # fmt: skip
 

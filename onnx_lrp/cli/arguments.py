@@ -40,7 +40,7 @@ class Parser(argparse.ArgumentParser):
 
 
 def add_model(parser: argparse.ArgumentParser) -> None:
-    """MODEL, --composite, --output, --pass-op: the same for all commands."""
+    """MODEL, --composite, --output, --pass-op, --fixed: the same for all commands."""
     parser.add_argument("model", metavar="MODEL", help="the ONNX file")
     add_composite(parser)
 
@@ -62,6 +62,13 @@ def add_composite(parser: argparse.ArgumentParser) -> None:
         action="append",
         default=[],
         help="let relevance pass an activation such as Gelu unchanged, on your own responsibility; may be repeated",
+    )
+    parser.add_argument(
+        "--fixed",
+        metavar="NAME[=FILE.npy]",
+        action="append",
+        default=[],
+        help="hold an input constant: an adjacency, a mask, a rate; it gets no relevance; may be repeated",
     )
 
 

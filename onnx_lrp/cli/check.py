@@ -29,11 +29,12 @@ def run(args: Namespace) -> int:
     """
     from ..checking.check import check
     from ..text import printable
+    from .holding import held
 
     if args.outputs:
         return _outputs(args)
     try:
-        report = check(args.model, args.composite, args.output, args.pass_op)
+        report = check(args.model, args.composite, args.output, args.pass_op, held(args))
     except OnnxLrpError as error:
         if args.json:
             _print_json({"source": printable(args.model), "supported": False, "error": str(error)})

@@ -68,6 +68,7 @@ def run(args: Namespace) -> int:
     """
     from ..conversion.convert import convert
     from ..writing import Outputs
+    from .holding import held
     from .reading import files_read
 
     outputs, path = Outputs(args.force, partial(files_read, args)), Path(args.out)
@@ -75,6 +76,7 @@ def run(args: Namespace) -> int:
     model = convert(
         args.model, _composite(args), output=args.output, layers=args.layers, seed=args.seed, targets=args.targets,
         shapes=dict(args.shape), batchnorm=args.batchnorm, pass_ops=args.pass_op, facts=not args.no_facts,
+        fixed=held(args),
     )  # fmt: skip
     data = model.SerializeToString(deterministic=True)
     outputs.add(path, lambda temporary: _write(temporary, data))

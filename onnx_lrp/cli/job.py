@@ -63,7 +63,7 @@ class Job:
         e = self.explainer
         how = f"{e.engine.name}, {e.engine.dtype.name}"
         yield f"{e.prepared.source}: explains {printable(e.prepared.output)!r} by {e.composite.name} ({how})"
-        yield from (f"note: {note}" for note in e.prepared.about_samples())
+        yield from (f"note: {note}" for note in e.prepared.assumptions())
         yield from (f"warning: {warning}" for warning in unused_bounds(e.plan))
         if self.args.verbose:
             yield from (f"note: {note}" for note in e.prepared.notes)
@@ -93,7 +93,7 @@ class Job:
 
     def _drawn(self, batch: Batch, picture: bool) -> list[ir.Value]:
         """The inputs that get a heatmap."""
-        return results.drawn(self.explainer.prepared.inputs, batch, picture) if self.style else []
+        return results.drawn(self.explainer.prepared.explaining, batch, picture) if self.style else []
 
     def _explain(self, batch: Batch) -> list[Explanation]:
         """One explanation, or one for each rank of ``--top``."""
@@ -122,7 +122,7 @@ class Job:
         """Draw one sample, or print what cannot be drawn."""
         samples = len(explanation.target)
         drawn = self._drawn(batch, sample.picture)
-        for value in self.explainer.prepared.inputs if self.style else ():
+        for value in self.explainer.prepared.explaining if self.style else ():
             name = value.name or ""
             x, relevance = (results.of_sample(a[name], i, samples) for a in (batch.feeds, explanation.inputs))
             if value not in drawn:

@@ -7,14 +7,16 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from ..model.external import files_of
+from .holding import files_of_fixed
 
 
 def files_read(args: Namespace) -> Iterator[Path]:
-    """Models with their external data, inputs (of a folder all that is in it), and labels."""
+    """Models with their external data, inputs (of a folder all that is in it), labels, fixed values."""
     for name in ("model", "a", "b"):
         if getattr(args, name, None):
             yield from files_of(Path(getattr(args, name)))
     if getattr(args, "labels", None):
         yield Path(args.labels)
+    yield from files_of_fixed(args)
     for text in getattr(args, "inputs", None) or ():
         yield from Path(text).iterdir() if Path(text).is_dir() else (Path(text),)

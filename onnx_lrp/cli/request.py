@@ -11,6 +11,7 @@ from ..pictures.reading import Picture
 from .arguments import PREPROCESSING
 from .bounds import from_preprocessing
 from .feeding import File, read_files
+from .holding import held
 
 
 @dataclass(frozen=True)
@@ -47,7 +48,7 @@ def read(args: Namespace) -> Request:
     bounded = pictures or args.preprocess
     composite = from_preprocessing(args.composite, preprocessing) if bounded else args.composite
     names = ("output", "backend", "dtype", "device", "batchnorm", "threads")
-    options = {name: getattr(args, name) for name in names} | {"pass_ops": args.pass_op}
+    options = {name: getattr(args, name) for name in names} | {"pass_ops": args.pass_op, "fixed": held(args)}
     return Request(files, preprocessing, _about(args, preprocessing) * pictures, composite, options)
 
 

@@ -177,7 +177,7 @@ def make_tape(
     """Tape and weights for the walk on symbols; what is in ``read`` is never taken as a difference."""
     weights = SymbolicWeights(model, xp, values)
     activations = Activations(plan, values, measured.shapes, xp, read)
-    tape = Tape(activations, measured.shapes, measured.derived)
+    tape = Tape(activations, measured.shapes, measured.derived, measured.made_of, measured.source)
     activations.tape, activations.weights = tape, weights
     if isinstance(measured.derived, Derived):
         activations.repeated = measured.derived.repeated

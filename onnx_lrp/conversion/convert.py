@@ -16,6 +16,7 @@ from ..backends.symbols import BatchSize, Graph, Symbol
 from ..composites import Composite
 from ..errors import ConversionError, OnnxLrpError, TargetError
 from ..model.evaluation import opset_of
+from ..model.fixing import Fixed
 from ..model.graph import dims
 from ..model.loadable import require_loadable
 from ..model.loading import Source
@@ -87,6 +88,7 @@ def convert(
     batchnorm: Literal["affine", "pass"] = "affine",
     pass_ops: str | Iterable[str] = (),
     facts: bool = True,
+    fixed: Fixed = (),
 ) -> onnx.ModelProto:
     """Compile the explanation into the model.
 
@@ -110,6 +112,8 @@ def convert(
         batchnorm: as for :class:`Explainer`.
         pass_ops: as for :class:`Explainer`.
         facts: use static facts to save work; off gives the same result, more slowly.
+        fixed: inputs that are constants of the question: names, of inputs that stay (their relevance is zeros), or
+            values by name, which take the inputs' places.
 
     Raises:
         ModelError: the model cannot be read, is malformed, unsupported, or converted already.
@@ -119,7 +123,7 @@ def convert(
         raise TargetError(f"unknown seed {seed!r}; choose one of {', '.join(get_args(SeedKind))}")
     if not isinstance(targets, int):
         raise TargetError(f"targets says how many to explain at once, as a whole number, not {targets!r:.80}")
-    prepared = prepare(model, output, OLDEST_CONVERTED, pass_ops)
+    prepared = prepare(model, output, OLDEST_CONVERTED, pass_ops, fixed)
     plan = make_plan(prepared.verdict, prepared.model, Composite.parse(composite), batchnorm, facts)
     wanted = resolve_layers(plan, layers, prepared.source)
     tape = measure(prepared, plan, shapes or {})
@@ -146,7 +150,8 @@ def emit(prepared: Prepared, plan: Plan, answer: ConversionSpec, measured: Tape,
     tape, weights = make_tape(plan, prepared.model, values, measured, OnnxBackend(graph), read)
     sizes = {value.name or "": measured.shapes[value.name or ""] for value in prepared.inputs}
     batched = prepared.batched(measured.shapes[plan.target], sizes)
-    emission = Emission(plan, answer, graph, tape, weights, batched, prepared.source, ConvertedModel(model))
+    inputs = tuple(value.name or "" for value in prepared.inputs)
+    emission = Emission(plan, answer, graph, tape, weights, inputs, batched, prepared.source, ConvertedModel(model))
     try:
         emission.run()
     except OnnxLrpError:
@@ -178,6 +183,7 @@ class Emission:
     graph: Graph
     tape: Tape
     weights: SymbolicWeights
+    inputs: tuple[str, ...]
     batched: bool
     source: str
     compiled: ConvertedModel
@@ -190,7 +196,7 @@ class Emission:
     def run(self) -> None:
         """Append the walk of every target, and the outputs."""
         found = [self.walk(seed) for seed in self.seeds()]
-        for name, tensor in {**dict(zip(self.plan.inputs, self.plan.inputs)), **self.answer.layers}.items():
+        for name, tensor in {**dict(zip(self.inputs, self.inputs)), **self.answer.layers}.items():
             self.add_relevance(name, tensor, found)
         if self.answer.logits:
             self.compiled.logits = self.add_output(self.tape.values[self.plan.target], "logits")
@@ -221,7 +227,7 @@ class Emission:
         relevances = [relevance.get(tensor, zeros) for relevance in found]
         if len(relevances) > 1:
             relevances = [self.xp.reshape(r, (r.shape[0], 1, *r.shape[1:])) for r in relevances]
-        title = "relevance" if self.plan.inputs == (name,) else f"relevance_{name}"
+        title = "relevance" if self.inputs == (name,) else f"relevance_{name}"
         self.compiled.relevance[name] = self.add_output(self.xp.concat(relevances, 1), title)
 
     def add_output(self, symbol: Symbol, name: str) -> str:

@@ -11,7 +11,7 @@ import onnx_ir as ir
 from ..backends.onnx import OnnxBackend
 from ..backends.symbols import BatchSize, Graph, Size, Symbol, SymbolicShape
 from ..errors import ConversionError, InputError, InvalidModelError, OnnxLrpError
-from ..model.graph import dims
+from ..model.graph import dims, made_of_fixed
 from ..model.prepared import Prepared
 from ..propagation.forward import ForwardRecorder
 from ..propagation.plan import Plan
@@ -47,7 +47,8 @@ def measure(prepared: Prepared, plan: Plan, shapes: Shapes) -> Tape:
         return one
     sizes = {name: _merged(shape, two.shapes[name], prepared.source) for name, shape in one.shapes.items()}
     derived = Derived(one.derived, two.derived, prepared.source)
-    return Tape(shapes=sizes | {name: of.shape for name, of in derived.repeated.items()}, derived=derived)
+    repeated = {name: of.shape for name, of in derived.repeated.items()}
+    return _measured(sizes | repeated, derived, one.made_of, prepared.source)
 
 
 def measure_one(prepared: Prepared, plan: Plan) -> Tape:
@@ -124,14 +125,31 @@ def _forward(prepared: Prepared, plan: Plan, declared: Mapping[str, list[int | N
     Raises:
         ValueError, TypeError, IndexError: sizes do not fit each other.
     """
+    xp, source = scratch(), prepared.source
+    shapes = {name: [samples if n is None else n for n in shape] for name, shape in declared.items()}
+    values = {name: xp.graph.wrap(ir.val(name), shapes[name]) for name in plan.inputs}
+    made_of = made_of_fixed(prepared.model.graph) if plan.fixed else {}
+    fixed = {v.name or "": _some(v, shapes[v.name or ""]) for v in prepared.inputs if v.name in plan.fixed}
+    recorder = ForwardRecorder(prepared.model, plan, ShapesOnly(prepared.model, xp), source)
+    tape = recorder.run(Tape(values, {}, fixed, made_of, source))
+    sizes = {name: value.shape for name, value in tape.values.items()}
+    sizes |= {name: tape.derived.pop(name).shape for name in made_of if name in tape.derived}  # its values mean nothing
+    return _measured(sizes, tape.derived, made_of, source)
+
+
+def _measured(
+    sizes: dict[str, SymbolicShape], derived: dict[str, np.ndarray], made_of: Mapping[str, str], source: str
+) -> Tape:
+    """A tape without values, but that of what is made of fixed inputs, which has a shape."""
     xp = scratch()
-    feeds = {
-        name: xp.graph.wrap(ir.val(name), [samples if n is None else n for n in shape])
-        for name, shape in declared.items()
-    }
-    recorder = ForwardRecorder(prepared.model, plan, ShapesOnly(prepared.model, xp), prepared.source)
-    tape = recorder.run(Tape(values=feeds))
-    return Tape(shapes={name: value.shape for name, value in tape.values.items()}, derived=tape.derived)
+    weights = {name: xp.graph.wrap(ir.val(name), sizes[name]) for name in made_of if name in sizes}
+    return Tape(weights, sizes, derived, made_of, source)
+
+
+def _some(value: ir.Value, shape: Sequence[int]) -> np.ndarray:
+    """A fixed input of this shape, for the shapes of what is made of it: ones, or zeros, which may be indices."""
+    dtype = np.dtype(np.float32) if value.dtype is None else value.dtype.numpy()
+    return np.full(shape, 1 if dtype.kind == "f" else 0, dtype)
 
 
 class Scratch(Graph):

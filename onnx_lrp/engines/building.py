@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Literal
+from typing import Any, Literal
 
 from .. import backends
 from ..composites import Composite
@@ -31,6 +31,7 @@ class Setup:
     pass_ops: tuple[str, ...] = ()
     facts: bool = True
     options: SessionOptions = field(default_factory=SessionOptions)
+    fixed: Mapping[str, Any] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -51,7 +52,7 @@ def build(setup: Setup, choice: backends.Choice, left: Sequence[backends.Choice]
         OnnxLrpError: as for the Explainer.
     """
     oldest = OLDEST_CONVERTED if choice.name == "onnx" else 0
-    prepared = prepare(setup.model, setup.output, oldest, setup.pass_ops)
+    prepared = prepare(setup.model, setup.output, oldest, setup.pass_ops, setup.fixed)
     plan = make_plan(prepared.verdict, prepared.model, setup.composite, setup.batchnorm, setup.facts)
     engine: Engine
     if choice.name == "onnx":

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from itertools import chain
 from typing import Any
@@ -44,8 +44,8 @@ class CompiledEngine:
 
     def __init__(self, prepared: Prepared, plan: Plan, options: SessionOptions) -> None:
         self.prepared, self.plan, self.options = prepared, plan, options
-        self._open = all(is_open(value) for value in prepared.inputs)
-        self._tapes: dict[str, Tape] = {}
+        self._open = all(is_open(value) for value in prepared.explaining)
+        self._tapes: dict[str, Tape | None] = {}
         self._sessions = SessionCache(prepared, plan, options)
         self._lock = threading.Lock()
 
@@ -106,26 +106,35 @@ class CompiledEngine:
         return wanted, columns[0] if count == 1 else np.stack(columns, axis=1)
 
     def _measured(self, feeds: Feeds) -> Tape:
-        """Sizes for inputs of this shape."""
+        """Sizes for inputs of this shape: for any number of samples, or else for just as many."""
+        exact = {v.name or "": list(feeds[v.name or ""].shape) for v in self.prepared.inputs}
         shapes = {
-            v.name or "": [None if i == 0 and is_open(v) else n for i, n in enumerate(feeds[v.name or ""].shape)]
+            v.name or "": [None if i == 0 and is_open(v) else n for i, n in enumerate(exact[v.name or ""])]
             for v in self.prepared.inputs
         }
-        key = str(shapes)
         with self._lock:
-            if key not in self._tapes:
-                self._tapes[key] = measure(self.prepared, self.plan, shapes)
-            return self._tapes[key]
+            if str(shapes) not in self._tapes:
+                self._tapes[str(shapes)] = self._of_any_number(shapes) if self._open else None
+            tape = self._tapes[str(shapes)] or self._tapes.get(str(exact))
+            if tape is None:
+                tape = self._tapes[str(exact)] = measure(self.prepared, self.plan, exact)
+            return tape
+
+    def _of_any_number(self, shapes: Mapping[str, Sequence[int | None]]) -> Tape | None:
+        """Sizes that leave the number of samples open; None if something in the model depends on it."""
+        try:
+            tape = measure(self.prepared, self.plan, shapes)
+        except ConversionError:
+            return None
+        return tape if self._streams(tape) else None
 
     def _blank(self, tape: Tape, feeds: Feeds) -> np.ndarray:
         """Zeros in the shape that the answer will have: targets and seeds are checked against it before anything runs.
 
         Of ten classes and three samples it is (3, 10), though the tape only knows (batch, 10).
         """
-        samples = len(next(iter(feeds.values()))) if self._open else 1
+        samples = len(feeds[self.plan.inputs[0]]) if self._open else 1
         shape: SymbolicShape = tape.shapes[self.plan.target]
-        if self._open and samples > 1 and not self._streams(tape):
-            raise ConversionError(f"{self.prepared.source}: takes one sample at a time")
         return np.zeros([n.times * samples if isinstance(n, BatchSize) else n for n in shape], np.float32)
 
     def _streams(self, tape: Tape) -> bool:
@@ -146,7 +155,9 @@ class CompiledEngine:
         found: list[dict[str, np.ndarray]] = []
         pages = []
         for part in self._parts(feeds, tape, wanted):
-            some = {name: a[part] for name, a in feeds.items()} if part is not None else dict(feeds)
+            some = dict(feeds)
+            if part is not None:  # a fixed input may be one for all samples
+                some |= {name: a[part] for name, a in feeds.items() if tape.shapes[name][:1] == (BatchSize(),)}
             program = self._sessions.get(tape, wanted, None if part is None else part.stop - part.start)
             compiled = program.compiled
             if control is not None:
@@ -167,7 +178,7 @@ class CompiledEngine:
         inside = [tape.shapes[tensor][:1] == (BatchSize(),) for tensor in wanted.layers.values()]
         if self._mixes() or not self._streams(tape) or not all(inside):
             return [None]
-        samples = len(next(iter(feeds.values())))
+        samples = len(feeds[self.plan.inputs[0]])
         size = -(-samples // -(-samples // self._sessions.preferred(tape)))
         return [slice(first, min(first + size, samples)) for first in range(0, samples, size)]
 

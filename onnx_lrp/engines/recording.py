@@ -11,7 +11,7 @@ import onnx_ir as ir
 from ..backends.base import Backend
 from ..model.precision import to_float32
 from ..model.runtime import SessionOptions, open_session, run
-from ..propagation.forward import floating
+from ..propagation.forward import floating, opened
 from ..propagation.plan import Plan
 from ..propagation.tape import Feeds, Tape
 
@@ -44,8 +44,9 @@ class OnnxruntimeRecorder:
         session = self._session(fetch, measure)
         results = run(session, [*fetch, *(f"{n}/shape" for n in measure)], feeds, self.source)
         found = dict(zip(fetch, results))
-        tape = Tape(derived={n: found.pop(n) for n in self._derived})
-        tape.values = {name: self.xp.asarray(floating(a)) for name, a in {**feeds, **found}.items()}
+        tape = opened(self.plan, feeds, self.xp)
+        tape.derived |= {n: found.pop(n) for n in self._derived}
+        tape.values |= {name: self.xp.asarray(floating(a)) for name, a in found.items()}
         tape.shapes = {n: tuple(int(d) for d in shape) for n, shape in zip(measure, results[len(fetch) :])}
         return tape
 

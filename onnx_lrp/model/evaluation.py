@@ -12,7 +12,7 @@ import onnx_ir as ir
 
 from ..backends.numpy import NumpyBackend
 from ..errors import InvalidModelError
-from ..ops import Role, Unsupported, role_of
+from ..ops import Operands, Role, Unsupported, role_of
 from ..text import printable
 from .graph import Dependence, NodeSite, attributes, label
 from .onenode import is_function_of_its_inputs, result, result_size
@@ -62,7 +62,7 @@ def evaluate(node: ir.Node, inputs: Inputs, opset: int) -> list[np.ndarray]:
 
 
 @dataclass(frozen=True)
-class Known:
+class Known(Operands):
     """Operands that are all known; integers are widened."""
 
     arrays: Inputs

@@ -1,7 +1,7 @@
 """The model as a graph: :mod:`onnx_ir` underneath, plus what LRP asks of a node.
 
-A tensor is *constant* (known from the file), *derived* (depends on shapes only, so known during a run) or *variable*
-(depends on the data): only variables receive relevance.
+A tensor is *constant* (known from the file), *derived* (depends on shapes and fixed inputs only, so known during a run)
+or *variable* (depends on the data): only variables receive relevance.
 """
 
 from __future__ import annotations
@@ -25,6 +25,8 @@ SHAPE_READERS = {"Shape": (0,), "Size": (0,), "CastLike": (1,)}
 HINT = "onnx_lrp.hint"  # how a node is meant whose op alone does not tell; see Site.hint
 REFUSAL = "onnx_lrp.refused"  # why it could not be expanded
 USER_NODE = "onnx_lrp.user_node"  # the UserNode that it is a part of
+HELD = "onnx_lrp.fixed"  # an input whose value is a constant of the question, though only a run knows it
+ASSUMED = "assumed"  # what HELD says if nobody asked for it
 WRITTEN = "onnx_lrp.written"  # the ops that the source has in its place
 
 FLOATS = (ir.DataType.FLOAT, ir.DataType.DOUBLE, ir.DataType.FLOAT16, ir.DataType.BFLOAT16)
@@ -73,7 +75,9 @@ def attributes(node: ir.Node) -> dict[str, Any]:
 def dependences(graph: ir.Graph) -> dict[ir.Value, Dependence]:
     """What each tensor of a sorted graph depends on."""
     result: dict[ir.Value, Dependence] = dict.fromkeys(graph.initializers.values(), Dependence.CONSTANT)
-    result.update({value: Dependence.VARIABLE for value in graph.inputs if value.const_value is None})
+    for value in graph.inputs:
+        if value.const_value is None:
+            result[value] = Dependence.DERIVED if is_fixed(value) else Dependence.VARIABLE
     for node in graph:
         blind = SHAPE_READERS.get(node.op_type, ())
         found = [
@@ -84,6 +88,25 @@ def dependences(graph: ir.Graph) -> dict[ir.Value, Dependence]:
         found += [result[value] for value in _captured(node) if value in result]
         result.update(dict.fromkeys(node.outputs, max(found, default=Dependence.CONSTANT)))
     return result
+
+
+def is_fixed(value: ir.Value) -> bool:
+    """Whether this input is a constant of the question."""
+    return HELD in value.meta
+
+
+def made_of_fixed(graph: ir.Graph) -> dict[str, str]:
+    """Tensors whose values, not just their shapes, depend on fixed inputs and on nothing else that varies: one of
+    these inputs each."""
+    kinds = dependences(graph)
+    found = {value: value.name or "" for value in graph.inputs if is_fixed(value)}
+    for node in graph:
+        blind = SHAPE_READERS.get(node.op_type, ())
+        read = [value for i, value in enumerate(node.inputs) if value in found and i not in blind]
+        if read:
+            derived = (value for value in node.outputs if kinds[value] is Dependence.DERIVED)
+            found.update(dict.fromkeys(derived, found[read[0]]))
+    return {value.name or "": name for value, name in found.items()}
 
 
 def _captured(node: ir.Node) -> Iterator[ir.Value]:

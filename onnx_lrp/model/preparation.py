@@ -30,16 +30,24 @@ from .canonizers import (
 )
 from .collector import paused_collector
 from .evaluation import opset_of
-from .graph import is_sorted, sort
+from .fixing import Fixed, by_name, fix
+from .graph import ASSUMED, HELD, is_sorted, sort
 from .inference import infer, lightened
 from .loading import Source, load
 from .prepared import Prepared
 from .validation import check_growth, check_shape_vectors, check_target, validate
+from .weighing import weighing
 
 
 @paused_collector()
 @np.errstate(all="ignore")  # a model's constants are what they are; what is not finite is an error when it runs
-def prepare(source: Source, output: str | None = None, oldest: int = 0, pass_ops: str | Iterable[str] = ()) -> Prepared:
+def prepare(
+    source: Source,
+    output: str | None = None,
+    oldest: int = 0,
+    pass_ops: str | Iterable[str] = (),
+    fixed: Fixed = (),
+) -> Prepared:
     """Load, canonize and check a model.
 
     Args:
@@ -47,10 +55,12 @@ def prepare(source: Source, output: str | None = None, oldest: int = 0, pass_ops
         output: name of the output, tensor or node to explain, the first output by default.
         oldest: the opset that an older model is raised to.
         pass_ops: activations through which relevance passes unchanged, on the user's word.
+        fixed: inputs that are constants of the question: names, or values by name (None: it is fed like the others).
 
     Raises:
         ModelError: see :mod:`onnx_lrp.errors`.
         TargetError: no such tensor.
+        InputError: no such input to hold fixed, or its value does not fit it.
         CompositeError: one of ``pass_ops`` is no such activation, or the model has none of it.
     """
     loaded = load(source)
@@ -59,7 +69,10 @@ def prepare(source: Source, output: str | None = None, oldest: int = 0, pass_ops
     proto = _raised(loaded.proto, oldest, loaded.source)
     model = parse(proto, loaded.source)
     notes = [f"raised to opset {oldest} from {opset_of(loaded.proto)}"] if opset_of(loaded.proto) < oldest else []
-    message = lightened(proto) if is_sorted(model.graph) else None
+    held = by_name(fixed)
+    notes += fix(model, held, loaded.source)
+    known = any(value is not None for value in held.values())  # the message does not have it
+    message = lightened(proto) if is_sorted(model.graph) and not known else None
     written = model.clone() if model.functions else None
     notes += inline(model, loaded.source)
     sort(model.graph, loaded.source)
@@ -72,6 +85,8 @@ def prepare(source: Source, output: str | None = None, oldest: int = 0, pass_ops
     check_target(model, loaded.source)
     in_source = target.name or ""
     notes += [*heads, *_canonize(model, loaded.source), *pass_through(model, trusted, loaded.source)]
+    for value in weighing(model.graph):
+        value.meta[HELD] = ASSUMED
     verdict = validate(model, loaded.source, source_model.graph)
     name = model.graph.outputs[0].name or in_source
     return Prepared(

@@ -10,7 +10,7 @@ import onnx_ir as ir
 from onnx_ir.passes import common as passes
 
 from ..text import printable
-from .graph import dims
+from .graph import ASSUMED, HELD, dims, is_fixed
 from .samples import independent, named_alike, rows
 from .validation import Verdict, input_values
 
@@ -45,6 +45,11 @@ class Prepared:
         """What a user has to feed."""
         return input_values(self.model, self.source)
 
+    @property
+    def explaining(self) -> list[ir.Value]:
+        """The inputs that get relevance: all but those that are held fixed."""
+        return [value for value in self.inputs if not is_fixed(value)]
+
     def batched(self, shape: Sequence[object], inputs: Mapping[str, Sequence[object]]) -> bool:
         """Whether the explained tensor, of this shape, has one row per sample; else all of it is one sample's.
 
@@ -54,12 +59,13 @@ class Prepared:
         """
         if not shape or not isinstance(shape[0], int):
             return len(shape) > 0
-        if shape[0] not in rows(self.inputs, inputs):
+        explaining = self.explaining
+        if shape[0] not in rows(explaining, {value.name or "": inputs[value.name or ""] for value in explaining}):
             return False
-        flexible = any(not isinstance((dims(value) or [None])[0], int) for value in self.inputs)
+        flexible = any(not isinstance((dims(value) or [None])[0], int) for value in explaining)
         if shape[0] == 1:
             return flexible or len(shape) > 1
-        return (flexible and named_alike(self.inputs, self.model.graph.outputs[0])) or self._independent(shape, inputs)
+        return (flexible and named_alike(explaining, self.model.graph.outputs[0])) or self._independent(shape, inputs)
 
     def _independent(self, target: Sequence[object], shapes: Mapping[str, Sequence[object]]) -> bool:
         """As found by trying, once per shape of a sample."""
@@ -69,8 +75,14 @@ class Prepared:
             self.tried[key] = independent(self.reference(), self.inputs, sizes, target)
         return self.tried[key]
 
-    def about_samples(self) -> list[str]:
-        """What was taken for a sample, where that was in doubt."""
+    def assumptions(self) -> list[str]:
+        """What was taken for a weight, or for a sample, where nobody said it."""
+        assumed = [printable(value.name or "") for value in self.inputs if value.meta.get(HELD) == ASSUMED]
+        return [f"input {name!r} is held fixed, as it only weighs what comes of the others" for name in assumed] + (
+            self._about_samples()
+        )
+
+    def _about_samples(self) -> list[str]:
         sizes = {value.name or "": dims(value) or [None] for value in self.inputs}
         target = dims(self.model.graph.outputs[0]) or [None]
         if all(isinstance(n, int) for shape in (*sizes.values(), target) for n in shape):

@@ -8,7 +8,7 @@ import numpy as np
 import onnx_ir as ir
 
 from ..errors import InvalidModelError
-from .graph import FLOATS, dims
+from .graph import FLOATS, dims, is_fixed
 from .precision import to_float32
 from .runtime import SessionOptions, open_session, run
 
@@ -43,12 +43,15 @@ def independent(
         reference: the source, cut to the explained tensor.
         inputs: its inputs.
         shapes: of each input.
-        target: the answer's shape; inputs of as many rows are changed.
+        target: the answer's shape; inputs of as many rows are changed, unless they are held fixed.
     """
     unsaid = len(target) > 1  # what is taken where the trial says nothing
     rng = np.random.default_rng(0)
     one = {v.name or "": _drawn(rng, v, shapes[v.name or ""]) for v in inputs}
-    other = {name: _another_first(rng, a) if a.shape[:1] == (target[0],) else a for name, a in one.items()}
+    free = {v.name for v in inputs if not is_fixed(v)}
+    other = {
+        name: _another_first(rng, a) if name in free and a.shape[:1] == (target[0],) else a for name, a in one.items()
+    }
     if any(value.dtype == ir.DataType.DOUBLE for value in inputs):
         reference = to_float32(reference)  # onnxruntime has no float64 convolution
     name = reference.graph.outputs[0].name or ""

@@ -84,6 +84,8 @@ class ChoiceMap:
 
     @staticmethod
     def _condition(xp: Backend, operands: Operands) -> Array:
+        if operands.is_open(0):
+            return operands.value(0) > 0.5
         return xp.asarray(np.asarray(operands.constant(0), bool))
 
 

@@ -248,6 +248,8 @@ def gemm(node: Site, alpha: float = 1.0, beta: float = 1.0, transA: int = 0, tra
     def parameters(xp: Backend, operands: Operands) -> tuple[Array, Array | None]:
         w = operands.value(1 - data)
         w = _swap(xp, w) if (transA, transB)[1 - data] else w
+        if operands.is_open(2):
+            return w if alpha == 1 else alpha * w, beta * operands.value(2)
         bias = operands.constant(2)
         return w if alpha == 1 else alpha * w, None if bias is None else xp.asarray(beta * bias)
 
@@ -264,7 +266,7 @@ def matmul(node: Site) -> Linear:
         )
     data = node.variable[0]
     weight = node.constant(1 - data)
-    vector_w, vector_x = weight is not None and weight.ndim == 1, node.rank(data) == 1
+    vector_w, vector_x = (node.rank(1 - data) if weight is None else weight.ndim) == 1, node.rank(data) == 1
 
     def parameters(xp: Backend, operands: Operands) -> tuple[Array, Array | None]:
         w = operands.value(1 - data)
@@ -295,6 +297,9 @@ def scale(node: Site) -> Linear | Activation:
         return np.asarray(1.0 / w.astype(np.float64) if node.op_type == "Div" else w.astype(np.float64))
 
     def parameters(xp: Backend, operands: Operands) -> tuple[Array, Array | None]:
+        if operands.is_open(1 - data):
+            w = operands.value(1 - data)
+            return 1.0 / w if node.op_type == "Div" else w, None
         return xp.asarray(factor(_required(operands, 1 - data))), None
 
     known = node.constant(1 - data)

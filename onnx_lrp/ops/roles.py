@@ -29,6 +29,10 @@ class Operands(Protocol):
     def constant(self, position: int) -> np.ndarray | None:
         """An input that does not depend on the data, as NumPy; None if it is left out."""
 
+    def is_open(self, position: int) -> bool:
+        """Whether only a run knows the value of a constant, so that :meth:`constant` cannot be asked for it."""
+        return False
+
 
 class LinearMap(Protocol):
     """z = A(w) x, linear in x and in w, without bias.

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 import numpy as np
 import onnx_ir as ir
 
-from ..backends.base import Array
+from ..backends.base import Array, Backend
 from ..errors import InvalidModelError, OnnxLrpError
 from ..model.evaluation import evaluate, opset_of
 from ..model.graph import array
@@ -35,7 +35,7 @@ class ForwardRecorder:
             InvalidModelError: a node's operands do not fit it.
         """
         try:
-            return self.run(Tape(values={name: self.xp.asarray(floating(a)) for name, a in feeds.items()}))
+            return self.run(opened(self.plan, feeds, self.xp))
         except StepError as error:
             raise InvalidModelError(f"{self.source}: {error}") from None
 
@@ -83,6 +83,15 @@ class ForwardRecorder:
         if name in tape.values:  # only its shape and type are read
             return np.broadcast_to(np.zeros((), self.xp.dtype), self.xp.shape(tape.values[name]))
         return array(value)
+
+
+def opened(plan: Plan, feeds: Feeds, xp: Backend) -> Tape:
+    """A tape that holds the inputs; a fixed one is known, in double precision, as whatever is made of it."""
+    fixed = {name: feeds[name] for name in plan.fixed}
+    return Tape(
+        values={name: xp.asarray(floating(a)) for name, a in feeds.items() if name not in fixed},
+        derived={name: a.astype(np.float64) if a.dtype.kind == "f" else a for name, a in fixed.items()},
+    )
 
 
 def floating(a: np.ndarray) -> np.ndarray:

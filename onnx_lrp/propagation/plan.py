@@ -9,7 +9,7 @@ import onnx_ir as ir
 
 from ..composites import Composite
 from ..errors import TargetError, names_of
-from ..model.graph import label
+from ..model.graph import is_fixed, label
 from ..model.validation import Verdict
 from ..ops import Role
 from ..rules import Pass as PassRule
@@ -23,7 +23,8 @@ from .step import Step
 
 @dataclass(frozen=True)
 class Plan:
-    """Steps in the order of execution, from ``inputs`` to ``target``; ``derived`` nodes depend on shapes only.
+    """Steps in the order of execution, from ``inputs`` to ``target``; ``derived`` nodes depend on shapes only,
+    and on the ``fixed`` inputs.
 
     ``differences`` maps a tensor to two others, whose difference it is wherever relevance meets it: for
     y = relu(conv(x) + x) there is {"conv(x)": ("y", "x")}. With ``facts`` off there are none, no step claims anything,
@@ -37,6 +38,7 @@ class Plan:
     composite: Composite
     facts: bool = True
     differences: dict[str, tuple[str, str]] = field(default_factory=dict)
+    fixed: frozenset[str] = frozenset()
 
     def needs(self) -> tuple[set[str], set[str]]:
         """Tensors whose values, and tensors whose shapes, the walk reads."""
@@ -68,9 +70,11 @@ def make_plan(
     rules = assign(verdict, composite, batchnorm, target)
     known = derive(verdict.roles, rules, target) if facts else Facts()
     steps = fuse([_step(node, role, rules.get(node), known) for node, role in verdict.roles.items()], target)
-    names = tuple(value.name or "" for value in model.graph.inputs if value.const_value is None)
+    given = [value for value in model.graph.inputs if value.const_value is None]
+    fixed = frozenset(value.name or "" for value in given if is_fixed(value))
+    names = tuple(value.name or "" for value in given if value.name not in fixed)
     differences = {v.name or "": (a.name or "", b.name or "") for v, (a, b) in known.differences.items()}
-    return Plan(tuple(steps), verdict.derived, names, target.name or "", composite, facts, differences)
+    return Plan(tuple(steps), verdict.derived, names, target.name or "", composite, facts, differences, fixed)
 
 
 def resolve_layers(plan: Plan, names: Iterable[str], source: str) -> dict[str, str]:

@@ -10,8 +10,10 @@ import numpy as np
 import onnx_ir as ir
 
 from ..backends.base import Array, Backend, Shape
+from ..errors import ConversionError
 from ..model.graph import array
 from ..ops import Linear
+from ..text import printable
 from .fast import LayerWeights
 from .step import Step
 
@@ -20,11 +22,16 @@ Feeds = Mapping[str, np.ndarray]
 
 @dataclass
 class Tape:
-    """What one run left behind: values on the backend, shapes, and values that depend on shapes only."""
+    """What one run left behind: values on the backend, shapes, and values that depend on shapes or fixed inputs only.
+
+    While a model is compiled, the latter are not known yet: ``made_of`` says of which fixed input each is made.
+    """
 
     values: dict[str, Array] = field(default_factory=dict)
     shapes: dict[str, Any] = field(default_factory=dict)  # tuples of ints, or of symbolic sizes while recording
     derived: dict[str, np.ndarray] = field(default_factory=dict)
+    made_of: Mapping[str, str] = field(default_factory=dict)
+    source: str = ""
 
 
 class Weights:
@@ -85,7 +92,17 @@ class StepOperands:
         if position >= len(self.step.inputs) or self.step.inputs[position] is None:
             return None
         name = self._name(position)
+        if name in self.tape.made_of:
+            given = printable(self.tape.made_of[name])
+            raise ConversionError(
+                f"{self.tape.source}: node {self.step.name} ({printable(self.step.op)}) has to know the value of the "
+                f"fixed input {given!r} to be compiled: give it (--fixed {given}=FILE.npy)"
+            )
         return self.tape.derived[name] if name in self.tape.derived else self.weights.numpy(name)
+
+    def is_open(self, position: int) -> bool:
+        """Whether only a run knows the value of a constant, so that :meth:`constant` cannot be asked for it."""
+        return position < len(self.step.inputs) and self.step.inputs[position] in self.tape.made_of
 
     def parameters(self, role: Linear) -> LayerWeights:
         """The layer's weight and bias, kept between runs if they do not depend on the input's shape."""

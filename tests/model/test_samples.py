@@ -55,7 +55,7 @@ def numbers(count: int) -> str:
 
 def taken(model: onnx.ModelProto, target: tuple[int, ...], **inputs: tuple[int, ...]) -> tuple[bool, list[str]]:
     prepared = prepare(model)
-    return prepared.batched(target, inputs), prepared.about_samples()
+    return prepared.batched(target, inputs), prepared.assumptions()
 
 
 def test_a_fixed_batch_of_single_numbers_is_a_batch() -> None:

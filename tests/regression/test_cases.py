@@ -17,7 +17,7 @@ FOLDER = ROOT.parent / "shared" / "cases"
 CASES = sorted(path.parent.name for path in FOLDER.glob("*/case.npz"))
 OPEN = {  # what is not explained yet, and why
     "07": "scattered additions", "09": "Col2Im", "11": "ReduceMin", "13": "two classes of scikit-learn",
-    "15": "a LinearRegressor", "19": "an adjacency matrix as input",
+    "15": "a LinearRegressor",
 }  # fmt: skip
 
 

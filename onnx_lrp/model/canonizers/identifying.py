@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 import numpy as np
 
 from ...backends.numpy import NumpyBackend
-from ...ops import Activation, Unsupported, role_of
+from ...ops import Activation, Operands, Unsupported, role_of
 
 SIZES = np.unique(np.concatenate([np.logspace(-12, 12, 481), np.linspace(0, 30, 601)]))
 PROBES = np.unique(np.concatenate([-SIZES, SIZES]))  # ascending, from -1e12 to 1e12
@@ -60,7 +60,7 @@ class Trusted:
         return 1
 
 
-class Probes:
+class Probes(Operands):
     """The probes as operands of an op."""
 
     def value(self, position: int) -> np.ndarray:
