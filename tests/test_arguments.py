@@ -39,7 +39,7 @@ def test_what_is_no_model(make: Callable[[], Any], said: str, use: Callable[[Any
 @pytest.mark.parametrize(
     ("use", "error", "said"),
     [
-        (lambda: lrp.Explainer(MODEL, output=3), lrp.TargetError, "named, not 3; it is one of logits"),
+        (lambda: lrp.Explainer(MODEL, output=3), lrp.TargetError, "named, not 3; the outputs are logits"),
         (lambda: lrp.check(MODEL, output=0), lrp.TargetError, "named, not 0"),
         (lambda: lrp.Explainer(MODEL)(X, layers=3), lrp.TargetError, "layers must be names, not 3"),
         (lambda: lrp.Explainer(MODEL)(X, layers=[3]), lrp.TargetError, "layers must be names, not 3"),

@@ -86,6 +86,9 @@ class Backend(Protocol):
     def round(self, a: Array) -> Array:
         """To the nearest integer, halves to the even one."""
 
+    def truncate(self, a: Array) -> Array:
+        """The whole part: to the nearest integer towards 0."""
+
     def largest(self, a: Array) -> Array:
         """The largest of all elements, as a scalar."""
 
@@ -125,6 +128,9 @@ class Backend(Protocol):
     def put(self, a: Array, indices: np.ndarray, axis: int, length: int) -> Array:
         """Adjoint of :meth:`take`: add each slice into zeros of that length along the axis."""
 
+    def lookup(self, table: Array, indices: Array, axis: int) -> Array:
+        """``table`` at whole numbers of any shape, in place of an axis; negative ones count from its end."""
+
     def matmul(self, a: Array, b: Array) -> Array:
         """Matrix product over the last two axes, leading ones broadcast."""
 
@@ -142,6 +148,9 @@ class Backend(Protocol):
 
     def argmax(self, a: Array) -> Array:
         """Winner along the last axis; the first one on ties."""
+
+    def top(self, a: Array, count: int) -> Array:
+        """Positions of the largest along the last axis, in descending order; the first one first on ties."""
 
     def gather(self, a: Array, indices: Array) -> Array:
         """``a[..., indices[..., i]]``: values at positions of the last axis."""

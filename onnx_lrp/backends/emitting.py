@@ -13,12 +13,14 @@ from dataclasses import replace
 from typing import Any
 
 import numpy as np
+import onnx_ir as ir
 
 from ..errors import ConversionError
 from .base import Window
 from .symbols import BatchSize, Graph, Size, Symbol, SymbolicShape, broadcast
 
 TINY, STEEP = 1e-12, 1e38
+LARGEST_ONE_HOT, MOST_TAKES = 2**20, 32  # elements of a matrix that puts, and how many takes are better than that
 
 
 class EmittedArrays:
@@ -81,6 +83,12 @@ class EmittedArrays:
         if self.graph.opset < 11:
             raise ConversionError("rounding takes opset 11: raise the model with onnx.version_converter")
         return self.graph.emit("Round", [a], a.shape)
+
+    def truncate(self, a: Symbol) -> Symbol:
+        return self._cast(self._cast(a, ir.DataType.INT64), ir.DataType.FLOAT)
+
+    def _cast(self, a: Symbol, to: ir.DataType) -> Symbol:
+        return self.graph.emit("Cast", [a], a.shape, to=int(to))
 
     def largest(self, a: Symbol) -> Symbol:
         return self.graph.emit("ReduceMax", [a], (), keepdims=0)
@@ -201,6 +209,9 @@ class EmittedArrays:
         return self.graph.emit("Gather", [a, self.graph.ints(indices)], shape, axis=axis)
 
     def put(self, a: Symbol, indices: np.ndarray, axis: int, length: int) -> Symbol:
+        most = int(np.bincount(indices, minlength=1).max())
+        if len(indices) * length > LARGEST_ONE_HOT and most <= MOST_TAKES:
+            return self._put_by_takes(a, indices, axis, length, most)
         if len(a.shape) == 1:  # a product takes a matrix
             return self.reshape(self.put(self.reshape(a, (1, a.shape[0])), indices, 1, length), (length,))
         one_hot = np.zeros((len(indices), length), np.float32)
@@ -208,6 +219,23 @@ class EmittedArrays:
         order = [*(i for i in range(len(a.shape)) if i != axis), axis]
         moved = self.matmul(self.permute(a, order), self.asarray(one_hot))
         return self.permute(moved, [order.index(i) for i in range(len(order))])
+
+    def _put_by_takes(self, a: Symbol, indices: np.ndarray, axis: int, length: int, most: int) -> Symbol:
+        """The sum of what goes to each place: first ones, second ones, ..., or the zero that is added at the end."""
+        order = np.argsort(indices, kind="stable")
+        rank = np.arange(len(indices)) - np.searchsorted(indices[order], indices[order])
+        table = np.full((most, length), len(indices))
+        table[rank, indices[order]] = order
+        at_end = [int(i == axis) for i in range(len(a.shape))]
+        padded = self.pad(a, [0] * len(a.shape), at_end)
+        first, *others = [self.take(padded, row, axis) for row in table]
+        for other in others:
+            first = first + other
+        return first
+
+    def lookup(self, table: Symbol, indices: Symbol, axis: int) -> Symbol:
+        shape = (*table.shape[:axis], *indices.shape, *table.shape[axis + 1 :])
+        return self.graph.emit("Gather", [table, self._cast(indices, ir.DataType.INT64)], shape, axis=axis)
 
     def matmul(self, a: Symbol, b: Symbol) -> Symbol:
         if a.shape[-1] != b.shape[-2]:
@@ -228,12 +256,32 @@ class EmittedArrays:
     def argmax(self, a: Symbol) -> Symbol:
         return self.graph.emit("ArgMax", [a], (*a.shape[:-1], 1), axis=len(a.shape) - 1, keepdims=1)
 
+    def top(self, a: Symbol, count: int) -> Symbol:
+        emit, shapes = self.graph.emit_all, [(*a.shape[:-1], count)] * 2
+        if self.graph.opset < 10:
+            return emit("TopK", [a], shapes, axis=-1, k=count)[1]
+        return emit("TopK", [a, self.graph.ints([count])], shapes, axis=-1)[1]
+
     def gather(self, a: Symbol, indices: Symbol) -> Symbol:
+        if indices.shape[-1] != 1:
+            if self.graph.opset < 11:
+                rows = self.reshape(a, (*a.shape[:-1], 1, a.shape[-1])) * self._rows(indices, a.shape[-1])
+                return self.sum(rows, [len(a.shape)])
+            return self.graph.emit("GatherElements", [a, indices], indices.shape, axis=len(a.shape) - 1)
         chosen = self.one_hot(indices, a.shape[-1]) * a
         return self.sum(chosen, [len(a.shape) - 1], keepdims=True)
 
     def scatter(self, a: Symbol, indices: Symbol, length: int) -> Symbol:
+        if indices.shape[-1] != 1:  # no position twice, as of the largest
+            if self.graph.opset < 11:
+                return self.sum(self._rows(indices, length) * self.reshape(a, (*a.shape, 1)), [len(a.shape) - 1])
+            zeros = self.expand(self.graph.symbol(0.0), (*a.shape[:-1], length))
+            return self.graph.emit("ScatterElements", [zeros, indices, a], zeros.shape, axis=len(a.shape) - 1)
         return self.one_hot(indices, length) * a
+
+    def _rows(self, indices: Symbol, length: Size) -> Symbol:
+        """(..., k) of int64 -> (..., k, length) of 0 and 1."""
+        return self.one_hot(self.reshape(indices, (*indices.shape, 1)), length)
 
     def one_hot(self, indices: Symbol, length: Size) -> Symbol:
         """(..., 1) of int64 -> (..., length) of 0 and 1."""

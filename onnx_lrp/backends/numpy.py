@@ -77,6 +77,9 @@ class NumpyBackend:
     def round(self, a: Array) -> Array:
         return np.rint(a)
 
+    def truncate(self, a: Array) -> Array:
+        return np.trunc(a)
+
     def largest(self, a: Array) -> Array:
         return np.asarray(a.max())
 
@@ -120,6 +123,9 @@ class NumpyBackend:
         where: tuple[Any, ...] = (*(slice(None),) * axis, indices)
         np.add.at(result, where, a)
         return result
+
+    def lookup(self, table: Array, indices: Array, axis: int) -> Array:
+        return np.take(table, indices.astype(np.int64), axis)
 
     def matmul(self, a: Array, b: Array) -> Array:
         return a @ b
@@ -168,6 +174,9 @@ class NumpyBackend:
 
     def argmax(self, a: Array) -> Array:
         return a.argmax(-1)[..., None]
+
+    def top(self, a: Array, count: int) -> Array:
+        return np.argsort(-a, axis=-1, kind="stable")[..., :count]
 
     def gather(self, a: Array, indices: Array) -> Array:
         return np.take_along_axis(a, indices, -1)

@@ -75,6 +75,9 @@ class TorchBackend:
     def round(self, a: Tensor) -> Tensor:
         return a.round()
 
+    def truncate(self, a: Tensor) -> Tensor:
+        return a.trunc()
+
     def largest(self, a: Tensor) -> Tensor:
         return a.max()
 
@@ -118,6 +121,13 @@ class TorchBackend:
     def put(self, a: Tensor, indices: np.ndarray, axis: int, length: int) -> Tensor:
         zeros = a.new_zeros((*a.shape[:axis], length, *a.shape[axis + 1 :]))
         return zeros.index_add_(axis, self._indices(indices, length), a)
+
+    def lookup(self, table: Tensor, indices: Tensor, axis: int) -> Tensor:
+        flat, length = indices.long().reshape(-1), table.shape[axis]
+        if flat.numel() and not -length <= int(flat.min()) <= int(flat.max()) < length:
+            raise IndexError(f"an index is out of range for an axis of {length}")
+        rows = table.index_select(axis, flat % length)
+        return rows.reshape(*table.shape[:axis], *indices.shape, *table.shape[axis + 1 :])
 
     def _indices(self, indices: np.ndarray, length: int) -> Tensor:
         if indices.size and not 0 <= indices.min() <= indices.max() < length:
@@ -173,6 +183,9 @@ class TorchBackend:
 
     def argmax(self, a: Tensor) -> Tensor:
         return a.argmax(-1, keepdim=True)  # documented to give the first of several maxima
+
+    def top(self, a: Tensor, count: int) -> Tensor:
+        return a.sort(dim=-1, descending=True, stable=True).indices[..., :count]
 
     def gather(self, a: Tensor, indices: Tensor) -> Tensor:
         return a.gather(-1, indices)

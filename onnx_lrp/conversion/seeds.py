@@ -80,10 +80,6 @@ class Seeds:
 
     def _largest(self, flat: Symbol, count: int) -> Symbol:
         """Indices of the largest outputs, the first one on ties: (samples, count)."""
-        emit, samples = self.xp.graph.emit_all, flat.shape[0]
         if count == 1:
-            return emit("ArgMax", [flat], [(samples, 1)], axis=1, keepdims=1)[0]
-        shapes = [(samples, count)] * 2
-        if self.xp.graph.opset < 10:
-            return emit("TopK", [flat], shapes, axis=1, k=count)[1]
-        return emit("TopK", [flat, self.xp.graph.ints([count])], shapes, axis=1)[1]
+            return self.xp.graph.emit("ArgMax", [flat], (flat.shape[0], 1), axis=1, keepdims=1)
+        return self.xp.top(flat, count)

@@ -18,7 +18,7 @@ from ..errors import InvalidModelError
 from ..text import printable
 
 # Their output depends on a shape or a type, never on the data of these inputs
-SHAPE_READERS = {"Shape": (0,), "Size": (0,), "CastLike": (1,)}
+SHAPE_READERS = {"Shape": (0,), "Size": (0,), "CastLike": (1,), "EyeLike": (0,)}
 
 
 # What a canonizer says of a node, in its metadata
@@ -221,3 +221,8 @@ class NodeSite:
         """An input's rank if it is known already."""
         value = self.node.inputs[position] if self.has(position) else None
         return None if value is None or value.shape is None else len(value.shape)
+
+    def is_integer(self, position: int) -> bool:
+        """Whether an input is a signed integer of 32 or 64 bits."""
+        value = self.node.inputs[position] if self.has(position) else None
+        return value is not None and value.dtype in (ir.DataType.INT32, ir.DataType.INT64)

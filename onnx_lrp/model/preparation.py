@@ -26,6 +26,7 @@ from .canonizers import (
     cut,
     expose,
     inline,
+    mark_addresses,
     pass_through,
 )
 from .collector import paused_collector
@@ -106,12 +107,14 @@ def _canonize(model: ir.Model, source: str) -> list[str]:
         infer(model, source)
     while expand(model).modified:  # what is inside may be composed in turn, and shapes get known
         infer(model, source)
+        check_target(model, source)  # what a loop hides may turn out to be constant
         fold(model)
     if Dequantize()(model).modified:
         infer(model, source)
         fold(model)
     for rewrite in (name, join, pad, merge, passes.RemoveUnusedNodesPass()):
         rewrite(model)
+    mark_addresses(model)
     return [*fold.notes, *expand.notes, *name.notes, *join.notes, *pad.notes, *merge.notes]
 
 

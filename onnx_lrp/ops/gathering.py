@@ -1,4 +1,4 @@
-"""Routes that pick values by tables of constants: Gather, GatherND, and Where with a constant condition."""
+"""Routes that pick by tables of constants: Gather, GatherElements, GatherND, and Where with a constant condition."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from ..backends.base import Array, Backend, Shape, sum_to
+from .lookup import looked_up
 from .registry import Site, Unsupported, register
 from .roles import Operands, Route
 from .routing import SelectMap
@@ -57,13 +58,47 @@ class GatherNDMap:
 
     @staticmethod
     def _resolved(operands: Operands) -> tuple[int, np.ndarray, Shape]:
-        """Size of the indexed axes taken as one, positions along it, and the axes behind."""
-        shape, tuples = operands.shape(0), np.asarray(operands.constant(1))
-        depth = tuples.shape[-1]
-        head, tail = shape[:depth], shape[depth:]
-        wrapped = np.where(tuples < 0, tuples + np.array(head), tuples)
-        strides = np.array([math.prod(head[i + 1 :]) for i in range(depth)], np.int64)
-        return math.prod(head), (wrapped * strides).sum(-1), tail
+        return tuple_places(np.asarray(operands.constant(1)), operands.shape(0))
+
+
+def tuple_places(tuples: np.ndarray, shape: Shape) -> tuple[int, np.ndarray, Shape]:
+    """Of tuples of indices into the first axes: the size of these taken as one, positions along it, the axes behind."""
+    depth = tuples.shape[-1]
+    head, tail = shape[:depth], shape[depth:]
+    wrapped = np.where(tuples < 0, tuples + np.array(head), tuples)
+    if not ((wrapped >= 0) & (wrapped < np.array(head))).all():
+        raise IndexError("an index is out of range")
+    strides = np.array([math.prod(head[i + 1 :]) for i in range(depth)], np.int64)
+    return math.prod(head), (wrapped * strides).sum(-1), tail
+
+
+def element_places(indices: np.ndarray, axis: int, shape: Shape) -> np.ndarray:
+    """Positions in the flattened tensor of elements whose index along one axis is given, the others being their own."""
+    places = np.indices(indices.shape)
+    along = axis % len(shape)
+    places[along] = np.where(indices < 0, indices + shape[along], indices)
+    return np.asarray(np.ravel_multi_index(tuple(places), shape))
+
+
+@dataclass(frozen=True)
+class GatherElementsMap:
+    """Single elements along an axis."""
+
+    axis: int
+
+    def forward(self, xp: Backend, operands: Operands) -> list[Array]:
+        """The output."""
+        places = self._places(operands)
+        return [xp.reshape(xp.take(xp.reshape(operands.value(0), (-1,)), places.reshape(-1), 0), places.shape)]
+
+    def adjoint(self, xp: Backend, relevance: Sequence[Array | None], operands: Operands) -> list[Array]:
+        """Relevance added where it was gathered."""
+        places, shape = self._places(operands), operands.shape(0)
+        flat = xp.reshape(relevance[0], (-1,))
+        return [xp.reshape(xp.put(flat, places.reshape(-1), 0, math.prod(shape)), shape)]
+
+    def _places(self, operands: Operands) -> np.ndarray:
+        return element_places(np.asarray(operands.constant(1)), self.axis, operands.shape(0))
 
 
 @dataclass(frozen=True)
@@ -91,13 +126,16 @@ class ChoiceMap:
 
 @register("Gather")
 def gather(node: Site, axis: int = 0) -> Route:
-    """Gather with constant indices."""
+    """Gather with constant indices, or with ids from a constant table."""
+    return looked_up(node, axis) if 1 in node.variable else Route(GatherMap(axis))
+
+
+@register("GatherElements")
+def gather_elements(node: Site, axis: int = 0) -> Route:
+    """GatherElements with constant indices."""
     if 1 in node.variable:
-        raise Unsupported(
-            "looks up rows by data (an embedding of integer ids): ids carry no relevance",
-            "explain a model whose input is the embedding",
-        )
-    return Route(GatherMap(axis))
+        raise Unsupported("the indices depend on the data", "only constant ones can be explained")
+    return Route(GatherElementsMap(axis))
 
 
 @register("GatherND")

@@ -10,6 +10,7 @@ from typing import ClassVar
 import numpy as np
 
 from ..backends.base import Array, Backend, Shape, Window, sum_to
+from .addressing import renamed
 from .registry import Site, Unsupported, register
 from .roles import Activation, Linear, LinearMap, Operands
 from .windows import Padding, conv_window, transposed_window
@@ -284,6 +285,8 @@ def scale(node: Site) -> Linear | Activation:
     if node.hint == "gate":
         signal = 1 if 1 in node.variable else ()
         return Activation(lambda xp, operands: operands.value(0) * operands.value(1), data=signal, keeps_sign=False)
+    if node.hint == "address" and node.op_type == "Mul":
+        return renamed(node, lambda _, operands: operands.value(0) * operands.value(1))
     if len(node.variable) != 1:
         raise Unsupported(
             "product or quotient of two variables is not linear",

@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+from .addressing import renamed
 from .registry import Site, register
-from .roles import Merge
+from .roles import Activation, Merge
 
 
 @register("Add", "Sub")
-def add(node: Site) -> Merge:
-    """Sum or difference; a constant operand is a bias."""
-    return _merge(node, (1.0, -1.0 if node.op_type == "Sub" else 1.0), 1.0)
+def add(node: Site) -> Merge | Activation:
+    """Sum or difference; a constant operand is a bias, but of an address an offset."""
+    signs = (1.0, -1.0 if node.op_type == "Sub" else 1.0)
+    if node.hint == "address":
+        return renamed(node, lambda _, operands: signs[0] * operands.value(0) + signs[1] * operands.value(1))
+    return _merge(node, signs, 1.0)
 
 
 @register("Sum", "Mean")

@@ -1,4 +1,4 @@
-"""Pooling and reduction: averages are linear maps with constant weights, maxima are routes to the winner."""
+"""Pooling and reduction: averages are linear maps with constant weights, a MaxPool is a route to the winner."""
 
 from __future__ import annotations
 
@@ -103,45 +103,6 @@ class MaxPoolMap:
         return pool_window(self.padding, self.kernel, shape[2:], self.ceil_mode)
 
 
-@dataclass(frozen=True)
-class MaxMap:
-    """Maximum over axes: winner takes all, the first one on ties."""
-
-    axes: Axes
-    keepdims: bool
-
-    def forward(self, xp: Backend, operands: Operands) -> list[Array]:
-        """The maxima."""
-        x = operands.value(0)
-        rows, axes = self._rows(xp, x)
-        values = xp.gather(rows, xp.argmax(rows))
-        shape = [1 if i in axes else n for i, n in enumerate(xp.shape(x))]
-        return [xp.reshape(values, shape if self.keepdims else [n for i, n in enumerate(shape) if i not in axes])]
-
-    def adjoint(self, xp: Backend, relevance: Sequence[Array | None], operands: Operands) -> list[Array]:
-        """Relevance to the winners."""
-        x = operands.value(0)
-        shape = xp.shape(x)
-        rows, axes = self._rows(xp, x)
-        winner = xp.argmax(rows)
-        spread = xp.scatter(xp.reshape(relevance[0], xp.shape(winner)), winner, xp.shape(rows)[-1])
-        order = self._order(len(shape), axes)
-        moved = xp.reshape(spread, [shape[i] for i in order])
-        return [xp.permute(moved, [order.index(i) for i in range(len(order))])]
-
-    def _rows(self, xp: Backend, x: Array) -> tuple[Array, list[int]]:
-        """The reduced axes as one last axis."""
-        shape = xp.shape(x)
-        axes = SumMap(self.axes, True).resolved(len(shape))
-        moved = xp.permute(x, self._order(len(shape), axes))
-        kept = [n for i, n in enumerate(shape) if i not in axes]
-        return xp.reshape(moved, (*kept, math.prod(shape[i] for i in axes))), axes
-
-    @staticmethod
-    def _order(rank: int, axes: list[int]) -> list[int]:
-        return [i for i in range(rank) if i not in axes] + axes
-
-
 @register("AveragePool")
 def average_pool(node: Site, auto_pad: str = "NOTSET", ceil_mode: int = 0, count_include_pad: int = 0,
                  dilations: Sequence[int] | None = None, kernel_shape: Sequence[int] = (),
@@ -174,12 +135,6 @@ def global_average_pool(node: Site) -> Linear:
     return _mean("spatial", True)
 
 
-@register("GlobalMaxPool")
-def global_max_pool(node: Site) -> Route:
-    """Maximum over all spatial axes."""
-    return Route(MaxMap("spatial", True), reads=(0,))
-
-
 @register("ReduceMean")
 def reduce_mean(node: Site, axes: Sequence[int] | None = None, keepdims: int = 1,
                 noop_with_empty_axes: int = 0) -> Linear:  # fmt: skip
@@ -195,13 +150,6 @@ def reduce_sum(node: Site, axes: Sequence[int] | None = None, keepdims: int = 1,
     return Linear(
         SumMap(resolved, bool(keepdims)), 0, lambda xp, _: (xp.asarray(np.array(1.0)), None), nonnegative=True
     )
-
-
-@register("ReduceMax")
-def reduce_max(node: Site, axes: Sequence[int] | None = None, keepdims: int = 1,
-               noop_with_empty_axes: int = 0) -> Route:  # fmt: skip
-    """Maximum over axes: attribute, or input since opset 18."""
-    return Route(MaxMap(reduced_axes(node, axes, noop_with_empty_axes), bool(keepdims)), reads=(0,))
 
 
 def reduced_axes(node: Site, axes: Sequence[int] | None, noop: int) -> tuple[int, ...] | None:

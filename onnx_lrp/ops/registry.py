@@ -56,7 +56,8 @@ class Site(Protocol):
         """How the node is meant where its op alone does not tell.
 
         ``"trusted"``: an activation through which relevance passes, by the user's word or a canonizer's. ``"gate"``: a
-        product of a gate (the first operand) and a signal, which gets all relevance.
+        product of a gate (the first operand) and a signal, which gets all relevance. ``"address"``: arithmetic on ids
+        that are looked up.
         """
 
     def has(self, position: int) -> bool:
@@ -67,6 +68,9 @@ class Site(Protocol):
 
     def rank(self, position: int) -> int | None:
         """An input's rank if it is known already."""
+
+    def is_integer(self, position: int) -> bool:
+        """Whether an input is known to be an integer, signed and wide enough for an id."""
 
 
 class Unsupported(Exception):  # noqa: N818 - a verdict, collected by the check, not an error by itself
@@ -145,12 +149,12 @@ REFUSED: tuple[tuple[tuple[str, ...], str, str], ...] = (
         "export with fixed control flow (tracing), so that no If, Loop or Scan is left",
     ),
     (
-        ("Greater", "GreaterOrEqual", "Less", "LessOrEqual", "Equal", "And", "Or", "Xor", "Not"),
+        ("Greater", "GreaterOrEqual", "Less", "LessOrEqual", "And", "Or", "Xor", "Not"),
         "decides by the data which values count, and is not part of a ReLU, LeakyReLU or Clip",
         "write it with ReLU, LeakyReLU or Clip, or explain an earlier output",
     ),
     (
-        ("Abs", "Ceil", "Cos", "Cosh", "Exp", "Floor", "Log", "Mod", "Pow", "Reciprocal", "Round", "Sign", "Sin",
+        ("Ceil", "Cos", "Cosh", "Exp", "Floor", "Log", "Mod", "Reciprocal", "Round", "Sign", "Sin",
          "Sinh", "Sqrt", "Tan"),
         "bends its input, and is no activation that LRP knows: neither linear nor ReLU-compatible",
         "explain an earlier output, or train with ReLU, LeakyReLU, PReLU or ReLU6",
@@ -161,7 +165,7 @@ REFUSED: tuple[tuple[tuple[str, ...], str, str], ...] = (
         "export in eval mode",
     ),
     (
-        ("TopK", "NonMaxSuppression", "NonZero", "Unique", "Compress"),
+        ("NonMaxSuppression", "NonZero", "Unique"),
         "selects by the data, and with it the shape",
         "explain an earlier output",
     ),

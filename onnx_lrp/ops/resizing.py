@@ -2,53 +2,19 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
-from typing import Any, ClassVar
+from typing import Any
 
 import numpy as np
 
 from ..backends.base import Array, Backend, Shape
 from .registry import Site, Unsupported, register
-from .roles import Linear, LinearMap, Operands, Route
+from .roles import Linear, Operands, Route
 from .routing import Pick, SelectMap, constants_only
+from .separable import SeparableMap
 
 Sizing = tuple[int, int, float]  # axis, length of the output, factor
-
-
-@dataclass(frozen=True)
-class SeparableMap(LinearMap):
-    """One matrix (out, in) per axis; w is the list of them with their axes."""
-
-    batchwise: ClassVar[bool] = False
-
-    def forward(self, xp: Backend, x: Array, w: Array) -> Array:
-        """A x."""
-        for axis, matrix in w:
-            x = _along(xp, x, matrix, axis)
-        return x
-
-    def transpose(self, xp: Backend, s: Array, w: Array, shape: Shape) -> Array:
-        """Aᵀ s."""
-        for axis, matrix in reversed(w):
-            s = _along(xp, s, xp.permute(matrix, [1, 0]), axis)
-        return s
-
-    def multiply_adds(self, x: Shape, w: Shape, z: Shape) -> int:
-        """Axis by axis, all of its elements for each output."""
-        total, sizes = 0, list(x)
-        for axis, (n, out) in enumerate(zip(x, z)):
-            sizes[axis] = out
-            total += n * math.prod(sizes) if n != out else 0
-        return total
-
-
-def _along(xp: Backend, x: Array, matrix: Array, axis: int) -> Array:
-    """The matrix times x along one axis."""
-    rank = len(xp.shape(x))
-    swapped = [rank - 1 if i == axis else axis if i == rank - 1 else i for i in range(rank)]
-    return xp.permute(xp.matmul(xp.permute(x, swapped), xp.permute(matrix, [1, 0])), swapped)
 
 
 @dataclass(frozen=True)

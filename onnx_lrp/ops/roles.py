@@ -174,12 +174,16 @@ class Route(Traits):
     """A :class:`RouteMap` over the inputs at ``data``; ``reads`` are those whose values the adjoint needs.
 
     ``moves`` are the constants whose values reach the output beside the data: of ``Where(mask, x, -1)`` the -1.
+    ``adds_negative``: it adds a negative number of its own. ``copies``: what it gives are elements of the data, or
+    constants; what stands for an id is neither.
     """
 
     map: RouteMap
     data: tuple[int, ...] = (0,)
     reads: tuple[int, ...] = ()
     moves: tuple[int, ...] = ()
+    adds_negative: bool = False
+    copies: bool = True
 
     @property
     def receives(self) -> tuple[int, ...]:
@@ -193,7 +197,7 @@ class Route(Traits):
 
     def gives_nonnegative(self, known: Callable[[int], bool]) -> bool:
         """If nothing that it moves is negative."""
-        return all(map(known, self.values))
+        return not self.adds_negative and all(map(known, self.values))
 
     def forward(self, xp: Backend, operands: Operands) -> list[Array]:
         """The node's outputs."""

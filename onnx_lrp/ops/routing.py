@@ -9,8 +9,9 @@ from dataclasses import dataclass
 import numpy as np
 
 from ..backends.base import Array, Backend, Shape, sum_to
+from .addressing import renamed
 from .registry import Site, Unsupported, register
-from .roles import Operands, Route
+from .roles import Activation, Operands, Route
 
 Pick = tuple[int, np.ndarray]  # (axis, positions along it)
 
@@ -128,14 +129,29 @@ class ConcatMap:
 
 
 @dataclass(frozen=True)
-class ZeroPadMap:
-    """Zeros around (or, negative, a crop); ``widths`` gives (before, after) per axis."""
+class PadMap:
+    """A border of one number (or, negative, a crop); ``widths`` gives (before, after) per axis."""
 
     widths: Callable[[Operands], tuple[Sequence[int], Sequence[int]]]
+    fill: float = 0.0
 
     def forward(self, xp: Backend, operands: Operands) -> list[Array]:
         """The output."""
-        return [xp.pad(operands.value(0), *self.widths(operands))]
+        before, after = self.widths(operands)
+        padded = xp.pad(operands.value(0), before, after)
+        return [padded if self.fill == 0 else xp.where(self._border(xp, operands), self.fill, padded)]
+
+    def _border(self, xp: Backend, operands: Operands) -> Array:
+        """Where the border is, in a shape that broadcasts."""
+        ends = zip(operands.shape(0), *self.widths(operands))
+        inside: np.ndarray = np.zeros(())
+        for n, b, a in ends:
+            length = n + min(b, 0) + min(a, 0)
+            along = (
+                np.pad(np.zeros(length), (max(b, 0), max(a, 0)), constant_values=1) if max(b, a) > 0 else np.zeros(1)
+            )
+            inside = np.maximum(inside[..., None], along)
+        return xp.asarray(inside > 0)
 
     def adjoint(self, xp: Backend, relevance: Sequence[Array | None], operands: Operands) -> list[Array]:
         """The crop: what falls on the border is lost, it belongs to no input."""
@@ -203,10 +219,24 @@ def unchanged(node: Site, ratio: float = 0.5, seed: int = 0) -> Route:
 
 
 @register("Cast", "CastLike")
-def cast(node: Site, to: int = 1, saturate: int = 1, round_mode: str = "up") -> Route:
-    """Among float types: unchanged, because all floats are computed in one precision."""
+def cast(node: Site, to: int = 1, saturate: int = 1, round_mode: str = "up") -> Route | Activation:
+    """Among float types: unchanged, because all floats are computed in one precision. To an id: its whole part."""
+    if node.hint == "address":
+        return renamed(node, lambda xp, operands: xp.truncate(operands.value(0)))
     if to not in (1, 10, 11, 16):
         raise Unsupported("casts data to a type that is not a float", "explain an earlier output")
+    return Route(ReshapeMap(lambda operands: operands.shape(0)))
+
+
+@register("Pow")
+def power(node: Site) -> Route:
+    """The first power is the number itself."""
+    exponent = node.constant(1)
+    if node.variable != (0,) or exponent is None or exponent.size != 1 or exponent.reshape(-1)[0] != 1:
+        raise Unsupported(
+            "bends its input, and is no activation that LRP knows: neither linear nor ReLU-compatible",
+            "explain an earlier output, or train with ReLU, LeakyReLU, PReLU or ReLU6",
+        )
     return Route(ReshapeMap(lambda operands: operands.shape(0)))
 
 

@@ -1,17 +1,17 @@
-"""Routes that pick positions along axes, Slice, Split, Tile, Pad, or one of several tensors, Max and Min."""
+"""Routes that pick positions along axes: Slice, Split, Tile, Pad."""
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
-from dataclasses import dataclass
 from itertools import groupby
 
 import numpy as np
 
-from ..backends.base import Array, Backend, sum_to
+from ..backends.base import Array, Backend
 from .registry import Site, Unsupported, register
 from .roles import Operands, Route
-from .routing import Pick, SelectMap, ZeroPadMap, constants_only, ints
+from .routing import PadMap, Pick, SelectMap, constants_only, ints
 
 
 @register("Slice")
@@ -95,12 +95,13 @@ def tile(node: Site) -> Route:
 
 @register("Pad")
 def pad(node: Site, mode: str = "constant", pads: Sequence[int] | None = None, value: float = 0.0) -> Route:
-    """Pad with zeros, or by reflecting, repeating the edge, or wrapping."""
+    """Pad with a constant, which absorbs relevance like a bias, or by reflecting, repeating the edge, wrapping."""
     constants_only(node)
     if mode not in ("constant", "reflect", "edge", "wrap"):
         raise Unsupported(f"unknown mode {mode!r}", "export with constant or reflecting padding")
-    if mode == "constant" and _fill(node, value) != 0:
-        raise Unsupported("pads with a value other than 0", "only a zero border is linear")
+    fill = _fill(node, value) if mode == "constant" else 0.0
+    if math.isnan(fill):
+        raise Unsupported("pads with a value that is not known", "export it as a constant")
 
     def widths(operands: Operands) -> tuple[list[int], list[int]]:
         rank = len(operands.shape(0))
@@ -113,7 +114,7 @@ def pad(node: Site, mode: str = "constant", pads: Sequence[int] | None = None, v
         ends = zip(operands.shape(0), *widths(operands))
         return [[(i, _border(n, b, a, mode)) for i, (n, b, a) in enumerate(ends) if b or a]]
 
-    return Route(ZeroPadMap(widths) if mode == "constant" else SelectMap(picks))
+    return Route(PadMap(widths, fill) if mode == "constant" else SelectMap(picks), adds_negative=fill < 0)
 
 
 def _border(n: int, before: int, after: int, mode: str) -> np.ndarray:
@@ -127,40 +128,3 @@ def _fill(node: Site, attribute: float) -> float:
         return attribute
     value = node.constant(2)
     return float("nan") if value is None else float(np.asarray(value).reshape(-1)[0])
-
-
-@dataclass(frozen=True)
-class ExtremeMap:
-    """Elementwise maximum (or minimum) of several variables: the winner takes all, the first one on ties."""
-
-    data: tuple[int, ...]
-    sign: float
-
-    def forward(self, xp: Backend, operands: Operands) -> list[Array]:
-        """The extremes."""
-        best = operands.value(0)
-        for i in self.data[1:]:
-            value = operands.value(i)
-            best = xp.where(self.sign * value > self.sign * best, value, best)
-        return [best]
-
-    def adjoint(self, xp: Backend, relevance: Sequence[Array | None], operands: Operands) -> list[Array]:
-        """Relevance to the winners."""
-        (best,), left = self.forward(xp, operands), relevance[0]
-        shares = []
-        for i in self.data:
-            share = xp.where(operands.value(i) == best, left, 0.0)
-            shares.append(sum_to(xp, share, operands.shape(i)))
-            left = left - share
-        return shares
-
-
-@register("Max", "Min")
-def extreme(node: Site) -> Route:
-    """Max or Min of variables (Maxout); with a constant it is no selection (and what is a ReLU is named so before)."""
-    if len(node.variable) != node.arity:
-        raise Unsupported(
-            "neither a ReLU nor a clip: compares with a constant other than 0",
-            "use max(x, 0), or explain an earlier output",
-        )
-    return Route(ExtremeMap(node.variable, 1.0 if node.op_type == "Max" else -1.0), node.variable, node.variable)

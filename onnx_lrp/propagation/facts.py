@@ -77,7 +77,7 @@ def _hands_on(role: Role, rule: Rule | None, arriving: bool) -> bool:
         return rule is not None and rule.vanishes_at_zero
     if isinstance(role, Merge):
         return True
-    return arriving and (isinstance(role, Route) or role.through_zero)
+    return arriving and (role.copies if isinstance(role, Route) else role.through_zero)
 
 
 def _masked(roles: Roles, rules: Rules, target: ir.Value) -> dict[ir.Value, ir.Value]:

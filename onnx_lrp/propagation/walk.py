@@ -108,7 +108,7 @@ def _route(
     """The adjoint: of c where R = (the output) ⊙ c, so that R_in = (the input) ⊙ c_in, else of R itself."""
     names, tape = step.receivers, operands.tape
     own = all(r is None or (isinstance(r, Multiplier) and r.base == name) for r, name in zip(arriving, step.outputs))
-    if own and all(name in tape.values for name in names):
+    if own and role.copies and all(name in tape.values for name in names):
         factors = role.map.adjoint(xp, [None if r is None else r.factor for r in arriving], operands)
         return [Multiplier(name, c) for name, c in zip(names, factors)]
     return role.map.adjoint(xp, [plain(r, tape) for r in arriving], operands)

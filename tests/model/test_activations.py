@@ -60,7 +60,6 @@ OTHERS = {
     "max(x, 0.5)": "y = Max (x, half)",
     "a jump": "c = Greater (x, zero) y = Where (c, x, one)",
     "mask elsewhere, no ReLU below": "c = Less (x, half) y = Where (c, x, zero)",
-    "|x|": "y = Abs (x)",
     "x²": "y = Mul (x, x)",
     "hard shrink": "a = Abs (x) c = Greater (a, half) y = Where (c, x, zero)",
     "x tanh(x)": "t = Tanh (x) y = Mul (x, t)",
@@ -242,8 +241,8 @@ def test_a_clip_elsewhere_than_at_zero_has_no_false_facts() -> None:
 
 def test_long_chains_take_no_time() -> None:
     """Regions are tried a bounded number of times, however many nodes there are."""
-    ops = itertools.cycle(["Abs", "Exp", "Sqrt", "Log", "Reciprocal"])
+    ops = itertools.cycle(["Cos", "Exp", "Sqrt", "Log", "Reciprocal"])
     body = " ".join(f"t{i + 1} = {op} (t{i})" for i, op in zip(range(400), ops)).replace("(t0)", "(x)")
     report = check(net(body.replace("t400", "y")))
     assert len(report.problems) >= 160  # log(sqrt(exp x)) is x / 2, which is nothing to be named
-    assert {problem.op for problem in report.problems} == {"Abs", "Exp", "Sqrt", "Log", "Reciprocal"}
+    assert {problem.op for problem in report.problems} == {"Cos", "Exp", "Sqrt", "Log", "Reciprocal"}

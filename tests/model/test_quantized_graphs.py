@@ -95,8 +95,6 @@ REFUSED = {
                          "quantised integers"),
     "two_scales": ("q = QuantizeLinear(x, s, z)  k = MaxPool <kernel_shape = [2, 2]> (q)  e = DequantizeLinear(k, s, z)"
                    f"  f = DequantizeLinear(k, t, z)  r = Add(e, f)  {ENDS}", 17, "quantised integers"),
-    "pad_with_an_integer_0": (f"q = QuantizeLinear(x, s, z)  p = Pad(q, pads)  r = DequantizeLinear(p, s, z)  {ENDS}",
-                              17, "a value other than 0"),
     "cast_of_integers": (f"q = QuantizeLinear(x, s, z)  r = Cast <to = 1> (q)  {ENDS}", 17, "quantised integers"),
     "integer_alone": (f"q, qs, qz = DynamicQuantizeLinear(x)  i = ConvInteger(q, w, qz)  r = Cast <to = 1> (i)  {ENDS}",
                       17, "no Cast and Mul"),

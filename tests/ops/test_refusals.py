@@ -33,7 +33,6 @@ BODIES = {
     "y = Frobnicate (v)": ("Frobnicate", "no role in LRP", "register a role"),
     "y = com.acme.MyRelu (v)": ("com.acme::MyRelu", "not standard ONNX", "standard ops"),
     "y = RandomNormalLike (v)": ("RandomNormalLike", "random", "eval mode"),
-    "y, i = TopK (v, two)": ("TopK", "selects by the data", "earlier output"),
 }
 INITIALIZERS = "<float c = {2.0}, float[4] k = {1, 1, 1, 1}, int64[1] two = {2}>"
 
@@ -59,7 +58,7 @@ CONTROL = {
     "If": "s = ReduceMax<keepdims=0> (v) b = Greater (s, c) y = If (b) "
     "<then_branch = a () => (float p) { p = Identity (v) }, else_branch = e () => (float q) { q = Identity (u) }>",
     "Loop": "y = Loop (n, , v) <body = l (int64 i, bool g, float a) => (bool h, float b) "
-    "{ h = Identity (g) b = Add (a, a) }>",
+    "{ s = ReduceSum <keepdims = 0> (a) t = Cast <to = 9> (s) h = And (g, t) b = Add (a, a) }>",
 }
 
 

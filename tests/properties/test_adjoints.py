@@ -15,7 +15,8 @@ import onnxruntime as ort
 import pytest
 from hypothesis import assume, given, settings
 from hypothesis import strategies as st
-from onnx import TensorProto, helper, numpy_helper
+from onnx import TensorProto, ValueInfoProto, helper, numpy_helper
+from sparse_nodes import SPARSE
 
 from onnx_lrp import backends
 from onnx_lrp.backends import Backend
@@ -51,6 +52,12 @@ class Node:
 
     def constant(self, position: int) -> np.ndarray | None:
         return self.inputs[position] if self.has(position) and position not in self.variable else None
+
+    def is_open(self, position: int) -> bool:
+        return False
+
+    def is_integer(self, position: int) -> bool:
+        return self.inputs[position].dtype.kind == "i"
 
     def rank(self, position: int) -> int:
         return self.inputs[position].ndim
@@ -180,7 +187,9 @@ def norms(draw: Draw) -> Node:
 
 @st.composite
 def reductions(draw: Draw) -> Node:
-    op = draw(st.sampled_from(["ReduceSum", "ReduceMean", "ReduceMax", "GlobalAveragePool", "GlobalMaxPool"]))
+    op = draw(
+        st.sampled_from(["ReduceSum", "ReduceMean", "ReduceMax", "ReduceMin", "GlobalAveragePool", "GlobalMaxPool"])
+    )
     x = numbers(draw, *several(draw, draw(st.integers(3 if op.startswith("Global") else 1, 4)), 1, 3))
     if op.startswith("Global"):
         return Node(op, [x])
@@ -343,6 +352,7 @@ STRATEGIES = {
     "reshape": reshapes(), "slice": slices(), "split": splits(), "gather": gathers(), "enlargement": enlargements(),
     "pad": pads(), "resize": resizings(), "transposition": transpositions(),
     "table": tables(), "choice": choices(),
+    **{name: strategy.map(lambda given: Node(*given[:3], **given[3])) for name, strategy in SPARSE.items()},
 }  # fmt: skip
 
 
@@ -386,7 +396,7 @@ def onnxruntime(node: Node) -> list[np.ndarray]:
         [helper.make_node(node.op_type, names, made, **node.attributes)],
         "node",
         [helper.make_tensor_value_info(names[i], TensorProto.FLOAT, node.inputs[i].shape) for i in node.variable],
-        [helper.make_tensor_value_info(name, TensorProto.FLOAT, None) for name in made],
+        [ValueInfoProto(name=name) for name in made],
         [numpy_helper.from_array(a, n) for i, (n, a) in enumerate(zip(names, floats)) if n and i not in node.variable],
     )
     model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", node.opset)], ir_version=10)

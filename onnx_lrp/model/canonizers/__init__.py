@@ -5,12 +5,13 @@
 ``integer``, what onnxruntime ``fused``, ...), ``dequantizing`` confines integers, ``activations`` names what exporters
 took apart, ``spreading`` reads what shape arithmetic says of open sizes, ``sums`` joins what one wrote element by
 element, ``merging`` takes BatchNorm into the layer before it, ``padding`` a border of zeros into the one behind,
-``trusting`` marks what passes relevance on the user's word. Each pass notes what it did in the user's words; the names
-of the user's nodes and tensors stay. ``lowering`` is for runtimes only.
+``addresses`` marks arithmetic on ids, ``trusting`` what passes relevance on the user's word. Each pass notes what it
+did in the user's words; the names of the user's nodes and tensors stay. ``lowering`` is for runtimes only.
 """
 
-from . import branches, einsum, fused, integer, quantized, recurrent, scikit  # noqa: F401
+from . import branches, einsum, fused, integer, loops, pairs, quantized, recurrent, scikit  # noqa: F401
 from .activations import NameActivations
+from .addresses import mark_addresses
 from .dequantizing import Dequantize
 from .expanding import Expand
 from .folding import FoldConstants
@@ -34,5 +35,6 @@ __all__ = [
     "cut",
     "expose",
     "inline",
+    "mark_addresses",
     "pass_through",
 ]

@@ -13,7 +13,7 @@ from ...ops import Unsupported
 from ..evaluation import opset_of
 from ..graph import HINT, REFUSAL, USER_NODE, array, attributes, label, user_node
 
-Expander = Callable[["Builder"], Sequence[ir.Value | None]]
+Expander = Callable[["Builder"], Sequence[ir.Value | None] | None]
 EXPANDERS: dict[tuple[str, str], Expander] = {}
 MOST_EXPANDED = 20_000  # that a model's nodes may be expanded to in all
 
@@ -21,8 +21,8 @@ MOST_EXPANDED = 20_000  # that a model's nodes may be expanded to in all
 def expands(domain: str, *ops: str) -> Callable[[Expander], Expander]:
     """Register a function that builds what these ops stand for, and returns the values of the node's outputs.
 
-    None stands for an output that nobody reads. It may raise :class:`Unsupported`; then the node stays, and the check
-    gives that reason.
+    None stands for an output that nobody reads, and for all of them if the node may stay as it is. It may raise
+    :class:`Unsupported`; then the node stays, and the check gives that reason.
     """
 
     def decorator(function: Expander) -> Expander:
@@ -41,7 +41,7 @@ class Builder:
 
     def __init__(self, model: ir.Model, node: ir.Node, room: int = MOST_EXPANDED) -> None:
         self.model, self.old, self.name, self.room = model, node, label(node), room
-        self._user_node = user_node(node)
+        self.user_node = user_node(node)
         self._tensor = next((value.name for value in node.outputs if value.name), self.name)
         self.attributes = attributes(node)
         self.made: list[ir.Node] = []
@@ -114,7 +114,7 @@ class Builder:
             value.name = f"{tensor}{i or ''}"
         if hint is not None:
             node.meta[HINT] = hint
-        node.meta[USER_NODE] = self._user_node
+        node.meta[USER_NODE] = self.user_node
         self.made.append(node)
         return node.outputs
 
@@ -191,6 +191,8 @@ class Expand(InPlacePass):
         except Unsupported as verdict:
             builder.discard()
             old.meta[REFUSAL] = verdict
+            return
+        if results is None:
             return
         kinds = ", ".join(dict.fromkeys(node.op_type for node in builder.made)) or "nothing"
         many = f" ({len(builder.made)} nodes)" if len(builder.made) > 9 else ""

@@ -36,7 +36,7 @@ class FoldConstants(InPlacePass):
 
     def _inputs(self, node: ir.Node) -> list[np.ndarray | None] | None:
         """The node's inputs if all of them are known."""
-        if node.op_type in ("Shape", "Size") and node.inputs[0] is not None and _static(node.inputs[0]):
+        if node.op_type in ("Shape", "Size", "EyeLike") and node.inputs[0] is not None and _static(node.inputs[0]):
             return [np.broadcast_to(np.float32(0), node.inputs[0].shape.numpy())]  # type: ignore[union-attr]
         values = [None if value is None else array(value) for value in node.inputs]
         like = node.inputs[1] if node.op_type == "CastLike" else None

@@ -59,6 +59,10 @@ class Trusted:
         """A list of numbers."""
         return 1
 
+    def is_integer(self, position: int) -> bool:
+        """It is a float."""
+        return False
+
 
 class Probes(Operands):
     """The probes as operands of an op."""

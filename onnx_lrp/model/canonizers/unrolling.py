@@ -74,7 +74,7 @@ def _steps_of(build: Builder, steps: int, width: int) -> Sequence[ir.Value]:
 def _initial(cell: Cell, position: int, index: int, part: str) -> State:
     """The state to start with; None for zeros."""
     build, value = cell.build, cell.build.inputs[position]
-    if value is None or _fill(value) == 0:
+    if value is None or filling(value) == 0:
         return None
     axis, known = build.attributes.get("layout", 0), array(value)
     if known is not None:
@@ -98,12 +98,12 @@ def _check(build: Builder) -> int:
             "the number of time steps is not known", "export with a fixed sequence length, only the batch may be open"
         )
     lengths = build.inputs[4]
-    if lengths is not None and _fill(lengths) != steps:
+    if lengths is not None and filling(lengths) != steps:
         raise Unsupported("sequences of different lengths", "export it without sequence_lens, for sequences in full")
     return steps
 
 
-def _fill(value: ir.Value) -> float | None:
+def filling(value: ir.Value) -> float | None:
     """The one number that fills a tensor, though its shape may be known during a run only; None if there is none."""
     node, data = value.producer(), array(value)
     while data is None and node is not None and node.op_type in FILLING and node.inputs[0] is not None:

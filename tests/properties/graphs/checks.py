@@ -17,6 +17,7 @@ from onnx_lrp.propagation.walk import walk
 
 from .cases import Case
 from .curved import BENT, QUANTIZING
+from .sparse import IDS
 from .yardstick import DOUBLE, SINGLE, allowance, distance, flat, is_near_half
 
 
@@ -163,7 +164,9 @@ def booked(explainer: Explainer, case: Case, explanation: Explanation) -> Accoun
 def _absorbs(step: Step) -> bool:
     """Routes that have values of their own: a border, a constant beside the data."""
     operands = {"Concat": len(step.inputs), "Where": 2}  # of a Where, the first input is the mask
-    return step.op == "Pad" or len(step.receivers) < operands.get(step.op, 1)
+    return step.op in ("Pad", "Trilu", "Scatter", "ScatterElements", "ScatterND") or len(step.receivers) < operands.get(
+        step.op, 1
+    )
 
 
 ZERO = Composite("zero", (), Zero())
@@ -176,7 +179,7 @@ def gradient(case: Case, reference: Explanation, largest: float, tally: Counter[
     The network is piecewise linear, so that differences are exact, but where a kink is crossed: then the differences to
     either side disagree. A Clip above its upper bound hands relevance on, though its gradient is 0.
     """
-    if case.pass_ops or BENT & set(case.ops) or any(map(is_bounded, case.model.graph.node)):
+    if case.pass_ops or {*BENT, *IDS} & set(case.ops) or any(map(is_bounded, case.model.graph.node)):
         tally.update(bent=1)
         return
     explainer = explaining(replace(case, composite=ZERO), "numpy", verify=False)

@@ -13,6 +13,7 @@ from .layers import add_bias, bias, conv_transpose, global_pool, layer, pool, re
 from .moves import MOVES, blocks, resize, split, squeeze, tile, unchanged
 from .operands import broadcastable, operand, values
 from .sketch import Sketch, need
+from .sparse import SPARSE
 
 
 def activation(s: Sketch, x: str) -> str:
@@ -165,6 +166,10 @@ def bend(s: Sketch, x: str) -> str:
     return s.pick(CURVED)(s, x)
 
 
+def sparse(s: Sketch, x: str) -> str:
+    return s.pick(SPARSE)(s, x)
+
+
 def move(s: Sketch, x: str) -> str:
     return s.pick(MOVES)(s, x)
 
@@ -198,11 +203,11 @@ def is_head(s: Sketch, x: str) -> bool:
 
 STEPS = [
     layer, layer, layer, move, move, move, activation, activation, merge, merge, concat, constant_merge, island, reuse,
-    choice, choice,
+    choice, choice, sparse, sparse, sparse,
 ]  # fmt: skip
 # What needs a certain rank, size or opset comes first now and then, where it fits
 FIRST = [
     squeezed, squeezed, blocks, blocks, blocks, resize, resize, resize, global_pool, reduce, reduce, conv_transpose,
-    pool, split, gather_nd, tile, unchanged, unchanged,
+    pool, split, gather_nd, tile, unchanged, unchanged, *SPARSE,
 ]  # fmt: skip
 BENDS = [bend] * 12

@@ -182,7 +182,7 @@ def global_pool(s: Sketch, x: str) -> str:
 
 
 def reduce(s: Sketch, x: str, keep: int | None = None) -> str:
-    kind, rank = s.pick(["ReduceMean", "ReduceMax", "ReduceSum"]), s.rank(x)
+    kind, rank = s.pick(["ReduceMean", "ReduceMax", "ReduceMin", "ReduceSum", "ReduceL1"]), s.rank(x)
     need(rank >= 2)
     axes = [a - rank * (s.whole(0, 1) if s.opset >= 11 else 0) for a in range(1, rank) if s.chance()]
     need(bool(axes))
