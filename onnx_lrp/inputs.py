@@ -9,7 +9,7 @@ import numpy as np
 import onnx_ir as ir
 
 from .errors import InputError
-from .model.graph import dims, is_fixed
+from .model.graph import HOLES, dims, is_fixed
 from .text import printable
 
 INTEGERS = ("INT8", "INT16", "INT32", "INT64", "UINT8", "UINT16", "UINT32", "UINT64", "BOOL")
@@ -73,7 +73,8 @@ def checked(data: Any, value: ir.Value, source: str) -> np.ndarray:
     array = _array(data, where)
     _check_dtype(array, value, where)
     _check_shape(array, value, where)
-    if array.dtype.kind == "f" and not np.isfinite(array).all():
+    numbers = np.nan_to_num(array, nan=0.0) if array.dtype.kind == "f" and HOLES in value.meta else array
+    if numbers.dtype.kind == "f" and not np.isfinite(numbers).all():
         raise InputError(f"{where} holds NaN or Inf values; LRP needs finite numbers")
     return array
 
@@ -85,6 +86,8 @@ def _array(data: Any, where: str) -> np.ndarray:
         array = np.asarray(data)
     except ValueError:
         raise InputError(f"{where} is ragged; give an array") from None
+    if array.dtype.kind in "OU" and all(isinstance(word, str) for word in array.reshape(-1)):
+        return array.astype(object)  # as onnxruntime takes words
     if array.dtype.kind not in "fiub":
         raise InputError(f"{where} has dtype {array.dtype}; give numbers, for example float32")
     return array if array.dtype.isnative else array.astype(array.dtype.newbyteorder("="))
@@ -92,13 +95,20 @@ def _array(data: Any, where: str) -> np.ndarray:
 
 def _check_dtype(array: np.ndarray, value: ir.Value, where: str) -> None:
     wanted = value.dtype.name if value.dtype is not None else "FLOAT"
-    if wanted == "STRING" or wanted.startswith("COMPLEX"):
-        raise InputError(
-            f"{where} is declared as {wanted.lower()} (a string or complex tensor): it cannot carry relevance"
-        )
+    if wanted.startswith("COMPLEX"):
+        raise InputError(f"{where} is declared as {wanted.lower()}: a complex tensor cannot carry relevance")
+    if (wanted == "STRING") != (array.dtype.kind == "O"):
+        given = "words" if array.dtype.kind == "O" else f"dtype {array.dtype}"
+        raise InputError(f"{where} has {given}, the model declares {wanted.lower()}; give an array of {_kind(wanted)}")
+    if wanted == "STRING":
+        return
     if (array.dtype.kind == "f") == (wanted in INTEGERS):
         remedy = "astype(np.int64)" if wanted in INTEGERS else "astype(np.float32), scaled as the model expects"
         raise InputError(f"{where} has dtype {array.dtype}, the model declares {wanted.lower()}; use .{remedy}")
+
+
+def _kind(wanted: str) -> str:
+    return "words, for example dtype=object" if wanted == "STRING" else "numbers, for example float32"
 
 
 def _check_shape(array: np.ndarray, value: ir.Value, where: str) -> None:

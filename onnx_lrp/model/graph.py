@@ -26,6 +26,7 @@ HINT = "onnx_lrp.hint"  # how a node is meant whose op alone does not tell; see 
 REFUSAL = "onnx_lrp.refused"  # why it could not be expanded
 USER_NODE = "onnx_lrp.user_node"  # the UserNode that it is a part of
 HELD = "onnx_lrp.fixed"  # an input whose value is a constant of the question, though only a run knows it
+HOLES = "onnx_lrp.holes"  # an input in which values may be missing (NaN), because an Imputer fills them
 ASSUMED = "assumed"  # what HELD says if nobody asked for it
 WRITTEN = "onnx_lrp.written"  # the ops that the source has in its place
 

@@ -18,6 +18,7 @@ from .canonizers import (
     Dequantize,
     Expand,
     FoldConstants,
+    Heads,
     JoinSums,
     MergeAffine,
     MergePads,
@@ -32,7 +33,7 @@ from .canonizers import (
 from .collector import paused_collector
 from .evaluation import opset_of
 from .fixing import Fixed, by_name, fix
-from .graph import ASSUMED, HELD, is_sorted, sort
+from .graph import ASSUMED, HELD, HOLES, is_sorted, sort
 from .inference import infer, lightened
 from .loading import Source, load
 from .prepared import Prepared
@@ -81,11 +82,18 @@ def prepare(
     check_growth(model, loaded.source)
     infer(model, loaded.source, message if written is None else None)
     expose(model)
+    heads = Heads(model)
+    target = heads.logit(asked(model, output, loaded.source))
+    if heads.made:
+        infer(model, loaded.source)
     source_model = model.clone()
-    target, heads = cut(model, asked(model, output, loaded.source))
+    cut(model, target)
     check_target(model, loaded.source)
     in_source = target.name or ""
-    notes += [*heads, *_canonize(model, loaded.source), *pass_through(model, trusted, loaded.source)]
+    notes += [*heads.notes, *_canonize(model, loaded.source), *pass_through(model, trusted, loaded.source)]
+    if any(node.op_type == "Imputer" for node in model.graph):
+        for value in model.graph.inputs:
+            value.meta[HOLES] = True
     for value in weighing(model.graph):
         value.meta[HELD] = ASSUMED
     verdict = validate(model, loaded.source, source_model.graph)

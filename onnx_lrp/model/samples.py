@@ -89,6 +89,8 @@ def _freeze_scales(reference: ir.Model, feeds: Mapping[str, np.ndarray]) -> None
 
 def _drawn(rng: np.random.Generator, value: ir.Value, shape: Sequence[int]) -> np.ndarray:
     """Normal floats; as integers and booleans, which may be indices, 0 or 1."""
+    if value.dtype == ir.DataType.STRING:
+        return np.full(shape, "", object)
     if value.dtype is None or value.dtype in FLOATS:
         return rng.normal(size=shape).astype(np.float32)
     return rng.integers(2, size=shape).astype(value.dtype.numpy())
@@ -97,5 +99,7 @@ def _drawn(rng: np.random.Generator, value: ir.Value, shape: Sequence[int]) -> n
 def _another_first(rng: np.random.Generator, a: np.ndarray) -> np.ndarray:
     """Other numbers in the first row."""
     changed = a.copy()
+    if a.dtype.kind == "O":
+        return changed
     changed[0] = 3 * rng.normal(size=a.shape[1:]) if a.dtype.kind == "f" else 1 - a[0]
     return changed

@@ -118,12 +118,26 @@ def _end_problems(model: ir.Model) -> list[Problem]:
         return [Problem(name, "output", "is a scale of integers", "explain another output")]
     inputs = [value for value in model.graph.inputs if value.uses()]
     strange = [v for v in inputs if isinstance(v.type, (ir.SequenceType, ir.OptionalType))]
-    words = [v for v in inputs if v.dtype in (ir.DataType.STRING, ir.DataType.COMPLEX64, ir.DataType.COMPLEX128)]
+    complex_ones = [v for v in inputs if v.dtype in (ir.DataType.COMPLEX64, ir.DataType.COMPLEX128)]
+    words = [v for v in inputs if v.dtype == ir.DataType.STRING and not _is_encoded(v)]
     return [
         Problem(printable(value.name or ""), "input", f"is a {kind}", "feed tensors of real numbers")
-        for kind, values in (("Sequence or Optional", strange), ("string or complex tensor", words))
+        for kind, values in (
+            ("Sequence or Optional", strange),
+            ("complex tensor", complex_ones),
+            ("string tensor that no OneHotEncoder reads", words),
+        )
         for value in values
     ]
+
+
+def _is_encoded(words: ir.Value) -> bool:
+    """Whether all that is made of words is categories."""
+    users = [use.node for use in words.uses()]
+    return all(
+        node.op_type == "OneHotEncoder" or all(v.dtype == ir.DataType.STRING and _is_encoded(v) for v in node.outputs)
+        for node in users
+    )
 
 
 def _check_numbers(node: ir.Node, role: Role, source: str) -> None:

@@ -5,6 +5,7 @@ Public are the four roles, :class:`Site`, :class:`Unsupported` and :func:`regist
 
 from . import (
     activation,
+    columns,
     gathering,
     linear,
     lookup,
@@ -39,6 +40,7 @@ __all__ = [
     "Site",
     "Unsupported",
     "activation",
+    "columns",
     "gathering",
     "linear",
     "lookup",

@@ -11,6 +11,7 @@ from ..backends.base import Array, Backend
 from ..errors import InvalidModelError, OnnxLrpError
 from ..model.evaluation import evaluate, opset_of
 from ..model.graph import array
+from ..ops.columns import VOCABULARY
 from ..text import printable
 from .plan import Plan
 from .step import Step
@@ -95,5 +96,7 @@ def opened(plan: Plan, feeds: Feeds, xp: Backend) -> Tape:
 
 
 def floating(a: np.ndarray) -> np.ndarray:
-    """Integers as float64; floats as they are."""
+    """Integers as float64, words as their numbers; floats as they are."""
+    if a.dtype.kind in "OU":
+        return VOCABULARY.numbers(a)
     return a if a.dtype.kind == "f" else a.astype(np.float64)

@@ -45,7 +45,7 @@ def test_all_backends_agree_and_the_account_closes() -> None:
     assert tally["wide for torch"] <= 0.01 * GRAPHS
     assert tally["wide for onnx"] <= 0.03 * GRAPHS
     assert tally["halves"] <= 0.05 * GRAPHS
-    assert {f"op {name}" for name in (*OPS, *BESIDE)} <= set(tally)
+    assert [name for name in (*OPS, *BESIDE) if f"op {name}" not in tally and "::" not in name] == []
 
 
 def scaled(function: Callable[..., Any]) -> Callable[..., Any]:

@@ -15,7 +15,7 @@ from .addresses import mark_addresses
 from .dequantizing import Dequantize
 from .expanding import Expand
 from .folding import FoldConstants
-from .heads import cut, expose
+from .heads import Heads, cut, expose
 from .inlining import inline
 from .merging import MergeAffine
 from .padding import MergePads
@@ -27,6 +27,7 @@ __all__ = [
     "Dequantize",
     "Expand",
     "FoldConstants",
+    "Heads",
     "JoinSums",
     "MergeAffine",
     "MergePads",

@@ -7,7 +7,7 @@ import onnx_ir as ir
 from ..graph import HINT
 
 ARITHMETIC = ("Add", "Sub", "Mul", "Cast", "Clip")
-LOOKUPS = {"Gather": (1,), "OneHot": (0,), "Equal": (0, 1)}  # which operands are ids
+LOOKUPS = {"Gather": (1,), "OneHot": (0,), "Equal": (0, 1), "OneHotEncoder": (0,)}  # which operands are ids
 MOVING = ("Identity", "Reshape", "Flatten", "Squeeze", "Unsqueeze", "Transpose", "Slice", "Split", "Concat", "Expand",
           "Tile", "Gather", "Cast")  # fmt: skip
 ID_TYPES = (ir.DataType.INT32, ir.DataType.INT64)

@@ -1,17 +1,30 @@
-"""Cut what stands behind the logit: the explanation starts at the value before it."""
+"""Cut what stands behind the logit: the explanation starts at the value before it.
+
+A head is known by what it computes, wherever it ends: an activation of probabilities (or its pieces), what scales,
+rounds or compares these, and the label. What picks or joins probabilities does the same to the logits instead, and
+1 - σ(z) is the probability of the logit -z.
+"""
 
 from __future__ import annotations
 
+import numpy as np
 import onnx_ir as ir
 from onnx_ir.passes import common as passes
 
-from ..graph import label
+from ...ops.columns import TABLES
+from ..graph import array, label
+from .classifiers import CLASSIFIERS
 from .fused import MICROSOFT
+from .pieces import behind_pieces
 
 QUANTIZED = ("QLinearSoftmax", "QLinearSigmoid")
-HEADS = ("Softmax", "LogSoftmax", "Sigmoid", "ArgMax", "ZipMap", "Normalizer", "ArrayFeatureExtractor", *QUANTIZED)
+CURVES = ("Softmax", "LogSoftmax", "Sigmoid", "Exp", "Tanh", "Softplus", "Normalizer")
+NAMING = {"ArgMax": 0, "ZipMap": 0, "LabelEncoder": 0, "ArrayFeatureExtractor": 1}  # which input becomes a label
 TAILS = ("Identity", "Cast", "Reshape", "Flatten", "Squeeze", "Unsqueeze", "Transpose", "Dropout",
          "QuantizeLinear", "DequantizeLinear")  # fmt: skip
+COMPARING = ("Round", "Floor", "Ceil", "Greater", "GreaterOrEqual", "Less", "LessOrEqual", "Clip")
+SCALING = ("Mul", "Div", "Add", "Sub")
+PICKING = ("Gather", "Slice", "Split", "Concat", *TAILS)  # what may be done to logits instead
 
 
 def expose(model: ir.Model) -> None:
@@ -27,33 +40,144 @@ def expose(model: ir.Model) -> None:
             model.graph.insert_before(node, logits)
 
 
-def cut(model: ir.Model, chosen: ir.Value) -> tuple[ir.Value, list[str]]:
-    """Make the logit the model's only output: of the chosen tensor, the one before the head, if there is one.
-
-    Returns:
-        The explained tensor, and notes on the heads that were cut off.
-    """
-    value = chosen
-    notes: list[str] = []
-    while (node := _head_above(value)) is not None:
-        notes.append(f"{node.op_type} {label(node)} is a head: cut, the explanation starts before it")
-        value = _logits(node) or chosen
+def cut(model: ir.Model, value: ir.Value) -> None:
+    """Make a tensor the model's only output."""
     model.graph.outputs[:] = [value]
     passes.RemoveUnusedNodesPass()(model)
-    return value, notes
 
 
-def _logits(head: ir.Node) -> ir.Value | None:
-    """What the head reads, as floats."""
-    value = head.inputs[1 if head.op_type == "ArrayFeatureExtractor" else 0]  # that one looks up names by index
-    if value is None or head.op_type not in QUANTIZED:
-        return value
-    return next(u.node.outputs[0] for u in value.uses() if u.node.name == f"{label(head)}/logits")
+class Heads:
+    """Finds the logit of a tensor, for which nodes may have to be added to the model.
+
+    ``passed`` are the nodes of the heads on the way, the last one first; ``made`` are the new ones.
+    """
+
+    def __init__(self, model: ir.Model) -> None:
+        self.model = model
+        self.passed: list[ir.Node] = []
+        self.made: list[ir.Node] = []
+        self._found: dict[tuple[ir.Value, bool], ir.Value | None] = {}
+
+    @property
+    def notes(self) -> list[str]:
+        """What was cut."""
+        return [
+            f"{node.op_type} {label(node)} is a head: cut, the explanation starts before it" for node in self.passed
+        ]
+
+    def logit(self, value: ir.Value) -> ir.Value:
+        """The tensor before the heads; the tensor itself if it stands behind none."""
+        while (node := _behind_tails(value)) is not None and node.op_type in NAMING:
+            inner = node.inputs[NAMING[node.op_type]]
+            if inner is None:
+                break
+            self.passed.append(node)
+            value = inner
+        return self._before(value, False) or value
+
+    def _before(self, value: ir.Value, whole: bool) -> ir.Value | None:
+        """The logit of a probability, None if it is none; ``whole`` keeps its shape, for what picks or joins."""
+        key = (value, whole)
+        if key not in self._found:
+            self._found[key] = None
+            self._found[key] = self._searched(value, whole)
+        return self._found[key]
+
+    def _searched(self, value: ir.Value, whole: bool) -> ir.Value | None:
+        node = value.producer()
+        if node is None:
+            return None
+        pieces = behind_pieces(value)
+        if pieces is not None or node.op_type in CURVES:
+            return self._inner(node, pieces or node.inputs[0], whole)
+        if node.op_type in QUANTIZED:
+            return self._inner(node, _named(node.inputs[0], f"{label(node)}/logits"), whole)
+        if node.op_type in CLASSIFIERS and node.domain == TABLES:
+            return self._classified(node)
+        if node.op_type in TAILS and not whole:
+            return None if node.inputs[0] is None else self._before(node.inputs[0], False)
+        if node.op_type in PICKING:
+            return self._picked(node, value)
+        return self._scaled(node, whole) if node.op_type in (*SCALING, *COMPARING) else None
+
+    def _inner(self, node: ir.Node, value: ir.Value | None, whole: bool) -> ir.Value | None:
+        """What an activation reads, or what is before that."""
+        self._pass(node)
+        return None if value is None else self._before(value, whole) or value
+
+    def _classified(self, node: ir.Node) -> ir.Value | None:
+        """The scores before the classifier's own activation."""
+        nodes = CLASSIFIERS[node.op_type](self.model, node)
+        if not nodes:
+            return None
+        self._pass(node)
+        for new in nodes:
+            self._add(new, node)
+        return nodes[-1].outputs[0]
+
+    def _picked(self, node: ir.Node, value: ir.Value) -> ir.Value | None:
+        """The same of the logits."""
+        data = [v for i, v in enumerate(node.inputs) if v is not None and (node.op_type == "Concat" or i == 0)]
+        logits = [self._before(v, True) for v in data]
+        if not logits or None in logits:
+            return None
+        inputs = [*logits, *list(node.inputs)[len(data) :]]
+        given = dict(node.attributes)
+        new = ir.node(node.op_type, inputs, given, num_outputs=len(node.outputs), name=f"{label(node)}/logits")
+        self._add(new, node)
+        return new.outputs[list(node.outputs).index(value)]
+
+    def _scaled(self, node: ir.Node, whole: bool) -> ir.Value | None:
+        """Numbers that rise with a probability have its logit; those that fall, its negative."""
+        read = [(i, v) for i, v in enumerate(node.inputs) if v is not None and array(v) is None]
+        if len(read) != 1 or (node.op_type == "Div" and read[0][0] == 1):
+            return None
+        (place, value), constants = read[0], [a for a in map(array, node.inputs) if a is not None]
+        if self._before(value, whole) is None:
+            return None
+        falls = node.op_type == "Sub" and place == 1
+        if node.op_type in ("Mul", "Div"):
+            signs = {float(s) for a in constants for s in np.sign(a).reshape(-1)}
+            if len(signs) != 1 or 0 in signs:
+                return None
+            falls = -1 in signs
+        return self._negated(node, value, whole) if falls else self._inner(node, value, whole)
+
+    def _negated(self, node: ir.Node, value: ir.Value, whole: bool) -> ir.Value | None:
+        """-z, of 1 - σ(z) and its like; of several classes, the complement of one is no function of its logit."""
+        maker = _behind_tails(value)
+        if (
+            maker is None
+            or maker.op_type in ("Softmax", "LogSoftmax", "Normalizer")
+            or behind_pieces(value) is not None
+        ):
+            return None
+        logit = self._before(value, whole)
+        new = ir.node("Neg", [logit], name=f"{label(node)}/logits")
+        self._add(new, node)
+        return new.outputs[0]
+
+    def _pass(self, node: ir.Node) -> None:
+        if node not in self.passed:
+            self.passed.append(node)
+
+    def _add(self, new: ir.Node, like: ir.Node) -> None:
+        for i, value in enumerate(new.outputs):
+            name = like.outputs[min(i, len(like.outputs) - 1)].name
+            value.name = value.name or f"{name}/logits"
+            value.type = value.type or ir.TensorType(ir.DataType.FLOAT)
+        self.model.graph.append(new)
+        self.made.append(new)
 
 
-def _head_above(value: ir.Value) -> ir.Node | None:
-    """The head that ends in this tensor, maybe behind nodes that only rename axes."""
+def _named(value: ir.Value | None, name: str) -> ir.Value | None:
+    """What a node of this name makes of a tensor."""
+    return None if value is None else next((use.node.outputs[0] for use in value.uses() if use.node.name == name), None)
+
+
+def _behind_tails(value: ir.Value) -> ir.Node | None:
+    """What made a tensor, but for nodes that only rename axes."""
     node = value.producer()
     while node is not None and node.op_type in TAILS and node.inputs[0] is not None:
         node = node.inputs[0].producer()
-    return node if node is not None and node.op_type in HEADS else None
+    return node

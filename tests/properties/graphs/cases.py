@@ -78,7 +78,11 @@ def cases(draw: Draw) -> Case:
     s = Sketch(draw, opset, draw(st.integers(1, 3)), draw(st.booleans()))
     s.curved = kind is not None
     for _ in range(s.pick([1, 1, 1, 2])):
-        s.input(*s.pick([(4, 6), (2, 5, 5), (3, 6, 4), (1, 4, 6), (4, 4, 4), (8,), (5,), (2, 3, 3, 3), (2, 3, 4), ()]))
+        s.input(
+            *s.pick(
+                [(4, 6), (2, 5, 5), (3, 6, 4), (1, 4, 6), (4, 4, 4), (8,), (5,), (2, 3, 3, 3), (2, 3, 4), (4, 5, 2), ()]
+            )
+        )
     if kind is not None and s.chance(70):
         s.attempt(favourite, s.pick(s.fresh), kind)
     elif s.chance(60):

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 from onnx import helper
 
-from onnx_lrp.model.canonizers.heads import TAILS
+from onnx_lrp.model.canonizers.heads import CURVES, TAILS
 
 from .choices import CHOICES, extreme, gather_nd, where
 from .curved import CURVED
@@ -194,11 +194,11 @@ def answer(s: Sketch, x: str) -> str:
 
 
 def is_head(s: Sketch, x: str) -> bool:
-    """Whether x would be cut off: a Sigmoid at the end, maybe behind nodes that rename axes."""
+    """Whether x would be cut off: a Sigmoid or its like at the end, maybe behind nodes that rename axes."""
     makers = {name: node for node in s.nodes for name in node.output}
     while x in makers and makers[x].op_type in TAILS:
         x = makers[x].input[0]
-    return x in makers and makers[x].op_type == "Sigmoid"
+    return x in makers and makers[x].op_type in CURVES
 
 
 STEPS = [

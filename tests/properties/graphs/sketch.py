@@ -107,6 +107,16 @@ class Sketch:
         names = self._node(kind, *inputs, outputs=outputs, **attributes)
         return names if outputs > 1 else names[0]
 
+    def shaped(self, kind: str, *inputs: str, shape: Shape, **attributes: Any) -> str:
+        """A node as :meth:`op` adds it, whose output's shape is known better than by inference."""
+        name = f"t{len(self.shapes)}"
+        given = {k: v for k, v in attributes.items() if v is not None}
+        self.nodes.append(helper.make_node(kind, inputs, [name], f"{kind}_{len(self.nodes)}", **given))
+        self.shapes[name], self.types[name] = shape, TensorProto.FLOAT
+        self.fresh = [n for n in self.fresh if n not in inputs] + [name]
+        self.made.append(name)
+        return name
+
     def _node(self, kind: str, *inputs: str, outputs: int, **attributes: Any) -> list[str]:
         names = [f"t{len(self.shapes) + i}" for i in range(outputs)]
         given = {k: v for k, v in attributes.items() if v is not None}

@@ -38,7 +38,8 @@ def compress(s: Sketch, x: str) -> str:
     axis = s.whole(1, s.rank(x) - 1)
     kept = s.rng.random(s.shapes[x][axis]) < 0.6
     kept[0] = True
-    return s.op("Compress", x, s.constant(kept), axis=axis)
+    shape = tuple(int(kept.sum()) if i == axis else n for i, n in enumerate(s.shapes[x]))
+    return s.shaped("Compress", x, s.constant(kept), shape=shape, axis=axis)
 
 
 def running_sum(s: Sketch, x: str) -> str:
@@ -150,6 +151,6 @@ def absolute(s: Sketch, x: str) -> str:
 
 
 SPARSE = [
-    largest, triangle, compress, running_sum, gather_elements, scatter, scatter_rows, scatter_rows, grid, boxes, fold,
-    spectrum, frames, ids, absolute,
+    boxes, boxes, boxes, scatter, scatter, scatter_rows, scatter_rows, spectrum, spectrum, fold, fold, largest,
+    triangle, compress, running_sum, gather_elements, grid, frames, ids, absolute,
 ]  # fmt: skip

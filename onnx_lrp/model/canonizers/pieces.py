@@ -1,0 +1,64 @@
+"""Softmax, LogSoftmax and Sigmoid as exporters take them apart: what they are made of, at the end of a network."""
+
+from __future__ import annotations
+
+import numpy as np
+import onnx_ir as ir
+
+from ..graph import array
+
+
+def behind_pieces(value: ir.Value) -> ir.Value | None:
+    """The logit z, if a tensor is e^z / Σ e^z, z - log Σ e^z or 1 / (1 + e^-z); else None."""
+    node = value.producer()
+    if node is None or node.op_type not in ("Div", "Mul", "Sub", "Reciprocal"):
+        return None
+    if node.op_type == "Sub":
+        u, logarithm = node.inputs
+        return _unshifted(u) if _summed(_argument(logarithm, "Log")) is u and u is not None else None
+    if node.op_type == "Mul":
+        return next(
+            (z for a, b in (node.inputs, node.inputs[::-1]) if (z := _share(a, _argument(b, "Reciprocal")))), None
+        )
+    top, bottom = (None, node.inputs[0]) if node.op_type == "Reciprocal" else node.inputs
+    if top is None or _is_one(top):
+        return _sigmoid(bottom)
+    return _share(top, bottom)
+
+
+def _argument(value: ir.Value | None, op: str) -> ir.Value | None:
+    """What this op makes the tensor of."""
+    node = value.producer() if value is not None else None
+    return node.inputs[0] if node is not None and node.op_type == op else None
+
+
+def _summed(value: ir.Value | None) -> ir.Value | None:
+    """u, if this is Σ e^u."""
+    return _argument(_argument(value, "ReduceSum"), "Exp")
+
+
+def _share(top: ir.Value | None, bottom: ir.Value | None) -> ir.Value | None:
+    u = _argument(top, "Exp")
+    return _unshifted(u) if u is not None and _summed(bottom) is u else None
+
+
+def _unshifted(u: ir.Value | None) -> ir.Value | None:
+    """z of z - max z."""
+    node = u.producer() if u is not None else None
+    if node is not None and node.op_type == "Sub" and _argument(node.inputs[1], "ReduceMax") is node.inputs[0]:
+        return node.inputs[0]
+    return u
+
+
+def _sigmoid(bottom: ir.Value | None) -> ir.Value | None:
+    """z, if this is 1 + e^-z."""
+    node = bottom.producer() if bottom is not None else None
+    if node is None or node.op_type != "Add":
+        return None
+    powers = [u for a, b in (node.inputs, node.inputs[::-1]) if _is_one(a) and (u := _argument(b, "Exp")) is not None]
+    return _argument(powers[0], "Neg") if powers else None
+
+
+def _is_one(value: ir.Value | None) -> bool:
+    known = array(value)
+    return known is not None and bool(np.all(known == 1))
