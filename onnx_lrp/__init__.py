@@ -40,6 +40,7 @@ _PUBLIC = {
     "rules": (
         "AlphaBeta", "Epsilon", "Flat", "Gamma", "Part", "Pass", "Rule", "Term", "WSquare", "ZBox", "ZPlus", "Zero",
     ),
+    "targets.regions": ("Region",),
 }  # fmt: skip
 _HOME = {name: module for module, names in _PUBLIC.items() for name in names}
 
@@ -68,6 +69,7 @@ if TYPE_CHECKING:
     from .explanation import Explanation
     from .propagation.ledger import Conservation
     from .rules import AlphaBeta, Epsilon, Flat, Gamma, Part, Pass, Rule, Term, WSquare, ZBox, Zero, ZPlus
+    from .targets.regions import Region
 
 __all__ = [
     "AlphaBeta",
@@ -91,6 +93,7 @@ __all__ = [
     "OutputError",
     "Part",
     "Pass",
+    "Region",
     "Report",
     "Rule",
     "Selector",

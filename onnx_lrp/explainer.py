@@ -23,7 +23,7 @@ from .model.prepared import Prepared
 from .model.runtime import SessionOptions
 from .propagation.ledger import Conservation
 from .propagation.plan import Plan, resolve_layers
-from .targets import Seed, Target
+from .targets import AnyTarget, Seed, as_region
 from .text import printable
 
 
@@ -124,7 +124,7 @@ class Explainer:
     def __call__(
         self,
         x: Any,
-        target: Target = None,
+        target: AnyTarget = None,
         *,
         seed: Seed = "logit",
         layers: Iterable[str] = (),
@@ -135,7 +135,8 @@ class Explainer:
         Args:
             x: array, dict by input name, or list in the model's order; any batch size that the model takes.
             target: None (argmax per sample), an int or tuple for all samples, or one per sample; an int counts in
-                the flattened output of a sample.
+                the flattened output of a sample. A :class:`Region`, or a tuple with slices in it, explains a weighted
+                sum of many elements.
             seed: initial relevance of the target: ``"logit"`` (its value), ``"one"``, or an array of the output's
                 shape.
             layers: names of nodes or tensors inside the network whose relevance is wanted, too.
@@ -151,7 +152,7 @@ class Explainer:
     def several(
         self,
         x: Any,
-        targets: int | Iterable[Target],
+        targets: int | Iterable[AnyTarget],
         *,
         seed: Seed = "logit",
         layers: Iterable[str] = (),
@@ -178,19 +179,42 @@ class Explainer:
             raise TargetError("no target given")
         return self._explanations(x, wanted, seed, layers, ledger)
 
+    def probability(self, x: Any) -> np.ndarray | None:
+        """What the model makes of the logits behind the head that was cut off; None if there is none, or only labels.
+
+        Args:
+            x: as for a call.
+        """
+        prepared = self.prepared
+        if prepared.probability is None:
+            return None
+        feeds = check_inputs(x, prepared.inputs, prepared.source)
+        return original(prepared, feeds, self.options, prepared.probability)
+
     def _explanations(
-        self, x: Any, targets: int | list[Target], seed: Seed, layers: Iterable[str], ledger: bool
+        self, x: Any, targets: int | list[AnyTarget], seed: Seed, layers: Iterable[str], ledger: bool
     ) -> list[Explanation]:
         feeds = check_inputs(x, self.prepared.inputs, self.prepared.source)
         wanted = resolve_layers(self.plan, layers, self.prepared.source)
         verifying = self._unverified
-        question = Question(targets, seed, wanted, ledger, audit=verifying)
         with np.errstate(all="ignore"):  # what is not finite is an error in the end
-            built, results = self._run(feeds, question)
+            built, results = self._answered(feeds, targets, Question(0, seed, wanted, ledger, audit=verifying))
             if verifying:
                 verify(built, feeds, results[0])
                 self._unverified = False
             return [self._explanation(feeds, result, wanted) for result in results]
+
+    def _answered(
+        self, feeds: dict[str, np.ndarray], targets: int | list[AnyTarget], question: Question
+    ) -> tuple[Build, list[Result]]:
+        """All targets over one forward pass, but regions one by one."""
+        listed = [] if isinstance(targets, int) else targets
+        regions = [as_region(target) for target in listed]
+        if not any(regions):
+            return self._run(feeds, replace(question, targets=targets))
+        answers = [self._run(feeds, replace(question, targets=[None if region else target], region=region))
+                   for target, region in zip(listed, regions)]  # fmt: skip
+        return answers[-1][0], [result for _, found in answers for result in found]
 
     def _run(self, feeds: dict[str, np.ndarray], question: Question) -> tuple[Build, list[Result]]:
         """Explain by the first backend that can take these inputs.
@@ -243,7 +267,7 @@ class Explainer:
         return result
 
 
-def explain(model: Source, x: Any, target: Target = None, **options: Any) -> Explanation:
+def explain(model: Source, x: Any, target: AnyTarget = None, **options: Any) -> Explanation:
     """Explain one batch: ``Explainer(model, **options)(x, target)``.
 
     ``seed``, ``layers`` and ``ledger`` belong to the call, all other options to the :class:`Explainer`.

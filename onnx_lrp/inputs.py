@@ -98,7 +98,7 @@ def _check_dtype(array: np.ndarray, value: ir.Value, where: str) -> None:
     if wanted.startswith("COMPLEX"):
         raise InputError(f"{where} is declared as {wanted.lower()}: a complex tensor cannot carry relevance")
     if (wanted == "STRING") != (array.dtype.kind == "O"):
-        given = "words" if array.dtype.kind == "O" else f"dtype {array.dtype}"
+        given = "a dtype of words" if array.dtype.kind == "O" else f"dtype {array.dtype}"
         raise InputError(f"{where} has {given}, the model declares {wanted.lower()}; give an array of {_kind(wanted)}")
     if wanted == "STRING":
         return

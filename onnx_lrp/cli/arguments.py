@@ -82,8 +82,9 @@ def add_target(group: Group, default: str) -> None:
     group.add_argument(
         "--target",
         metavar="N",
-        type=index,
-        help=f"index of the class, or I,J,... in an output of higher rank (default: {default})",
+        type=target,
+        help=f"a class's index or label; I,J,... or slices such as 3,:,: in an output of higher rank; or a .npy with a "
+        f"mask or weights of the output's shape (default: {default})",
     )
 
 
@@ -160,10 +161,18 @@ def numbers(text: str) -> tuple[float, ...]:
     return tuple(float(part) for part in text.split(","))
 
 
-def index(text: str) -> int | tuple[int, ...]:
-    """``7``, or ``1,5,3`` for one element of an output of higher rank."""
-    parts = tuple(int(part) for part in text.split(","))
-    return parts[0] if len(parts) == 1 else parts
+def target(text: str) -> int | tuple[int | slice, ...] | str:
+    """``7``, or ``1,5,3`` for one element of an output of higher rank, ``3,:,2:5`` for many; else a label or a file."""
+    try:
+        parts = tuple(_stretch(part) if ":" in part else int(part) for part in text.split(","))
+    except ValueError:
+        return text
+    return parts[0] if len(parts) == 1 and isinstance(parts[0], int) else parts
+
+
+def _stretch(text: str) -> slice:
+    """``2:5``, with either end left out."""
+    return slice(*(int(part) if part.strip() else None for part in text.split(":")))
 
 
 def count(text: str) -> int:

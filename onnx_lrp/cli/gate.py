@@ -25,6 +25,7 @@ from .feeding import Batch, Feeder, Sample
 from .naming import OutputPaths
 from .reading import files_read
 from .request import read
+from .targeting import meant
 
 TOGETHER = 8  # samples: relevance of all layers is kept for as many, by both models
 
@@ -70,7 +71,7 @@ class ComparisonJob:
                     self.outputs.reserve(self.names.picture(sample, value.name or "", None))
         reports, pictures = [], []
         for batch in batches:
-            explanations = self.comparer(batch.feeds, self.args.target, seed=self.args.seed)
+            explanations = self.comparer(batch.feeds, meant(self.args.target, ()), seed=self.args.seed)
             samples = batch.counted(len(explanations[0].target))
             reports.append(self.comparer.report(explanations, [sample.title for sample in samples]))
             pictures += list(self._pictures(batch, samples, explanations)) if self.args.heatmap else []

@@ -6,6 +6,7 @@ from argparse import Namespace
 from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import partial
+from typing import Any
 
 import numpy as np
 import onnx_ir as ir
@@ -14,6 +15,7 @@ from ..checking.warnings import unused_bounds
 from ..explainer import Explainer
 from ..explanation import Explanation
 from ..pictures.heatmap import save_png
+from ..targets import as_region
 from ..text import printable
 from ..writing import Outputs, shown
 from . import results
@@ -22,6 +24,7 @@ from .labels import read_labels
 from .naming import OutputPaths
 from .reading import files_read
 from .request import read
+from .targeting import meant
 
 
 def run_job(args: Namespace) -> list[str]:
@@ -42,7 +45,7 @@ def run_job(args: Namespace) -> list[str]:
         sum(len(batch.samples) for batch in batches), tuple(value.name or "" for value in inputs), args.top or 1,
     )  # fmt: skip
     style = None if args.no_heatmap else results.HeatmapStyle(request.preprocessing, args.percentile, args.overlay)
-    job = Job(args, explainer, labels, style, outputs, names)
+    job = Job(args, explainer, labels, meant(args.target, labels.names), style, outputs, names)
     lines = job.run(batches)
     return [*job.about(), *request.about, *lines]
 
@@ -54,6 +57,7 @@ class Job:
     args: Namespace
     explainer: Explainer
     labels: results.Labels
+    target: Any
     style: results.HeatmapStyle | None
     outputs: Outputs
     names: OutputPaths
@@ -98,7 +102,7 @@ class Job:
     def _explain(self, batch: Batch) -> list[Explanation]:
         """One explanation, or one for each rank of ``--top``."""
         if self.names.top == 1:
-            found = [self.explainer(batch.feeds, self.args.target, seed=self.args.seed, ledger=self.args.ledger)]
+            found = [self.explainer(batch.feeds, self.target, seed=self.args.seed, ledger=self.args.ledger)]
             self.labels.check(found[0].output)
             return found
         found = self.explainer.several(batch.feeds, self.names.top, seed=self.args.seed, ledger=self.args.ledger)
@@ -107,16 +111,30 @@ class Job:
         return found
 
     def _results(self, batch: Batch, ranks: list[Explanation]) -> Iterator[str]:
+        own = self.explainer.probability(batch.feeds)
         for i, sample in enumerate(batch.counted(len(ranks[0].target))):
             yield sample.title
             scores = ranks[0].output[i]
             yield f"  prediction: {self.labels.describe(scores, int(scores.argmax()))}"
             for explanation in ranks:
-                yield f"  explained: {self.labels.describe(scores, int(explanation.target[i]))}"
+                yield f"  explained: {self._explained(explanation, i, None if own is None else own[i : i + 1])}"
                 yield f"    {results.account(explanation, i)}"
                 yield from (f"    {line}" for line in self._shown(batch, sample, i, explanation))
         for rank, explanation in enumerate(ranks):
             yield from self._kept(batch, rank, explanation)
+
+    def _explained(self, explanation: Explanation, i: int, own: np.ndarray | None) -> str:
+        """The target, or the region and its sum; with what the model itself makes of it behind a head."""
+        region = as_region(self.target) if self.names.top == 1 else None
+        if region is not None:
+            sums = explanation.conservation.target
+            return f"region {region}, {sums[min(i, len(sums) - 1)]:.6g}"
+        scores, element = explanation.output[i], int(explanation.target[i])
+        described = self.labels.describe(scores, element)
+        if own is None or own.size != scores.size or own.dtype.kind != "f":
+            return described
+        fits = own.min() >= 0 and own.max() <= 1
+        return f"{described}, {'probability' if fits else 'output'} {own.reshape(-1)[element]:.4g}"
 
     def _shown(self, batch: Batch, sample: Sample, i: int, explanation: Explanation) -> Iterator[str]:
         """Draw one sample, or print what cannot be drawn."""

@@ -9,21 +9,23 @@ from typing import Any, Protocol
 import numpy as np
 import onnx_ir as ir
 
+from ..errors import TargetError
 from ..model.precision import to_float32
 from ..model.prepared import Prepared
 from ..model.runtime import SessionOptions, open_session, run
 from ..propagation.ledger import LedgerEntry
 from ..propagation.tape import Feeds
-from ..targets import Seed, Target, largest, resolve
+from ..targets import Region, Seed, largest, resolve
 
-Targets = int | Sequence[Target]
+Targets = int | Sequence[Any]  # how many of the largest, or a list of Target
 
 
 @dataclass(frozen=True)
 class Question:
     """What is asked of one batch: targets (or how many of the largest), the seed, tensors inside, the ledger.
 
-    ``audit`` asks that every fact be held against the numbers.
+    ``audit`` asks that every fact be held against the numbers. A ``region``, if there is one, weighs the outputs; then
+    the seed is a word, and there is one target, which only names the sample's element of the largest share.
     """
 
     targets: Targets
@@ -31,6 +33,7 @@ class Question:
     layers: Mapping[str, str] = field(default_factory=dict)
     ledger: bool = False
     audit: bool = False
+    region: Region | None = None
 
 
 @dataclass(frozen=True)
@@ -70,9 +73,9 @@ class Engine(Protocol):
         """The explained tensor by the original and by the canonized model, on a batch and what a run of it gave."""
 
 
-def original(prepared: Prepared, feeds: Feeds, options: SessionOptions) -> np.ndarray:
-    """The original model's answer, by onnxruntime."""
-    reference = prepared.reference()
+def original(prepared: Prepared, feeds: Feeds, options: SessionOptions, tensor: str | None = None) -> np.ndarray:
+    """The explained tensor, or another one, as the original model computes it, by onnxruntime."""
+    reference = prepared.reference(tensor)
     if any(v.dtype == ir.DataType.DOUBLE for v in reference.graph.inputs):
         reference = to_float32(reference)  # onnxruntime has no float64 convolution
     return answer(reference, feeds, options, prepared.source)
@@ -89,6 +92,19 @@ def indices(targets: Targets, samples: np.ndarray) -> list[np.ndarray]:
     if isinstance(targets, int):
         return largest(samples, targets)
     return [resolve(target, samples) for target in targets]
+
+
+def weighed(region: Region, seed: Seed, samples: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """The relevance to start with, of the shape of ``samples``, and the element of each that has the largest share.
+
+    Raises:
+        TargetError: the region does not fit, or the seed is an array.
+    """
+    if not isinstance(seed, str):
+        raise TargetError("a region starts with the seed 'logit' or 'one', not with an array")
+    weights = region.weights(samples)
+    start = (weights * samples if seed == "logit" else weights).astype(samples.dtype)
+    return start, np.abs(weights * samples).reshape(len(samples), -1).argmax(1)
 
 
 def sums(relevance: np.ndarray) -> np.ndarray:

@@ -25,7 +25,7 @@ from ..propagation.step import Step
 from ..propagation.tape import Feeds, Tape
 from ..targets import largest, resolve, seed_relevance
 from .auditing import AuditedModel
-from .base import Question, Result, per_sample, reshaped, sums
+from .base import Question, Result, original, per_sample, reshaped, sums, weighed
 from .sessions import SessionCache, is_open
 
 MOST_TARGETS = 8  # at once: the compiled model grows with each
@@ -69,6 +69,10 @@ class CompiledEngine:
 
     def run(self, feeds: Feeds, question: Question) -> list[Result]:
         """All targets together; a ledger or an array as seed belongs to one target."""
+        if question.region is not None:  # which has to see the output first
+            samples = per_sample(original(self.prepared, feeds, self.options), self.prepared, feeds)
+            seed, index = weighed(question.region, question.seed, samples.astype(np.float32))
+            question = replace(question, region=None, seed=seed, targets=[index])
         tape = self._measured(feeds)
         blank = self._blank(tape, feeds)
         samples = per_sample(blank, self.prepared, feeds)

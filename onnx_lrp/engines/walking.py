@@ -17,7 +17,7 @@ from ..propagation.plan import Plan
 from ..propagation.tape import Feeds, Tape, Weights
 from ..propagation.walk import walk
 from ..targets import seed_relevance
-from .base import Question, Result, indices, original, per_sample, reshaped, sums
+from .base import Question, Result, indices, original, per_sample, reshaped, sums, weighed
 from .recording import OnnxruntimeRecorder, Recorder
 
 
@@ -69,9 +69,12 @@ class WalkEngine:
             accept(false_claims(self.plan, tape, self.xp), self.prepared.source)
         logits = self.xp.to_numpy(tape.values[self.plan.target])
         samples = per_sample(logits, self.prepared, feeds)
-        seed = reshaped(question.seed, logits, samples)
+        seed, targets = reshaped(question.seed, logits, samples), question.targets
+        if question.region is not None:
+            seed, index = weighed(question.region, question.seed, samples)
+            targets = [index]
         results = []
-        for index in indices(question.targets, samples):
+        for index in indices(targets, samples):
             start = seed_relevance(seed, index, samples)
             book = Ledger(self.xp) if question.ledger else None
             found = self._walk(tape, start.reshape(logits.shape), question, book)

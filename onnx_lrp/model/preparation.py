@@ -100,7 +100,7 @@ def prepare(
     name = model.graph.outputs[0].name or in_source
     return Prepared(
         model, source_model, in_source, verdict, name, loaded.source, tuple(notes), loaded.sha256, untyped, trusted, {},
-        written, message,
+        written, message, heads.probability,
     )  # fmt: skip
 
 

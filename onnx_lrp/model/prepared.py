@@ -39,6 +39,7 @@ class Prepared:
     tried: dict[str, bool] = field(default_factory=dict, compare=False)
     written: ir.Model | None = None
     message: onnx.ModelProto | None = None
+    probability: str | None = None
 
     @property
     def inputs(self) -> list[ir.Value]:
@@ -101,11 +102,11 @@ class Prepared:
             return self.written
         return self.source_model
 
-    def reference(self) -> ir.Model:
-        """The source cut to the explained tensor."""
-        copy = self.uncut.clone()
+    def reference(self, tensor: str | None = None) -> ir.Model:
+        """The source cut to a tensor, by default to the explained one."""
+        copy, wanted = self.uncut.clone(), tensor or self.target
         values = [*copy.graph.inputs, *(value for node in copy.graph for value in node.outputs)]
-        copy.graph.outputs[:] = [next(value for value in values if value.name == self.target)]
+        copy.graph.outputs[:] = [next(value for value in values if value.name == wanted)]
         passes.RemoveUnusedNodesPass()(copy)
         return copy
 

@@ -449,7 +449,7 @@ def test_what_is_no_model(
         (["--composite", "epsilon_gamma_box:low=1,high=0"], "low must be at most high"),
         (["--target", "10"], "out of range"),
         (["--target", "-1"], "out of range"),
-        (["--target", "x"], "--target"),
+        (["--target", "x"], "is no index"),
         (["--target", "1", "--top", "2"], "not allowed with"),
         (["--top", "0"], "at least 1"),
         (["--output", "nope"], "no output, tensor or node 'nope'"),

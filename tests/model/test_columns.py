@@ -111,7 +111,7 @@ def test_words_and_numbers_are_not_mistaken() -> None:
     feeds = {"a": np.ones((1, 1), np.float32), "b": np.ones((1, 1), np.int64), "c": np.ones((1, 1), np.int64)}
     with pytest.raises(InputError, match="'c' has dtype int64, the model declares string; give an array of words"):
         lrp.Explainer(columns(TensorProto.STRING))(feeds)
-    with pytest.raises(InputError, match="'c' has words, the model declares int64"):
+    with pytest.raises(InputError, match="'c' has a dtype of words, the model declares int64"):
         lrp.Explainer(columns(TensorProto.INT64))({**feeds, "c": np.array([["u"]], object)})
 
 

@@ -18,7 +18,7 @@ from ...ops import smooth
 from ..graph import WRITTEN, label
 from .expanding import Builder
 from .identifying import PROBES, NamedActivation, identify
-from .regions import Region, elementwise, regions
+from .regions import Elementwise, elementwise, regions
 
 # What these are is plain to see (not so a Clip)
 PLAIN = ("Relu", "LeakyRelu", "Identity", "Cast", *(op for op in smooth.TRUSTABLE if op != "Clip"))
@@ -52,18 +52,18 @@ class NameActivations(InPlacePass):
         if found and (len(found[-1][0].nodes) > 1 or found[-1][1].op != end.op_type):
             self._replace(model, end, *found[-1])
 
-    def _recalled(self, region: Region) -> NamedActivation | None:
+    def _recalled(self, region: Elementwise) -> NamedActivation | None:
         recipe = region.recipe
         if recipe not in self._known and len(self._known) < MOST_REGIONS:
             self._known[recipe] = self._identified(region)
         return self._known.get(recipe)
 
-    def _identified(self, region: Region) -> NamedActivation | None:
+    def _identified(self, region: Elementwise) -> NamedActivation | None:
         results = region.run(self.opset)
         fits = results is not None and results.shape == PROBES.shape and results.dtype.kind == "f"
         return identify(results, region.numbers, region.half) if fits and results is not None else None
 
-    def _replace(self, model: ir.Model, end: ir.Node, region: Region, activation: NamedActivation) -> None:
+    def _replace(self, model: ir.Model, end: ir.Node, region: Elementwise, activation: NamedActivation) -> None:
         build = Builder(model, end)
         kinds = list(dict.fromkeys(node.op_type for node in region.nodes))
         written = " and ".join(filter(None, (", ".join(kinds[:-1]), kinds[-1])))

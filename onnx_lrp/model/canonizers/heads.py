@@ -49,13 +49,15 @@ def cut(model: ir.Model, value: ir.Value) -> None:
 class Heads:
     """Finds the logit of a tensor, for which nodes may have to be added to the model.
 
-    ``passed`` are the nodes of the heads on the way, the last one first; ``made`` are the new ones.
+    ``passed`` are the nodes of the heads on the way, the last one first; ``made`` are the new ones. ``probability`` is
+    the name of what is made of the logit, if it is something.
     """
 
     def __init__(self, model: ir.Model) -> None:
         self.model = model
         self.passed: list[ir.Node] = []
         self.made: list[ir.Node] = []
+        self.probability: str | None = None
         self._found: dict[tuple[ir.Value, bool], ir.Value | None] = {}
 
     @property
@@ -73,7 +75,9 @@ class Heads:
                 break
             self.passed.append(node)
             value = inner
-        return self._before(value, False) or value
+        logit = self._before(value, False)
+        self.probability = value.name if logit is not None else None
+        return logit or value
 
     def _before(self, value: ir.Value, whole: bool) -> ir.Value | None:
         """The logit of a probability, None if it is none; ``whole`` keeps its shape, for what picks or joins."""

@@ -24,7 +24,7 @@ LARGEST_REGION = 16  # nodes of one region
 
 
 @dataclass(frozen=True)
-class Region:
+class Elementwise:
     """Elementwise nodes, in the order of execution, that make one tensor of another one and of numbers."""
 
     source: ir.Value
@@ -89,14 +89,14 @@ def elementwise(node: ir.Node) -> bool:
     return known and HINT not in node.meta and len(node.outputs) == 1
 
 
-def regions(end: ir.Node, place: dict[ir.Node, int]) -> Iterator[Region]:
+def regions(end: ir.Node, place: dict[ir.Node, int]) -> Iterator[Elementwise]:
     """Ever larger regions that end in this node."""
     inside = [end]
     while len(inside) <= LARGEST_REGION:
         made = {node.outputs[0] for node in inside}
         open_ = [v for v in _variables(inside) if v not in made]
         if len(open_) == 1:
-            yield Region(open_[0], tuple(sorted(inside, key=place.__getitem__)))
+            yield Elementwise(open_[0], tuple(sorted(inside, key=place.__getitem__)))
         makers = [node for v in open_ if (node := v.producer()) is not None]
         last = max(makers, key=lambda node: place.get(node, -1), default=None)
         if last is None or last not in place or not elementwise(last):

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from .errors import TargetError
+from ..errors import TargetError
 
 Target = int | Sequence[int] | Sequence[Sequence[int]] | np.ndarray | None
 Seed = str | np.ndarray
