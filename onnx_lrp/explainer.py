@@ -21,6 +21,7 @@ from .model.fixing import Fixed, by_name
 from .model.loading import Source, pack
 from .model.prepared import Prepared
 from .model.runtime import SessionOptions
+from .propagation.ids import check_ids
 from .propagation.ledger import Conservation
 from .propagation.plan import Plan, resolve_layers
 from .targets import AnyTarget, Seed, as_region
@@ -195,6 +196,7 @@ class Explainer:
         self, x: Any, targets: int | list[AnyTarget], seed: Seed, layers: Iterable[str], ledger: bool
     ) -> list[Explanation]:
         feeds = check_inputs(x, self.prepared.inputs, self.prepared.source)
+        check_ids(feeds, self.plan, self.prepared.model, self.prepared.source)
         wanted = resolve_layers(self.plan, layers, self.prepared.source)
         verifying = self._unverified
         with np.errstate(all="ignore"):  # what is not finite is an error in the end
