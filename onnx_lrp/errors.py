@@ -83,7 +83,8 @@ EARLIER = "explain an earlier output"  # part of a remedy, completed by the name
 class Problem:
     """One node that LRP has no role for: which, why, and what its owner can do.
 
-    ``earlier`` are the last tensors before it that can be explained, the last one first.
+    ``earlier`` are the last tensors before it that can be explained, the last one first. ``sizes``: only the size of an
+    open axis is missing.
     """
 
     node: str
@@ -91,6 +92,7 @@ class Problem:
     reason: str
     remedy: str
     earlier: tuple[str, ...] = ()
+    sizes: bool = False
 
     @property
     def advice(self) -> str:

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import copy
 import threading
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import replace
 from typing import Any, Literal
 
@@ -14,13 +15,23 @@ from .composites import Composite
 from .engines.base import Engine, Question, Result, original
 from .engines.building import Build, Setup, first_that_fits
 from .engines.verifying import verify
-from .errors import CompositeError, ConversionError, NumericalError, OnnxLrpError, TargetError, names_of
+from .errors import (
+    CompositeError,
+    ConversionError,
+    NumericalError,
+    OnnxLrpError,
+    TargetError,
+    UnsupportedModelError,
+    names_of,
+)
 from .explanation import Explanation
 from .inputs import check_inputs
 from .model.fixing import Fixed, by_name
 from .model.loading import Source, pack
+from .model.preparation import declared_inputs
 from .model.prepared import Prepared
 from .model.runtime import SessionOptions
+from .model.sizing import Shapes
 from .propagation.ids import check_ids
 from .propagation.ledger import Conservation
 from .propagation.plan import Plan, resolve_layers
@@ -50,6 +61,8 @@ class Explainer:
         facts: use static facts to skip work that is provably zero; off gives the same result, more slowly.
         fixed: inputs that are constants of the question (an adjacency, a mask, a sampling rate): names, if they are
             fed like the others, or values by name. They get no relevance, and products with them are linear.
+        shapes: sizes of open axes by input, None for one that stays open. Where sizes are missing that the model has to
+            know (the length of a recurrent layer), they are those of the data, for each that is met.
         threads: onnxruntime's threads, 0 for its default.
         providers: onnxruntime's execution providers.
 
@@ -72,6 +85,7 @@ class Explainer:
         verify: bool = True,
         facts: bool = True,
         fixed: Fixed = (),
+        shapes: Shapes | None = None,
         threads: int = 0,
         providers: Iterable[str] = ("CPUExecutionProvider",),
     ) -> None:
@@ -80,11 +94,46 @@ class Explainer:
         trusted = names_of(pass_ops, "pass_ops", CompositeError)
         options = SessionOptions(threads, tuple(providers))
         self._setup = Setup(
-            model, Composite.parse(composite), output, batchnorm, trusted, facts, options, by_name(fixed)
+            model, Composite.parse(composite), output, batchnorm, trusted, facts, options, by_name(fixed), shapes or {}
         )
         self._unverified = verify
+        self._begin(backends.choices(backend, dtype, device))
+
+    def _begin(self, choices: Sequence[backends.Choice]) -> None:
+        """Build, or leave it to the first call where sizes are missing that the data will have."""
+        self._choices = tuple(choices)
         self._lock = threading.Lock()
-        self._built = first_that_fits(self._setup, backends.choices(backend, dtype, device))
+        self._sized: dict[str, Explainer] = {}
+        self._missing: UnsupportedModelError | None = None
+        try:
+            self._first = first_that_fits(self._setup, self._choices)
+        except UnsupportedModelError as error:
+            if not all(problem.sizes for problem in error.problems):
+                raise
+            self._missing = error
+
+    @property
+    def _built(self) -> Build:
+        """What computes; of a model whose sizes come with the data, for the sizes that were met last."""
+        if self._missing is None:
+            return self._first
+        if not self._sized:
+            raise self._missing
+        return list(self._sized.values())[-1]._built
+
+    def _for(self, x: Any) -> Explainer:
+        """This one, or the one for the sizes of these inputs."""
+        if self._missing is None:
+            return self
+        feeds = check_inputs(x, *declared_inputs(self._setup.model))
+        shapes = {name: (None if a.ndim else 0, *a.shape[1:])[: a.ndim] for name, a in feeds.items()}
+        with self._lock:
+            if str(shapes) not in self._sized:
+                child = copy.copy(self)
+                child._setup = replace(self._setup, shapes={**shapes, **self._setup.shapes})
+                child._begin(self._choices)
+                self._sized[str(shapes)] = child
+            return self._sized[str(shapes)]
 
     @property
     def composite(self) -> Composite:
@@ -113,14 +162,14 @@ class Explainer:
 
     def __getstate__(self) -> dict[str, Any]:
         """What it was made of, the model as one message: sessions are made anew where it arrives."""
-        choice, left = self._built.choice, self._built.left
-        return {"setup": replace(self._setup, model=pack(self._setup.model)), "choices": (choice, *left),
+        built = None if self._missing else self._first
+        choices = self._choices if built is None else (built.choice, *built.left)
+        return {"setup": replace(self._setup, model=pack(self._setup.model)), "choices": choices,
                 "unverified": self._unverified}  # fmt: skip
 
     def __setstate__(self, state: dict[str, Any]) -> None:
         self._setup, self._unverified = state["setup"], state["unverified"]
-        self._lock = threading.Lock()
-        self._built = first_that_fits(self._setup, state["choices"])
+        self._begin(state["choices"])
 
     def __call__(
         self,
@@ -148,7 +197,7 @@ class Explainer:
             NumericalError: relevance is not finite.
             VerificationError: the canonized model does not answer like the original.
         """
-        return self._explanations(x, [target], seed, layers, ledger)[0]
+        return self._for(x)._explanations(x, [target], seed, layers, ledger)[0]
 
     def several(
         self,
@@ -178,7 +227,7 @@ class Explainer:
         wanted = targets if isinstance(targets, int) else list(targets)
         if not wanted:
             raise TargetError("no target given")
-        return self._explanations(x, wanted, seed, layers, ledger)
+        return self._for(x)._explanations(x, wanted, seed, layers, ledger)
 
     def probability(self, x: Any) -> np.ndarray | None:
         """What the model makes of the logits behind the head that was cut off; None if there is none, or only labels.
@@ -186,7 +235,7 @@ class Explainer:
         Args:
             x: as for a call.
         """
-        prepared = self.prepared
+        prepared = self._for(x).prepared
         if prepared.probability is None:
             return None
         feeds = check_inputs(x, prepared.inputs, prepared.source)
@@ -240,9 +289,9 @@ class Explainer:
     def _behind(self, failed: Build) -> Build:
         """The build for the next choice; made once, whichever thread comes first."""
         with self._lock:
-            if self._built is failed:
-                self._built = first_that_fits(self._setup, failed.left)
-            return self._built
+            if self._first is failed:
+                self._first = first_that_fits(self._setup, failed.left)
+            return self._first
 
     def _explanation(self, feeds: dict[str, np.ndarray], result: Result, wanted: dict[str, str]) -> Explanation:
         found, n = result.relevance, len(result.logits)

@@ -15,6 +15,7 @@ from ..model.graph import dims, user_node
 from ..model.loadable import require_loadable
 from ..model.loading import Source
 from ..model.preparation import prepare
+from ..model.sizing import Shapes
 from ..propagation.plan import make_plan
 from ..propagation.step import Step
 from ..text import printable, table
@@ -83,6 +84,7 @@ def check(
     output: str | None = None,
     pass_ops: str | Iterable[str] = (),
     fixed: Fixed = (),
+    shapes: Shapes | None = None,
 ) -> Report:
     """Say whether a model can be explained, node by node.
 
@@ -92,6 +94,7 @@ def check(
         output: the output to explain.
         pass_ops: activations that relevance passes on your own responsibility.
         fixed: inputs that are constants of the question.
+        shapes: sizes of open axes, by input.
 
     Raises:
         LoadError, InvalidModelError: the file cannot be read or is malformed (an unsupported model is no error here).
@@ -99,7 +102,7 @@ def check(
         CompositeError: no such composite, or ``pass_ops`` names what is no such activation.
     """
     try:
-        prepared = prepare(model, output, 0, pass_ops, fixed)
+        prepared = prepare(model, output, 0, pass_ops, fixed, shapes)
     except UnsupportedModelError as error:
         return Report(str(error).partition(": unsupported")[0], printable(output or ""), problems=error.problems)
     plan = make_plan(prepared.verdict, prepared.model, Composite.parse(composite))

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import argparse
 import math
-from typing import NoReturn
+from typing import Literal, NoReturn
 
 COMPOSITES = """\
 composites: epsilon, epsilon_plus, epsilon_plus_flat, epsilon_alpha2_beta1, epsilon_alpha2_beta1_flat,
@@ -70,6 +70,14 @@ def add_composite(parser: argparse.ArgumentParser) -> None:
         default=[],
         help="hold an input constant: an adjacency, a mask, a rate; it gets no relevance; may be repeated",
     )
+    parser.add_argument(
+        "--shape",
+        metavar="NAME=N,3,224,224",
+        type=shape,
+        action="append",
+        default=[],
+        help="sizes of an input's open axes, with a letter for a first one that stays open",
+    )
 
 
 def add_inputs(parser: argparse.ArgumentParser) -> None:
@@ -113,6 +121,12 @@ def add_preprocessing(parser: argparse.ArgumentParser) -> None:
     group.add_argument(
         "--fit", choices=("crop", "stretch"), help="keep the proportions and cut the ends off, or not (default: crop)"
     )
+    group.add_argument(
+        "--size",
+        metavar="N|HxW|native",
+        type=size,
+        help="where the model leaves it open: so many pixels, or the picture's own (default: what its metadata says)",
+    )
 
 
 def add_percentile(group: Group) -> None:
@@ -149,6 +163,16 @@ def add_computation(parser: argparse.ArgumentParser) -> None:
         default="affine",
         help="what an unmerged BatchNormalization does (default: %(default)s)",
     )
+
+
+def size(text: str) -> tuple[int, int] | Literal["native"]:
+    """``224``, ``480x640`` or ``native``."""
+    if text == "native":
+        return "native"
+    sides = [int(part) for part in text.split("x")]
+    if not 1 <= len(sides) <= 2 or min(sides) < 1:
+        raise argparse.ArgumentTypeError(f"{text!r} is not of the form 224, 480x640 or native")
+    return sides[0], sides[-1]
 
 
 def names(text: str) -> tuple[str, ...]:
@@ -201,3 +225,12 @@ def png(text: str) -> str:
     if not text.lower().endswith(".png"):
         raise argparse.ArgumentTypeError("pictures are written as PNG; give a name that ends in .png")
     return text
+
+
+def shape(text: str) -> tuple[str, list[int | None]]:
+    """``NAME=N,3,224,224``: a number is a size, a letter stays open."""
+    name, found, sizes = text.rpartition("=")
+    parts = [part.strip() for part in sizes.split(",")]
+    if not found or not all(part.isdigit() or part.isalpha() for part in parts) or "0" in parts:
+        raise argparse.ArgumentTypeError(f"{text!r} is not of the form NAME=N,3,224,224")
+    return name, [int(part) if part.isdigit() else None for part in parts]

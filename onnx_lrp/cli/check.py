@@ -34,7 +34,7 @@ def run(args: Namespace) -> int:
     if args.outputs:
         return _outputs(args)
     try:
-        report = check(args.model, args.composite, args.output, args.pass_op, held(args))
+        report = check(args.model, args.composite, args.output, args.pass_op, held(args), dict(args.shape))
     except OnnxLrpError as error:
         if args.json:
             _print_json({"source": printable(args.model), "supported": False, "error": str(error)})

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from argparse import ArgumentParser, ArgumentTypeError, Namespace
+from argparse import ArgumentParser, Namespace
 from collections.abc import Iterator
 from functools import partial
 from pathlib import Path
@@ -41,14 +41,6 @@ def add_arguments(parser: ArgumentParser) -> None:
     parser.add_argument("--high", metavar="X,...", type=numbers, help="upper bound of the input, or one per channel")
     parser.add_argument(
         "--preprocess", metavar="NAME", help="zero-one, raw, signed, imagenet or caffe: sets the bounds"
-    )
-    parser.add_argument(
-        "--shape",
-        metavar="NAME=N,3,224,224",
-        type=_shape,
-        action="append",
-        default=[],
-        help="sizes of an input's open axes, with a letter for a first one that stays open",
     )
     parser.add_argument(
         "--batchnorm",
@@ -109,12 +101,3 @@ def _about(args: Namespace, model: onnx.ModelProto, size: int) -> Iterator[str]:
     yield f"written: {shown(args.out)}, {size / 1e6:.1f} MB"
     yield f"  inputs: {', '.join(printable(value.name) for value in model.graph.input)}"
     yield f"  outputs: {', '.join(printable(value.name) for value in model.graph.output)}"
-
-
-def _shape(text: str) -> tuple[str, list[int | None]]:
-    """``NAME=N,3,224,224``: a number is a size, a letter stays open."""
-    name, found, sizes = text.rpartition("=")
-    parts = [part.strip() for part in sizes.split(",")]
-    if not found or not all(part.isdigit() or part.isalpha() for part in parts) or "0" in parts:
-        raise ArgumentTypeError(f"{text!r} is not of the form NAME=N,3,224,224")
-    return name, [int(part) if part.isdigit() else None for part in parts]

@@ -41,7 +41,7 @@ def run_gate(args: Namespace) -> tuple[list[str], int]:
     request = read(args)
     comparer = Comparer(args.a, args.b, request.composite, layers=args.layers, top_k=args.top_k, **request.options)
     source = comparer.a.prepared.source
-    batches = Feeder(comparer.inputs, request.preprocessing, source).batches(request.files, TOGETHER)
+    batches = Feeder(comparer.inputs, request.for_model(comparer.a.prepared), source).batches(request.files, TOGETHER)
     names = OutputPaths(
         args.heatmap, None, comparer.a.composite.name, len(batches), sum(len(batch.samples) for batch in batches),
         tuple(value.name or "" for value in comparer.inputs), 1,

@@ -39,7 +39,8 @@ def run_job(args: Namespace) -> list[str]:
     request = read(args)
     explainer = Explainer(args.model, request.composite, **request.options)
     inputs = explainer.prepared.inputs
-    batches = Feeder(inputs, request.preprocessing, explainer.prepared.source).batches(request.files)
+    preprocessing = request.for_model(explainer.prepared)
+    batches = Feeder(inputs, preprocessing, explainer.prepared.source).batches(request.files)
     names = OutputPaths(
         args.heatmap, args.save_relevance, explainer.composite.name, len(batches),
         sum(len(batch.samples) for batch in batches), tuple(value.name or "" for value in inputs), args.top or 1,

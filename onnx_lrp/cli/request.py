@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from argparse import Namespace
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
-from ..pictures.preprocessing import Preprocessing
+from ..model.prepared import Prepared
+from ..pictures.preprocessing import PictureSize, Preprocessing, named_size
 from ..pictures.reading import Picture
 from .arguments import PREPROCESSING
 from .bounds import from_preprocessing
@@ -24,6 +25,7 @@ class Request:
         about: what to tell of that; empty if there are no pictures.
         composite: with the bounds that follow from the preprocessing.
         options: of the :class:`onnx_lrp.Explainer`.
+        size: of pictures, where the model leaves it open.
     """
 
     files: list[File]
@@ -31,6 +33,11 @@ class Request:
     about: list[str]
     composite: str
     options: dict[str, Any]
+    size: PictureSize | None
+
+    def for_model(self, prepared: Prepared) -> Preprocessing:
+        """How pictures become inputs of this model: in the size that its metadata names, if none is given."""
+        return replace(self.preprocessing, size=self.size or named_size(prepared.source_model.metadata_props))
 
 
 def read(args: Namespace) -> Request:
@@ -48,8 +55,12 @@ def read(args: Namespace) -> Request:
     bounded = pictures or args.preprocess
     composite = from_preprocessing(args.composite, preprocessing) if bounded else args.composite
     names = ("output", "backend", "dtype", "device", "batchnorm", "threads")
-    options = {name: getattr(args, name) for name in names} | {"pass_ops": args.pass_op, "fixed": held(args)}
-    return Request(files, preprocessing, _about(args, preprocessing) * pictures, composite, options)
+    options = {name: getattr(args, name) for name in names} | {
+        "pass_ops": args.pass_op,
+        "fixed": held(args),
+        "shapes": dict(args.shape),
+    }
+    return Request(files, preprocessing, _about(args, preprocessing) * pictures, composite, options, args.size)
 
 
 def _about(args: Namespace, p: Preprocessing) -> list[str]:

@@ -22,6 +22,7 @@ from ..model.loadable import require_loadable
 from ..model.loading import Source
 from ..model.preparation import prepare
 from ..model.prepared import Prepared
+from ..model.sizing import Shapes, size_inputs
 from ..model.wellformed import METADATA
 from ..propagation.audit import MaskAudit
 from ..propagation.plan import Plan, make_plan, resolve_layers
@@ -32,7 +33,7 @@ from .activations import SymbolicWeights, make_tape, named_values
 from .ledger import SymbolicLedger
 from .precision import single_precision, throughout
 from .seeds import Seeds
-from .sizes import UNFIT, Shapes, measure
+from .sizes import UNFIT, measure
 
 OLDEST_CONVERTED = 9  # OneHot, Where, ConstantOfShape
 OLDEST_IR = 8  # optional inputs, and every runtime in use
@@ -123,12 +124,13 @@ def convert(
         raise TargetError(f"unknown seed {seed!r}; choose one of {', '.join(get_args(SeedKind))}")
     if not isinstance(targets, int):
         raise TargetError(f"targets says how many to explain at once, as a whole number, not {targets!r:.80}")
-    prepared = prepare(model, output, OLDEST_CONVERTED, pass_ops, fixed)
+    prepared = prepare(model, output, OLDEST_CONVERTED, pass_ops, fixed, shapes)
     plan = make_plan(prepared.verdict, prepared.model, Composite.parse(composite), batchnorm, facts)
     wanted = resolve_layers(plan, layers, prepared.source)
     tape = measure(prepared, plan, shapes or {})
     require_loadable(prepared.uncut, [prepared.target], prepared.source, prepared.message)  # types and all
     compiled = emit(prepared, plan, ConversionSpec(seed, targets, wanted), tape)
+    size_inputs(compiled.model, shapes or {}, prepared.source)
     require_loadable(compiled.model, sorted(compiled.outputs), prepared.source)
     return message(compiled.model, prepared)
 

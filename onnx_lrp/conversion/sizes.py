@@ -13,13 +13,13 @@ from ..backends.symbols import BatchSize, Graph, Size, Symbol, SymbolicShape
 from ..errors import ConversionError, InputError, InvalidModelError, OnnxLrpError
 from ..model.graph import dims, made_of_fixed
 from ..model.prepared import Prepared
+from ..model.sizing import Shapes, fits
 from ..propagation.forward import ForwardRecorder
 from ..propagation.plan import Plan
 from ..propagation.tape import Tape, Weights
 from ..text import printable
 from .derived import Derived
 
-Shapes = Mapping[str, Sequence[int | None]]
 FIXED = (2, 3, 4, 5, 6, 8, 10, 12, 16, 20, 24, 32, 50, 64, 100, 128, 256)  # what a model may be made for, inside
 UNFIT = (ValueError, TypeError, IndexError)  # what computing with sizes raises where they do not fit, or are unknown
 
@@ -87,11 +87,6 @@ def _fits(prepared: Prepared, plan: Plan, declared: Mapping[str, list[int | None
 
 
 def _all_declared(prepared: Prepared, shapes: Shapes) -> dict[str, list[int | None]]:
-    names = [value.name or "" for value in prepared.inputs]
-    if strange := [name for name in shapes if name not in names]:
-        raise InputError(
-            f"{prepared.source}: no input {printable(strange[0])!r}; it has {', '.join(map(printable, names))}"
-        )
     return {value.name or "": _declared(value, shapes, prepared.source) for value in prepared.inputs}
 
 
@@ -104,8 +99,7 @@ def _declared(value: ir.Value, shapes: Shapes, source: str) -> list[int | None]:
             f"{source}: input {printable(name)!r} declares no shape; give it (--shape NAME=1,3,224,224)"
         )
     sizes: list[Any] = list(given) if given is not None else list(own or ())
-    fits = own is None or (len(own) == len(sizes) and all(d == n or not isinstance(d, int) for d, n in zip(own, sizes)))
-    if not fits:
+    if own is not None and not fits(own, sizes):
         raise InputError(
             f"{source}: input {printable(name)!r} declares the shape {own}; {list(given or ())} does not fit"
         )

@@ -14,6 +14,7 @@ from ..model.loading import Source
 from ..model.preparation import prepare
 from ..model.prepared import Prepared
 from ..model.runtime import SessionOptions
+from ..model.sizing import Shapes
 from ..propagation.plan import Plan, make_plan
 from .base import Engine
 from .compiled import CompiledEngine
@@ -32,6 +33,7 @@ class Setup:
     facts: bool = True
     options: SessionOptions = field(default_factory=SessionOptions)
     fixed: Mapping[str, Any] = field(default_factory=dict)
+    shapes: Shapes = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -52,7 +54,7 @@ def build(setup: Setup, choice: backends.Choice, left: Sequence[backends.Choice]
         OnnxLrpError: as for the Explainer.
     """
     oldest = OLDEST_CONVERTED if choice.name == "onnx" else 0
-    prepared = prepare(setup.model, setup.output, oldest, setup.pass_ops, setup.fixed)
+    prepared = prepare(setup.model, setup.output, oldest, setup.pass_ops, setup.fixed, setup.shapes)
     plan = make_plan(prepared.verdict, prepared.model, setup.composite, setup.batchnorm, setup.facts)
     engine: Engine
     if choice.name == "onnx":

@@ -37,7 +37,8 @@ from .graph import ASSUMED, HELD, HOLES, is_sorted, sort
 from .inference import infer, lightened
 from .loading import Source, load
 from .prepared import Prepared
-from .validation import check_growth, check_shape_vectors, check_target, validate
+from .sizing import Shapes, size_inputs
+from .validation import check_growth, check_shape_vectors, check_target, input_values, validate
 from .weighing import weighing
 
 
@@ -49,6 +50,7 @@ def prepare(
     oldest: int = 0,
     pass_ops: str | Iterable[str] = (),
     fixed: Fixed = (),
+    shapes: Shapes | None = None,
 ) -> Prepared:
     """Load, canonize and check a model.
 
@@ -58,11 +60,12 @@ def prepare(
         oldest: the opset that an older model is raised to.
         pass_ops: activations through which relevance passes unchanged, on the user's word.
         fixed: inputs that are constants of the question: names, or values by name (None: it is fed like the others).
+        shapes: sizes of open axes, by input.
 
     Raises:
         ModelError: see :mod:`onnx_lrp.errors`.
         TargetError: no such tensor.
-        InputError: no such input to hold fixed, or its value does not fit it.
+        InputError: no such input, or a value or shape that does not fit it.
         CompositeError: one of ``pass_ops`` is no such activation, or the model has none of it.
     """
     loaded = load(source)
@@ -72,8 +75,10 @@ def prepare(
     model = parse(proto, loaded.source)
     notes = [f"raised to opset {oldest} from {opset_of(loaded.proto)}"] if opset_of(loaded.proto) < oldest else []
     held = by_name(fixed)
+    declared = {value: value.shape for value in model.graph.inputs}
     notes += fix(model, held, loaded.source)
-    known = any(value is not None for value in held.values())  # the message does not have it
+    size_inputs(model, shapes or {}, loaded.source)
+    known = bool(shapes) or any(value is not None for value in held.values())  # the message does not have it
     message = lightened(proto) if is_sorted(model.graph) and not known else None
     written = model.clone() if model.functions else None
     notes += inline(model, loaded.source)
@@ -87,6 +92,8 @@ def prepare(
     if heads.made:
         infer(model, loaded.source)
     source_model = model.clone()
+    for value, own in zip(source_model.graph.inputs, model.graph.inputs):
+        value.shape = declared[own]
     cut(model, target)
     check_target(model, loaded.source)
     in_source = target.name or ""
@@ -102,6 +109,16 @@ def prepare(
         model, source_model, in_source, verdict, name, loaded.source, tuple(notes), loaded.sha256, untyped, trusted, {},
         written, message, heads.probability,
     )  # fmt: skip
+
+
+def declared_inputs(source: Source) -> tuple[list[ir.Value], str]:
+    """What a model asks to be fed, as it declares it, and what to call it in messages.
+
+    Raises:
+        LoadError, InvalidModelError: it cannot be read.
+    """
+    loaded = load(source)
+    return input_values(parse(loaded.proto, loaded.source), loaded.source), loaded.source
 
 
 def _canonize(model: ir.Model, source: str) -> list[str]:

@@ -54,7 +54,7 @@ def validate(model: ir.Model, source: str, written: ir.Graph) -> Verdict:
                 derived.append(_derived(node, opset))
         except Unsupported as verdict:
             reason = printable(verdict.reason, 300) + _in_other_words(node)
-            problems[node] = Problem(label(node), _op(node), reason, verdict.remedy)
+            problems[node] = Problem(label(node), _op(node), reason, verdict.remedy, sizes=verdict.sizes)
     ends = _end_problems(model)
     if problems or ends:
         earlier = before(model.graph, kind, problems, written)

@@ -74,11 +74,11 @@ class Site(Protocol):
 
 
 class Unsupported(Exception):  # noqa: N818 - a verdict, collected by the check, not an error by itself
-    """The node has no role: why, and what to do about it."""
+    """The node has no role: why, and what to do about it; ``sizes``: only the size of an open axis is missing."""
 
-    def __init__(self, reason: str, remedy: str) -> None:
+    def __init__(self, reason: str, remedy: str, sizes: bool = False) -> None:
         super().__init__(reason)
-        self.reason, self.remedy = reason, remedy
+        self.reason, self.remedy, self.sizes = reason, remedy, sizes
 
 
 Op = Callable[..., Role]

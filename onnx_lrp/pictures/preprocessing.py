@@ -7,7 +7,8 @@ numbers. The axis order and the size are read from the model's input shape (`Lay
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+import re
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, Literal, get_args
 
@@ -19,6 +20,8 @@ from .layout import DeclaredShape, Layout
 
 Channels = Literal["rgb", "bgr", "grey"]
 Fit = Literal["crop", "stretch"]
+PictureSize = tuple[int, int] | Literal["native"]  # height and width, or the picture's own
+SIZE_KEYS = ("imgsz", "image_size", "input_size")  # what exporters call it in a model's metadata
 LUMINANCE = (0.299, 0.587, 0.114)  # ITU-R BT.601
 
 
@@ -29,6 +32,7 @@ class Preprocessing:
     ``mean`` and ``std`` hold one number for all channels, or one per channel in the order of ``channels``. How many
     channels there are is the model's to say; ``channels`` decides only where the model's shape leaves it open.
     ``fit`` "crop" keeps the proportions: the shorter side fits exactly and the longer one loses its ends equally.
+    ``size`` counts where the model leaves height and width open; None refuses to guess.
 
     Raises:
         InputError: mean or std of another length, a zero scale or std, a number that is not finite, an unknown word.
@@ -40,6 +44,7 @@ class Preprocessing:
     std: tuple[float, ...] = (1.0,)
     channels: Channels = "rgb"
     fit: Fit = "crop"
+    size: PictureSize | None = "native"
 
     def __post_init__(self) -> None:
         _check_word("channels", self.channels, get_args(Channels))
@@ -112,8 +117,17 @@ class Preprocessing:
         layout = Layout.of(shape)
         count = self._count(layout, shape)
         pixels = _recoloured(_checked(picture), count)
-        height, width = layout.height or pixels.shape[0], layout.width or pixels.shape[1]
+        height, width = layout.height or self._open(pixels, 0), layout.width or self._open(pixels, 1)
         return _scaled(pixels, height, width, self.fit)
+
+    def _open(self, pixels: NDArray[Any], axis: int) -> int:
+        """The size along an axis that the model leaves open."""
+        if self.size is None:
+            raise InputError(
+                "the model leaves the picture's size open: say which (--size 224, --size 480x640 for height and width, "
+                "or --size native for the picture's own)"
+            )
+        return int(pixels.shape[axis]) if self.size == "native" else self.size[axis]
 
     def bounds(self, shape: DeclaredShape) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
         """Return the lowest and the highest value an input can take, float32, broadcastable to the model's input.
@@ -214,6 +228,15 @@ def _recoloured(pixels: NDArray[np.float32], count: int) -> NDArray[np.float32]:
     if count == 3:
         return np.repeat(pixels, 3, axis=2)
     return (pixels @ np.array(LUMINANCE, np.float32))[..., None]
+
+
+def named_size(metadata: Mapping[str, str]) -> tuple[int, int] | None:
+    """The height and width that a model's metadata names, as ``[640, 640]`` or ``224``, if they do."""
+    for key in SIZE_KEYS:
+        found = [int(n) for n in re.findall(r"\d+", metadata.get(key, ""))][-2:]
+        if found and min(found) > 0:
+            return found[0], found[-1]
+    return None
 
 
 def _scaled(pixels: NDArray[np.float32], height: int, width: int, fit: Fit) -> NDArray[np.float32]:

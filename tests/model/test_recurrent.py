@@ -254,7 +254,7 @@ def test_refused_with_a_reason_and_a_remedy(settings: dict[str, Any], reason: st
     assert reason in problem.reason
     assert problem.remedy
     with pytest.raises(lrp.UnsupportedModelError, match="cell"):
-        lrp.Explainer(net)
+        lrp.Explainer(net).plan
 
 
 def test_a_weight_that_depends_on_the_data_is_refused() -> None:

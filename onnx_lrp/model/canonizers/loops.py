@@ -8,9 +8,10 @@ import numpy as np
 import onnx_ir as ir
 
 from ...ops import Unsupported
-from ..graph import USER_NODE, array, dims
+from ..graph import USER_NODE, ancestors, array, dims
 from .expanding import Builder, expands
 
+GIVEN = "give the shape, its first axis open (--shape NAME=N,20,8), or export with fixed sizes"
 TRACED = "export with fixed control flow (tracing)"
 
 
@@ -74,6 +75,8 @@ def loop(build: Builder) -> Sequence[ir.Value]:
     """A Loop with a constant trip count that never breaks off."""
     trips, body = build.array(0), build.attributes["body"]
     states = [value for value in build.old.inputs[2:] if value is not None]
+    if trips is None and _is_size(build.inputs[0]):
+        raise Unsupported("a loop whose number of turns depends on a size that is not known", GIVEN, sizes=True)
     if trips is None or (build.inputs[1] is not None and build.array(1) is None) or not _goes_on(body):
         raise Unsupported("control flow that depends on the data, or on a size that is not known", TRACED)
     count = int(np.asarray(trips).reshape(-1)[0]) if build.inputs[1] is None or np.all(build.array(1)) else 0
@@ -88,6 +91,14 @@ def loop(build: Builder) -> Sequence[ir.Value]:
         for column, value in zip(columns, found[len(states) :]):
             column.append(value)
     return turns.results(states, columns, [0] * len(columns))
+
+
+def _is_size(value: ir.Value | None) -> bool:
+    """Whether a number is made of shapes and constants only."""
+    makers = ancestors([value]) if value is not None else set()
+    inner = (v for node in makers if node.op_type != "Shape" for v in node.inputs if v is not None)
+    known = all(v.const_value is not None or v.producer() in makers for v in inner)
+    return known and any(node.op_type == "Shape" for node in makers)
 
 
 def _goes_on(body: ir.Graph) -> bool:
@@ -137,5 +148,5 @@ def _length(value: ir.Value, axis: int) -> int:
     shape = dims(value)
     length = None if shape is None else shape[axis]
     if not isinstance(length, int) or length < 1:
-        raise Unsupported("a scan over an axis whose length is not known", "export it with a fixed length")
+        raise Unsupported("a scan over an axis whose length is not known", GIVEN, sizes=True)
     return length

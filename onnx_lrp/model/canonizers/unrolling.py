@@ -95,7 +95,9 @@ def _check(build: Builder) -> int:
     steps = shape[layout] if shape is not None and len(shape) == 3 else None
     if not isinstance(steps, int) or steps < 1:
         raise Unsupported(
-            "the number of time steps is not known", "export with a fixed sequence length, only the batch may be open"
+            "the number of time steps is not known",
+            "give the shape, its first axis open (--shape NAME=N,20,8), or export with a fixed sequence length",
+            sizes=True,
         )
     lengths = build.inputs[4]
     if lengths is not None and filling(lengths) != steps:
