@@ -11,6 +11,7 @@ import numpy as np
 from ..backends.base import Array, Backend
 from .registry import Site, Unsupported, register
 from .roles import Operands, Route
+from .routing import Pick, SelectMap
 
 TABLES = "ai.onnx.ml"
 UNKNOWN = -1.0  # the number of a word that no encoder knows
@@ -83,6 +84,18 @@ def one_hot_encoder(
     if cats_strings:
         return Route(CategoriesMap(VOCABULARY.add([str(word) for word in cats_strings])), copies=False)
     return Route(CategoriesMap(np.asarray(cats_int64s or (), np.float64)), copies=False)
+
+
+@register("ArrayFeatureExtractor", domain=TABLES)
+def feature_extractor(node: Site) -> Route:
+    """Constant columns of the last axis."""
+    if node.variable != (0,):
+        raise Unsupported("the indices depend on the data", "only constant ones can be explained")
+
+    def picks(operands: Operands) -> list[list[Pick]]:
+        return [[(len(operands.shape(0)) - 1, np.asarray(operands.constant(1), np.int64).reshape(-1))]]
+
+    return Route(SelectMap(picks))
 
 
 @register("Imputer", domain=TABLES)

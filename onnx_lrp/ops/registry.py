@@ -123,7 +123,7 @@ def role_of(node: Site, attributes: dict[str, Any]) -> Role:
     """
     op = OPS.get(qualified(node.op_type, node.domain))
     if op is None:
-        raise Unsupported(*(_unknown(node.op_type) if node.domain in STANDARD else _foreign(node.domain)))
+        raise Unsupported(*(_unknown(node.op_type) if node.domain in STANDARD else _foreign(node.op_type, node.domain)))
     strange = sorted(set(attributes) - _attributes_of(op))
     if strange:
         raise Unsupported(f"unknown attribute {', '.join(strange)}", "export the model again with a standard opset")
@@ -142,6 +142,11 @@ REFUSED: tuple[tuple[tuple[str, ...], str, str], ...] = (
          "RMSNormalization", "MeanVarianceNormalization"),
         "normalises by the data itself, so it is not linear",
         "train with BatchNormalization instead",
+    ),
+    (
+        ("ReduceProd", "ReduceSumSquare", "ReduceL2", "ReduceLogSum", "ReduceLogSumExp", "Det"),
+        "a product, a square or a logarithm of variables, which is not linear",
+        "explain an earlier output",
     ),
     (
         ("If", "Loop", "Scan"),
@@ -172,6 +177,17 @@ REFUSED: tuple[tuple[tuple[str, ...], str, str], ...] = (
 )  # fmt: skip
 
 
+TREES = ("decision trees compare, and are no sum of what they are fed", "explain a linear model or a network instead")
+TABULAR = {  # ops of scikit-learn's exporter that have no role
+    "Normalizer": ("normalises by the data itself, so it is not linear", "scale by constants instead: StandardScaler"),
+    "TreeEnsembleClassifier": TREES,
+    "TreeEnsembleRegressor": TREES,
+    "TreeEnsemble": TREES,
+    "SVMClassifier": ("a kernel that is not linear, or more than two classes", "train it with kernel='linear'"),
+    "Binarizer": ("decides by the data which values count", "explain an earlier output"),
+}
+
+
 def _unknown(op: str) -> tuple[str, str]:
     """Reason and remedy for an op without a role."""
     for ops, reason, remedy in REFUSED:
@@ -180,11 +196,16 @@ def _unknown(op: str) -> tuple[str, str]:
     return "no role in LRP is known for this op", "replace it, or register a role for it (docs/ops.md)"
 
 
-def _foreign(domain: str) -> tuple[str, str]:
+def _foreign(op: str, domain: str) -> tuple[str, str]:
     """Reason and remedy for an op of a domain that is not ONNX's."""
     reason = f"op of the domain {printable(domain)!r}, which is not standard ONNX"
     if "nchwc" in domain:
         return reason, "laid out for one processor: save it at onnxruntime's extended level, or give the original"
+    if domain == "ai.onnx.ml":
+        reason, remedy = TABULAR.get(
+            op, ("no role in LRP is known for this op of scikit-learn's", "explain an earlier output")
+        )
+        return reason, remedy
     if "microsoft" in domain:
         return reason, "export without runtime-specific optimisation"
     return reason, "replace it by standard ops, or register a role for it (docs/ops.md)"

@@ -15,7 +15,7 @@ from ...ops.columns import TABLES
 from ..graph import array, label
 from .classifiers import CLASSIFIERS
 from .fused import MICROSOFT
-from .pieces import behind_pieces
+from .pieces import behind_pieces, normalises
 
 QUANTIZED = ("QLinearSoftmax", "QLinearSigmoid")
 CURVES = ("Softmax", "LogSoftmax", "Sigmoid", "Exp", "Tanh", "Softplus", "Normalizer")
@@ -133,6 +133,9 @@ class Heads:
 
     def _scaled(self, node: ir.Node, whole: bool) -> ir.Value | None:
         """Numbers that rise with a probability have its logit; those that fall, its negative."""
+        if node.op_type == "Div" and normalises(node):
+            top = node.inputs[0]
+            return self._inner(node, top, whole) if top is not None and self._before(top, whole) is not None else None
         read = [(i, v) for i, v in enumerate(node.inputs) if v is not None and array(v) is None]
         if len(read) != 1 or (node.op_type == "Div" and read[0][0] == 1):
             return None

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import onnx_ir as ir
 
-from ..graph import array
+from ..graph import ancestors, array
 
 
 def behind_pieces(value: ir.Value) -> ir.Value | None:
@@ -24,6 +24,30 @@ def behind_pieces(value: ir.Value) -> ir.Value | None:
     if top is None or _is_one(top):
         return _sigmoid(bottom)
     return _share(top, bottom)
+
+
+def normalises(node: ir.Node) -> bool:
+    """Whether a Div divides a tensor by a sum of it, as the probabilities of several binary classifiers are."""
+    top, bottom = node.inputs
+    if top is None or bottom is None or array(bottom) is not None:
+        return False
+    makers = ancestors([bottom])
+    sums = [n for n in makers if n.op_type in ("ReduceSum", "ReduceL1") and n.inputs[0] is top]
+    return bool(sums) and makers <= ancestors([top]) | _behind(sums, makers)
+
+
+def _behind(sums: list[ir.Node], makers: set[ir.Node]) -> set[ir.Node]:
+    """The sums, and what is made of nothing but them and constants."""
+    found = set(sums)
+    for _ in makers:
+        more = {
+            n for n in makers - found
+            if all(v is None or array(v) is not None or v.producer() in found for v in n.inputs)
+        }  # fmt: skip
+        if not more:
+            break
+        found |= more
+    return found
 
 
 def _argument(value: ir.Value | None, op: str) -> ir.Value | None:
