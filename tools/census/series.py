@@ -1,4 +1,4 @@
-"""Small networks for series, sound, text, tables, sets and graphs, as papers draw them; with ReLUs where they can be."""
+"""Small networks for series, sound, text, tables, sets and graphs, as papers draw them; ReLUs where they can be."""
 
 from __future__ import annotations
 
