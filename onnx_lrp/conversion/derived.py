@@ -70,7 +70,7 @@ def _in_samples(one: np.ndarray, two: np.ndarray) -> np.ndarray | None:
 def _repeated(one: np.ndarray, two: np.ndarray) -> Repeated | None:
     """The axis along which two samples have what one has, twice."""
     grown = [axis for axis, (n, m) in enumerate(zip(one.shape, two.shape)) if n != m]
-    if one.ndim != two.ndim or len(grown) != 1 or one.dtype.kind != "f":
+    if one.ndim != two.ndim or len(grown) != 1 or one.dtype.kind not in "fi":
         return None
     found = np.array_equal(np.concatenate([one, one], grown[0]), two)
     return Repeated(one, grown[0]) if found else None

@@ -110,7 +110,8 @@ def _size(op: str, inputs: Inputs) -> int:
     if op == "ConstantOfShape":
         return _product(inputs[0])
     if op == "Expand":
-        return max(math.prod(shapes[0]), 1) * max(_product(inputs[1]), 1)
+        wanted = tuple(max(int(n), 1) for n in np.asarray(inputs[1]).reshape(-1)[:64])
+        return math.prod(max(axis) for axis in _aligned([shapes[0], wanted]))
     if op == "Tile":
         return math.prod(shapes[0]) * _product(inputs[1])
     if op == "Pad":

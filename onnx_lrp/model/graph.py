@@ -227,3 +227,8 @@ class NodeSite:
         """Whether an input is a signed integer of 32 or 64 bits."""
         value = self.node.inputs[position] if self.has(position) else None
         return value is not None and value.dtype in (ir.DataType.INT32, ir.DataType.INT64)
+
+    def is_boolean(self, position: int) -> bool:
+        """Whether an input is a boolean."""
+        value = self.node.inputs[position] if self.has(position) else None
+        return value is not None and value.dtype == ir.DataType.BOOL

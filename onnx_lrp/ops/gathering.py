@@ -80,6 +80,15 @@ def element_places(indices: np.ndarray, axis: int, shape: Shape) -> np.ndarray:
     return np.asarray(np.ravel_multi_index(tuple(places), shape))
 
 
+def shared_places(operands: Operands, axis: int) -> tuple[Shape, np.ndarray]:
+    """The axis of samples, if all have the same indices (at 1), and the places behind it; else none, and all places."""
+    shape = operands.shape(0)
+    row = operands.same_rows(1) if axis % len(shape) else None
+    if row is not None and operands.shape(1)[0] == shape[0]:
+        return shape[:1], element_places(row, axis % len(shape) - 1, shape[1:])
+    return (), element_places(np.asarray(operands.constant(1)), axis, shape)
+
+
 @dataclass(frozen=True)
 class GatherElementsMap:
     """Single elements along an axis."""
@@ -88,17 +97,18 @@ class GatherElementsMap:
 
     def forward(self, xp: Backend, operands: Operands) -> list[Array]:
         """The output."""
-        places = self._places(operands)
-        return [xp.reshape(xp.take(xp.reshape(operands.value(0), (-1,)), places.reshape(-1), 0), places.shape)]
+        lead, places = shared_places(operands, self.axis)
+        rest = operands.shape(0)[len(lead) :]
+        flat = xp.reshape(operands.value(0), (*lead, math.prod(rest)))
+        return [xp.reshape(xp.take(flat, places.reshape(-1), len(lead)), (*lead, *places.shape))]
 
     def adjoint(self, xp: Backend, relevance: Sequence[Array | None], operands: Operands) -> list[Array]:
         """Relevance added where it was gathered."""
-        places, shape = self._places(operands), operands.shape(0)
-        flat = xp.reshape(relevance[0], (-1,))
-        return [xp.reshape(xp.put(flat, places.reshape(-1), 0, math.prod(shape)), shape)]
-
-    def _places(self, operands: Operands) -> np.ndarray:
-        return element_places(np.asarray(operands.constant(1)), self.axis, operands.shape(0))
+        lead, places = shared_places(operands, self.axis)
+        shape = operands.shape(0)
+        flat = xp.reshape(relevance[0], (*lead, places.size))
+        back = xp.put(flat, places.reshape(-1), len(lead), math.prod(shape[len(lead) :]))
+        return [xp.reshape(back, shape)]
 
 
 @dataclass(frozen=True)

@@ -72,6 +72,9 @@ class Site(Protocol):
     def is_integer(self, position: int) -> bool:
         """Whether an input is known to be an integer, signed and wide enough for an id."""
 
+    def is_boolean(self, position: int) -> bool:
+        """Whether an input is known to be true or false."""
+
 
 class Unsupported(Exception):  # noqa: N818 - a verdict, collected by the check, not an error by itself
     """The node has no role: why, and what to do about it; ``sizes``: only the size of an open axis is missing."""

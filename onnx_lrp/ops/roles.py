@@ -33,6 +33,13 @@ class Operands(Protocol):
         """Whether only a run knows the value of a constant, so that :meth:`constant` cannot be asked for it."""
         return False
 
+    def same_rows(self, position: int) -> np.ndarray | None:
+        """One row of a constant whose rows, one for each sample, are all the same; None if they are not.
+
+        It is known even where the number of samples is open.
+        """
+        return None
+
 
 class LinearMap(Protocol):
     """z = A(w) x, linear in x and in w, without bias.

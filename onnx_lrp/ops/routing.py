@@ -220,10 +220,10 @@ def unchanged(node: Site, ratio: float = 0.5, seed: int = 0) -> Route:
 
 @register("Cast", "CastLike")
 def cast(node: Site, to: int = 1, saturate: int = 1, round_mode: str = "up") -> Route | Activation:
-    """Among float types: unchanged, because all floats are computed in one precision. To an id: its whole part."""
+    """Among float types, and from 0 and 1: unchanged. To an id: its whole part."""
     if node.hint == "address":
         return renamed(node, lambda xp, operands: xp.truncate(operands.value(0)))
-    if to not in (1, 10, 11, 16):
+    if to not in (1, 10, 11, 16) and not node.is_boolean(0):
         raise Unsupported("casts data to a type that is not a float", "explain an earlier output")
     return Route(ReshapeMap(lambda operands: operands.shape(0)))
 

@@ -19,21 +19,33 @@ Taps = tuple[np.ndarray, np.ndarray]  # positions among those of all pictures, a
 
 @dataclass(frozen=True)
 class SampleMap(LinearMap):
-    """Σ of a few pixels by constant weights, the same for every channel; w says which, and gives the output's shape."""
+    """Σ of a few pixels by constant weights, the same for every channel (and, if ``shared``, for every picture).
+
+    w says which, gives the output's shape, and whether they are shared.
+    """
 
     batchwise: ClassVar[bool] = False
 
     def forward(self, xp: Backend, x: Array, w: Array) -> Array:
         """A x."""
-        terms, (count, *sizes) = w
+        terms, (count, *sizes), shared = w
         channels = xp.shape(x)[1]
+        if shared:
+            flat = xp.reshape(x, (*xp.shape(x)[:2], math.prod(xp.shape(x)[2:])))
+            found = [xp.take(flat, positions, 2) * xp.asarray(weights) for positions, weights in terms]
+            return xp.reshape(sum(found[1:], found[0]), (*xp.shape(x)[:2], *sizes))
         flat = xp.reshape(self._swapped(xp, x), (channels, -1))
         found = [xp.take(flat, positions, 1) * xp.asarray(weights) for positions, weights in terms]
         return self._swapped(xp, xp.reshape(sum(found[1:], found[0]), (channels, count, *sizes)))
 
     def transpose(self, xp: Backend, s: Array, w: Array, shape: Shape) -> Array:
         """Aᵀ s."""
-        terms, _ = w
+        terms, (_, *sizes), shared = w
+        if shared:
+            flat = xp.reshape(s, (*shape[:2], math.prod(sizes)))
+            parts = xp.concat([flat * xp.asarray(weights) for _, weights in terms], 2)
+            places = np.concatenate([positions for positions, _ in terms])
+            return xp.reshape(xp.put(parts, places, 2, math.prod(shape[2:])), shape)
         flat = xp.reshape(self._swapped(xp, s), (shape[1], -1))
         parts = xp.concat([flat * xp.asarray(weights) for _, weights in terms], 1)
         places = np.concatenate([positions for positions, _ in terms])
@@ -115,8 +127,9 @@ def grid_sample(node: Site, mode: str | None = None, padding_mode: str = "zeros"
     sampler = Sampler(kind, padding_mode, bool(align_corners))
 
     def parameters(xp: Backend, operands: Operands) -> tuple[Array, None]:
-        grid = np.asarray(operands.constant(1), np.float64)
-        return (sampler.terms(grid, operands.shape(0)[2:]), grid.shape[:-1]), None
+        row = operands.same_rows(1)
+        grid = np.asarray(operands.constant(1) if row is None else row[None], np.float64)
+        return (sampler.terms(grid, operands.shape(0)[2:]), grid.shape[:-1], row is not None), None
 
     return Linear(SampleMap(), 0, parameters, fixed=False, nonnegative=kind != "cubic", composed=True)
 
@@ -186,7 +199,7 @@ def roi_align(node: Site, mode: str = "avg", output_height: int = 1, output_widt
     def parameters(xp: Backend, operands: Operands) -> tuple[Array, None]:
         boxes, samples = (np.asarray(operands.constant(i), np.float64) for i in (1, 2))
         terms = aligner.terms(boxes, samples, operands.shape(0)[2:])
-        return (terms, (len(boxes), output_height, output_width)), None
+        return (terms, (len(boxes), output_height, output_width), False), None
 
     return Linear(SampleMap(), 0, parameters, fixed=False, nonnegative=True, composed=True)
 

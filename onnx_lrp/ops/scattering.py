@@ -10,22 +10,33 @@ from typing import ClassVar
 import numpy as np
 
 from ..backends.base import Array, Backend, Shape
-from .gathering import element_places, tuple_places
+from .gathering import shared_places, tuple_places
 from .registry import Site, Unsupported, register
 from .roles import Linear, LinearMap, Operands, Route
 
 
 @dataclass(frozen=True, eq=False)
 class Places:
-    """Where rows go: the ``positions`` of ``rows`` rows, each of the shape ``tail``."""
+    """Where rows go: the ``positions`` of ``rows`` rows, each of the shape ``tail``, along all ``lead`` axes alike."""
 
     positions: np.ndarray
     rows: int
-    tail: Shape
+    tail: Shape = ()
+    lead: Shape = ()
+
+    @property
+    def axis(self) -> int:
+        """Along which the rows are."""
+        return len(self.lead)
 
     def flat(self, xp: Backend, a: Array, count: int) -> Array:
         """So many rows, one below the other."""
-        return xp.reshape(a, (count, *self.tail))
+        return xp.reshape(a, (*self.lead, count, *self.tail))
+
+    def cut(self, xp: Backend, a: Array, first: int, last: int) -> Array:
+        """Without so many rows at either end."""
+        still = [0] * len(self.tail)
+        return xp.pad(a, [*[0] * self.axis, -first, *still], [*[0] * self.axis, -last, *still])
 
 
 Placing = Callable[[Operands], Places]
@@ -45,15 +56,14 @@ class OverwriteMap:
             places.flat(xp, operands.value(0), places.rows),
             places.flat(xp, operands.value(2), places.positions.size),
         ]
-        return [xp.reshape(xp.take(xp.concat(both, 0), table, 0), operands.shape(0))]
+        return [xp.reshape(xp.take(xp.concat(both, places.axis), table, places.axis), operands.shape(0))]
 
     def adjoint(self, xp: Backend, relevance: Sequence[Array | None], operands: Operands) -> list[Array]:
         """Relevance to what is seen of either."""
         places, table = self._table(operands)
         n, m = places.rows, places.positions.size
-        back = xp.put(places.flat(xp, relevance[0], n), table, 0, n + m)
-        still = [0] * len(places.tail)
-        parts = {0: xp.pad(back, [0, *still], [-m, *still]), 2: xp.pad(back, [-n, *still], [0, *still])}
+        back = xp.put(places.flat(xp, relevance[0], n), table, places.axis, n + m)
+        parts = {0: places.cut(xp, back, 0, m), 2: places.cut(xp, back, n, 0)}
         return [xp.reshape(parts[i], operands.shape(i)) for i in self.data]
 
     def _table(self, operands: Operands) -> tuple[Places, np.ndarray]:
@@ -74,12 +84,12 @@ class ScatterSumMap(LinearMap):
         """A x."""
         places, shape = w
         rows = places.flat(xp, x, places.positions.size)
-        return xp.reshape(xp.put(rows, places.positions, 0, places.rows), shape)
+        return xp.reshape(xp.put(rows, places.positions, places.axis, places.rows), shape)
 
     def transpose(self, xp: Backend, s: Array, w: Array, shape: Shape) -> Array:
         """Aᵀ s."""
         places, _ = w
-        return xp.reshape(xp.take(places.flat(xp, s, places.rows), places.positions, 0), shape)
+        return xp.reshape(xp.take(places.flat(xp, s, places.rows), places.positions, places.axis), shape)
 
     def multiply_adds(self, x: Shape, w: Shape, z: Shape) -> int:
         """Each update once."""
@@ -91,9 +101,8 @@ def scatter_elements(node: Site, axis: int = 0, reduction: str = "none") -> Rout
     """Single elements along an axis."""
 
     def placing(operands: Operands) -> Places:
-        shape = operands.shape(0)
-        positions = element_places(np.asarray(operands.constant(1)), axis, shape)
-        return Places(positions.reshape(-1), math.prod(shape), ())
+        lead, positions = shared_places(operands, axis)
+        return Places(positions.reshape(-1), math.prod(operands.shape(0)[len(lead) :]), (), lead)
 
     return _scatter(node, placing, reduction)
 

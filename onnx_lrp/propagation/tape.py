@@ -104,6 +104,15 @@ class StepOperands:
         """Whether only a run knows the value of a constant, so that :meth:`constant` cannot be asked for it."""
         return position < len(self.step.inputs) and self.step.inputs[position] in self.tape.made_of
 
+    def same_rows(self, position: int) -> np.ndarray | None:
+        """One row of a constant whose rows, one for each sample, are all the same."""
+        repeated = getattr(self.tape.derived, "repeated", {}).get(self._name(position))
+        if repeated is not None:
+            return repeated.one[0] if repeated.axis == 0 and len(repeated.one) == 1 else None
+        value = self.constant(position)
+        same = value is not None and value.ndim > 0 and len(value) > 0 and bool((value == value[:1]).all())
+        return value[0] if same and value is not None else None
+
     def parameters(self, role: Linear) -> LayerWeights:
         """The layer's weight and bias, kept between runs if they do not depend on the input's shape."""
         kept = self.weights.parameters

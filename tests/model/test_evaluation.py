@@ -152,3 +152,15 @@ def test_what_would_be_huge_is_refused_whatever_the_op() -> None:
     made.opset_import[0].version = 9
     with pytest.raises(lrp.InvalidModelError, match="elements"):
         lrp.check(made)
+
+
+def test_a_column_that_is_widened_is_as_large_as_its_result() -> None:
+    """As position codes are made; and not as large as the product of what it is and what it becomes."""
+    nodes = [
+        helper.make_node("Expand", ["a", "to"], ["wide"]),
+        helper.make_node("ReduceSum", ["wide"], ["s"], keepdims=0),
+        helper.make_node("Mul", ["x", "s"], ["y"]),
+    ]
+    made = model(nodes, a=np.ones((1, 20_000)))
+    made.graph.initializer.append(numpy_helper.from_array(np.array([2, 20_000]), "to"))
+    assert lrp.check(made).supported

@@ -25,6 +25,8 @@ BODIES = {
     "k = Cast <to = 6> (ids) e = Gather (t, k) s = ReduceSum <keepdims = 0> (e, one) y = MatMul (s, v)": ROWS[IDS, 1],
     "o = OneHot (ids, depth, values) e = MatMul (o, t) s = ReduceSum <keepdims = 0> (e, one) y = MatMul (s, v)":
         ROWS[IDS, 1],
+    "u = Unsqueeze (ids, last) q = Equal (u, range) w = Cast <to = 7> (q) o = Cast <to = 1> (w) e = MatMul (o, t)"
+    " s = ReduceSum <keepdims = 0> (e, one) y = MatMul (s, v)": ROWS[IDS, 1],
     "u = Unsqueeze (ids, last) q = Equal (u, range) o = Cast <to = 1> (q) e = MatMul (o, t)"
     " s = ReduceSum <keepdims = 0> (e, one) y = MatMul (s, v)": ROWS[IDS, 1],
 }  # fmt: skip

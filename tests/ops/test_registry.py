@@ -45,10 +45,11 @@ BEYOND_THE_SCHEMA = {
 
 def schemas(op: str) -> list[OpSchema]:
     """The op's distinct versions that models of the supported opsets can import."""
+    domain, _, name = op.rpartition("::")
     found = {}
-    for version in range(OLDEST_OPSET, NEWEST + 1):
-        if onnx.defs.has(op, version):
-            schema = onnx.defs.get_schema(op, version, "")
+    for version in range(1 if domain else OLDEST_OPSET, NEWEST + 1):
+        if onnx.defs.has(name, version, domain):
+            schema = onnx.defs.get_schema(name, version, domain)
             found[schema.since_version] = schema
     return [schema for schema in found.values() if not schema.deprecated]
 

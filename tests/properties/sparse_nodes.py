@@ -24,6 +24,11 @@ def shaped(draw: Draw, low: int = 1, high: int = 4) -> np.ndarray:
     return numbers(draw, *(draw(st.integers(1, 4)) for _ in range(draw(st.integers(low, high)))))
 
 
+def alike(draw: Draw, a: np.ndarray) -> np.ndarray:
+    """Maybe with the first row in place of all, as a table that is one for all samples."""
+    return np.ascontiguousarray(np.broadcast_to(a[:1], a.shape)) if draw(st.booleans()) else a
+
+
 @st.composite
 def several_winners(draw: Draw) -> Given:
     x = shaped(draw)
@@ -67,6 +72,8 @@ def scatters(draw: Draw) -> Given:
         indices = np.take(order, np.arange(shape[axis]), axis)
     else:
         indices = r.integers(-x.shape[axis], x.shape[axis], shape)
+    if axis % x.ndim:
+        indices = alike(draw, indices)
     about = {"variable": (2,)} if add else {"variable": draw(st.sampled_from([(0, 2), (2,), (0,)]))}
     updates = numbers(draw, *shape)
     x, updates = (a if i in about["variable"] else 0 * a for i, a in ((0, x), (2, updates)))
@@ -93,14 +100,15 @@ def element_gathers(draw: Draw) -> Given:
     x = shaped(draw)
     axis = draw(st.integers(-x.ndim, x.ndim - 1))
     shape = [draw(st.integers(1, n)) for n in x.shape]
-    return "GatherElements", [x, rng(draw).integers(-x.shape[axis], x.shape[axis], shape)], {"axis": axis}, {}
+    indices = alike(draw, rng(draw).integers(-x.shape[axis], x.shape[axis], shape))
+    return "GatherElements", [x, indices], {"axis": axis}, {}
 
 
 @st.composite
 def grids(draw: Draw) -> Given:
     rank = draw(st.sampled_from([2, 2, 3]))
     n, sizes, out = 2, [draw(st.integers(2, 4)) for _ in range(rank)], [draw(st.integers(1, 3)) for _ in range(rank)]
-    grid = rng(draw).uniform(-1.4, 1.4, (n, *out, rank)).astype(np.float32)
+    grid = alike(draw, rng(draw).uniform(-1.4, 1.4, (n, *out, rank)).astype(np.float32))
     mode = draw(st.sampled_from(["linear", "nearest", *(["cubic"] if rank == 2 else [])]))
     attributes = {
         "mode": mode, "padding_mode": draw(st.sampled_from(["zeros", "border", "reflection"])),

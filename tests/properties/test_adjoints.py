@@ -56,6 +56,14 @@ class Node:
     def is_open(self, position: int) -> bool:
         return False
 
+    def same_rows(self, position: int) -> np.ndarray | None:
+        value = self.constant(position)
+        same = value is not None and value.ndim > 0 and bool((value == value[:1]).all())
+        return value[0] if same and len(value) == len(self.inputs[self.variable[0]]) else None
+
+    def is_boolean(self, position: int) -> bool:
+        return self.inputs[position].dtype.kind == "b"
+
     def is_integer(self, position: int) -> bool:
         return self.inputs[position].dtype.kind == "i"
 

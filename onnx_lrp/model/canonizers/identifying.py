@@ -63,6 +63,10 @@ class Trusted:
         """It is a float."""
         return False
 
+    def is_boolean(self, position: int) -> bool:
+        """It is a float."""
+        return False
+
 
 class Probes(Operands):
     """The probes as operands of an op."""
