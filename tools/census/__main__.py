@@ -93,9 +93,10 @@ def table(rows: list[dict[str, Any]]) -> Iterator[str]:
         off = "" if worst is None else f"{worst:.0e}"
         yield f"| {family} | {names} | {len(own)} | {counts} | {slowest:.1f} s | {off} |"
     yield ""
-    yield "| refused for | networks |"
+    yield "| refused for | exports |"
     yield "|---|---|"
-    reasons = Counter(reason for row in rows if row["verdict"] == "refused" for reason in set(row["reasons"]))
+    refused = [{reason.partition(" (")[0] for reason in row["reasons"]} for row in rows if row["verdict"] == "refused"]
+    reasons = Counter(reason for each in refused for reason in each)
     yield from (f"| {reason} | {count} |" for reason, count in reasons.most_common())
 
 

@@ -40,10 +40,10 @@ def _exported(net: Net, exporter: str) -> onnx.ModelProto:
         file = io.BytesIO()
         kept = torch.onnx.TrainingMode.PRESERVE  # else BatchNorm is folded in float32, which the gradient is not
         torch.onnx.export(
-            net.module, net.inputs, file, input_names=names, dynamo=False, opset_version=17, training=kept
+            net.module, net.inputs, file, input_names=names, dynamo=False, opset_version=18, training=kept
         )
         return onnx.load_from_string(file.getvalue())
-    program = torch.onnx.export(net.module, net.inputs, input_names=names, dynamo=True, verbose=False)
+    program = torch.onnx.export(net.module, net.inputs, input_names=names, dynamo=True, verbose=False, optimize=False)
     return program.model_proto
 
 

@@ -89,7 +89,7 @@ def torchvision_nets() -> Iterator[tuple[str, Builder]]:
         make = partial(getattr(models.segmentation, name), weights=None, weights_backbone=None)
         yield name, partial(seeded, make, picture(size))
     for name in VIDEO:
-        size = 224 if name.startswith(("mvit", "swin")) else 64
+        size = 224 if name.startswith(("mvit", "swin", "s3d")) else 64
         yield name, partial(seeded, partial(getattr(models.video, name), weights=None), picture(size, 16))
 
 

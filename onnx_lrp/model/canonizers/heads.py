@@ -24,6 +24,7 @@ TAILS = ("Identity", "Cast", "Reshape", "Flatten", "Squeeze", "Unsqueeze", "Tran
          "QuantizeLinear", "DequantizeLinear")  # fmt: skip
 COMPARING = ("Round", "Floor", "Ceil", "Greater", "GreaterOrEqual", "Less", "LessOrEqual", "Clip")
 SCALING = ("Mul", "Div", "Add", "Sub")
+DEEPEST = 50  # nodes between an output and its logit: a head is short
 PICKING = ("Gather", "Slice", "Split", "Concat", *TAILS)  # what may be done to logits instead
 
 
@@ -58,6 +59,7 @@ class Heads:
         self.passed: list[ir.Node] = []
         self.made: list[ir.Node] = []
         self.probability: str | None = None
+        self._depth = 0
         self._found: dict[tuple[ir.Value, bool], ir.Value | None] = {}
 
     @property
@@ -81,10 +83,15 @@ class Heads:
 
     def _before(self, value: ir.Value, whole: bool) -> ir.Value | None:
         """The logit of a probability, None if it is none; ``whole`` keeps its shape, for what picks or joins."""
+        while not whole and (node := value.producer()) is not None and node.op_type in TAILS:
+            if node.inputs[0] is None:
+                return None
+            value = node.inputs[0]
         key = (value, whole)
         if key not in self._found:
-            self._found[key] = None
-            self._found[key] = self._searched(value, whole)
+            self._found[key], self._depth = None, self._depth + 1
+            self._found[key] = self._searched(value, whole) if self._depth <= DEEPEST else None
+            self._depth -= 1
         return self._found[key]
 
     def _searched(self, value: ir.Value, whole: bool) -> ir.Value | None:
@@ -98,8 +105,6 @@ class Heads:
             return self._inner(node, _named(node.inputs[0], f"{label(node)}/logits"), whole)
         if node.op_type in CLASSIFIERS and node.domain == TABLES:
             return self._classified(node)
-        if node.op_type in TAILS and not whole:
-            return None if node.inputs[0] is None else self._before(node.inputs[0], False)
         if node.op_type in PICKING:
             return self._picked(node, value)
         return self._scaled(node, whole) if node.op_type in (*SCALING, *COMPARING) else None
