@@ -87,7 +87,7 @@ def prepare(
     check_growth(model, loaded.source)
     infer(model, loaded.source, message if written is None else None)
     expose(model)
-    heads = Heads(model)
+    heads = Heads(model, trusted)
     target = heads.logit(asked(model, output, loaded.source))
     if heads.made:
         infer(model, loaded.source)

@@ -174,7 +174,8 @@ def check_shape_vectors(model: ir.Model, source: str) -> None:
         InvalidModelError: there is one.
     """
     for node in model.graph:
-        for value in node.inputs:
+        shapes = node.inputs if node.op_type == "ConstantOfShape" else list(node.inputs)[1:]
+        for value in shapes:
             integer = value is not None and value.dtype in (ir.DataType.INT64, ir.DataType.INT32)
             vector = integer and value.shape is not None and len(value.shape) == 1  # type: ignore[union-attr]
             feeds_shape = node.op_type in ("ConstantOfShape", "Reshape", "Expand", "Tile", "Pad", "Slice", "Resize")

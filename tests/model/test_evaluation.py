@@ -164,3 +164,29 @@ def test_a_column_that_is_widened_is_as_large_as_its_result() -> None:
     made = model(nodes, a=np.ones((1, 20_000)))
     made.graph.initializer.append(numpy_helper.from_array(np.array([2, 20_000]), "to"))
     assert lrp.check(made).supported
+
+
+def test_a_long_vector_that_is_widened_is_no_shape() -> None:
+    """As tables of relative positions are read; a shape of as many axes would be malformed."""
+    nodes = [
+        helper.make_node("Expand", ["table", "to"], ["wide"]),
+        helper.make_node("Cast", ["wide"], ["floats"], to=1),
+        helper.make_node("ReduceMax", ["floats"], ["s"], keepdims=0),
+        helper.make_node("Mul", ["x", "s"], ["y"]),
+    ]
+    made = model(nodes)
+    integers = {"table": np.arange(2401), "to": np.array([2, 2401])}
+    made.graph.initializer.extend(numpy_helper.from_array(a, name) for name, a in integers.items())
+    assert lrp.check(made).supported
+
+
+def test_a_convolution_whose_bias_is_no_vector() -> None:
+    nodes = [
+        helper.make_node("Conv", ["x", "w", "b"], ["c"]),
+        helper.make_node("BatchNormalization", ["c", "one", "one", "one", "one"], ["y"]),
+    ]
+    made = model(nodes, w=np.ones((2, 3, 1)), b=np.ones((2, 2)), one=np.ones(2))
+    made.graph.input[0].type.tensor_type.shape.dim.add().dim_value = 4
+    del made.graph.output[0].type.tensor_type.shape.dim[:]
+    with pytest.raises(lrp.InvalidModelError, match="a bias of 4 numbers does not fit 2 channels"):
+        lrp.check(made)

@@ -7,6 +7,8 @@ rounds or compares these, and the label. What picks or joins probabilities does 
 
 from __future__ import annotations
 
+from collections.abc import Collection
+
 import numpy as np
 import onnx_ir as ir
 from onnx_ir.passes import common as passes
@@ -24,6 +26,7 @@ TAILS = ("Identity", "Cast", "Reshape", "Flatten", "Squeeze", "Unsqueeze", "Tran
          "QuantizeLinear", "DequantizeLinear")  # fmt: skip
 COMPARING = ("Round", "Floor", "Ceil", "Greater", "GreaterOrEqual", "Less", "LessOrEqual", "Clip")
 SCALING = ("Mul", "Div", "Add", "Sub")
+ALWAYS = {"Softmax", "LogSoftmax", "Normalizer"}  # heads whatever anybody vouches for
 DEEPEST = 50  # nodes between an output and its logit: a head is short
 PICKING = ("Gather", "Slice", "Split", "Concat", *TAILS)  # what may be done to logits instead
 
@@ -52,10 +55,14 @@ class Heads:
 
     ``passed`` are the nodes of the heads on the way, the last one first; ``made`` are the new ones. ``probability`` is
     the name of what is made of the logit, if it is something.
+
+    Args:
+        model: the model.
+        vouched: activations that relevance passes on the user's word, so that they are no heads.
     """
 
-    def __init__(self, model: ir.Model) -> None:
-        self.model = model
+    def __init__(self, model: ir.Model, vouched: Collection[str] = ()) -> None:
+        self.model, self.vouched = model, set(vouched) - ALWAYS
         self.passed: list[ir.Node] = []
         self.made: list[ir.Node] = []
         self.probability: str | None = None
@@ -98,7 +105,9 @@ class Heads:
         node = value.producer()
         if node is None:
             return None
-        pieces = behind_pieces(value)
+        pieces = behind_pieces(value) if "Sigmoid" not in self.vouched else None
+        if node.op_type in self.vouched - {"Sigmoid"}:  # which, as one node, always was one
+            return None
         if pieces is not None or node.op_type in CURVES:
             return self._inner(node, pieces or node.inputs[0], whole)
         if node.op_type in QUANTIZED:

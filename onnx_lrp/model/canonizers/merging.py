@@ -30,7 +30,7 @@ class MergeAffine(InPlacePass):
         """Merge behind every linear layer with a constant weight."""
         for node in list(model.graph):
             affine = after_linear(node)
-            if affine is not None and affine.merged:
+            if affine is not None and affine.merged and _has_a_bias_that_fits(node):
                 MERGE[node.op_type](model, node, affine)
                 for gone in affine.merged:
                     last = self._bypass(model, gone)
@@ -91,6 +91,12 @@ def _scale_weight(model: ir.Model, node: ir.Node, gain: np.ndarray) -> None:
 def _constant(node: ir.Node, position: int) -> np.ndarray | None:
     value = array(node.inputs[position]) if position < len(node.inputs) else None
     return None if value is None else value.astype(np.float64)
+
+
+def _has_a_bias_that_fits(node: ir.Node) -> bool:
+    """Whether there is none, or a convolution's has one number per channel: else the run says what is wrong."""
+    bias = _constant(node, 2) if node.op_type.startswith("Conv") else None
+    return bias is None or bias.ndim == 1
 
 
 def _set_bias(model: ir.Model, node: ir.Node, b: np.ndarray) -> None:

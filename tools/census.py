@@ -1,4 +1,4 @@
-"""Which networks of the wild are accepted, and why the others are not: ``python tools/census --out FILE.jsonl``.
+"""Which networks of the wild are accepted, and why the others are not: ``python tools/census.py --out FILE.jsonl``.
 
 Networks have random weights; they are exported, checked, and, where they are accepted and piecewise linear, explained
 with ε → 0 in float64 and held against the framework's own gradient × input. What is done already is not done again, so
@@ -19,7 +19,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-sys.path.insert(0, str(Path(__file__).parent))
+sys.path.insert(0, str(Path(__file__).parent / "census_nets"))
 
 import exporting
 import families

@@ -43,7 +43,9 @@ def _exported(net: Net, exporter: str) -> onnx.ModelProto:
             net.module, net.inputs, file, input_names=names, dynamo=False, opset_version=18, training=kept
         )
         return onnx.load_from_string(file.getvalue())
-    program = torch.onnx.export(net.module, net.inputs, input_names=names, dynamo=True, verbose=False, optimize=False)
+    # as it is written, BatchNorm is not folded in float32; but the bias of a 3-D convolution has a wrong shape then
+    folded = any(isinstance(part, torch.nn.Conv3d) for part in net.module.modules())
+    program = torch.onnx.export(net.module, net.inputs, input_names=names, dynamo=True, verbose=False, optimize=folded)
     return program.model_proto
 
 
