@@ -37,7 +37,7 @@ def own(x: np.ndarray) -> np.ndarray:
 @pytest.mark.parametrize("backend", ["numpy", "torch", "onnx", "auto"])
 def test_a_length_is_met_with_the_data(backend: str) -> None:
     explainer = lrp.Explainer(onnx.parser.parse_model(SCAN), "epsilon:epsilon=1e-9", backend=backend)
-    with pytest.raises(UnsupportedModelError, match=r"--shape NAME=N,20,8"):
+    with pytest.raises(UnsupportedModelError, match=r"--shape x=N,20,3"):
         explainer.plan
     for length in (2, 5, 2):
         x = RNG.normal(size=(1, length, 3)).astype(np.float32)
@@ -82,7 +82,7 @@ def test_commands_take_shapes(folder: Path, capsys: pytest.CaptureFixture[str]) 
     assert main(["explain", "scan.onnx", "x.npy", "--shape", "x=N,4,3", "--no-heatmap"]) == 0
     assert main(["compare", "scan.onnx", "scan.onnx", "x.npy", "--shape", "x=N,4,3", "--no-layers"]) == 0
     assert main(["explain", "scan.onnx", "x.npy", "--no-heatmap"]) == 1
-    assert "--shape NAME=N,20,8" in capsys.readouterr().err
+    assert "--shape x=N,20,3" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize(("size", "expected"), [("16", (16, 16)), ("12x20", (12, 20)), ("native", (30, 40))])

@@ -9,8 +9,9 @@ import onnx_ir as ir
 
 from ..errors import TargetError
 from ..text import printable
-from .graph import FLOATS, Dependence
+from .graph import FLOATS, SHAPE_READERS, Dependence, ancestors, dims
 
+EXAMPLE = "NAME=N,20,8"  # of a shape, in remedies
 SHOWN = 5  # names of a longer list
 
 
@@ -69,6 +70,37 @@ def before(
             fits = value not in broken and kinds[value] is Dependence.VARIABLE and value.dtype in (*FLOATS, None)
             last[value] = {value.name or "": place} if fits and value.name in named else earlier
     return found
+
+
+def sized(graph: ir.Graph) -> str:
+    """How to give the sizes of an input with open axes, as an example that can be typed: ``x=N,20,8``."""
+    for value in graph.inputs:
+        shape = dims(value)
+        if shape and value.const_value is None and any(not isinstance(n, int) for n in shape[1:]):
+            sizes = [str(n) if isinstance(n, int) else "N" if i == 0 else "20" for i, n in enumerate(shape)]
+            return f"{printable(value.name or '')}={','.join(sizes)}"
+    return EXAMPLE
+
+
+def apart(graph: ir.Graph, node: ir.Node) -> str | None:
+    """An input that reaches one operand of a node, and not the others: held fixed, it would be a weight of it.
+
+    Of several it is the one that least is made of on the way.
+    """
+    operands = sorted((v for v in node.inputs if v is not None), key=lambda v: len(ancestors([v])))
+    reached = [_inputs_behind(graph, value) for value in operands]
+    reached = [names for names in reached if names]
+    for i, names in enumerate(reached):
+        others = set().union(*(other for j, other in enumerate(reached) if j != i))
+        if len(reached) > 1 and len(names) == 1 and others and not names & others:
+            return next(iter(names))
+    return None
+
+
+def _inputs_behind(graph: ir.Graph, value: ir.Value) -> set[str]:
+    makers = ancestors([value])
+    read = {v for n in makers for i, v in enumerate(n.inputs) if i not in SHAPE_READERS.get(n.op_type, ())} | {value}
+    return {v.name or "" for v in graph.inputs if v in read and v.const_value is None}
 
 
 def _latest(places: Mapping[str, int]) -> dict[str, int]:

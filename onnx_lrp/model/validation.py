@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import shlex
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -12,7 +13,7 @@ import onnx_ir as ir
 from ..errors import InputError, InvalidModelError, Problem, UnsupportedModelError
 from ..ops import Linear, Merge, Role, Unsupported, qualified, role_of
 from ..text import printable
-from .asking import before
+from .asking import EXAMPLE, apart, before, sized
 from .evaluation import evaluable, opset_of
 from .graph import FLOATS, REFUSAL, WRITTEN, Dependence, NodeSite, array, attributes, dependences, label
 from .meaning import meaning
@@ -57,11 +58,23 @@ def validate(model: ir.Model, source: str, written: ir.Graph) -> Verdict:
             problems[node] = Problem(label(node), _op(node), reason, verdict.remedy, sizes=verdict.sizes)
     ends = _end_problems(model)
     if problems or ends:
+        problems = {node: _named(model.graph, node, problem) for node, problem in problems.items()}
         earlier = before(model.graph, kind, problems, written)
         raise UnsupportedModelError(source, [*(replace(p, earlier=earlier[n]) for n, p in problems.items()), *ends])
     for node, role in roles.items():
         _check_numbers(node, role, source)
     return Verdict(roles, tuple(derived), kind)
+
+
+def _named(graph: ir.Graph, node: ir.Node, problem: Problem) -> Problem:
+    """The problem with a remedy that names the input it is about."""
+    if problem.sizes:
+        return replace(problem, remedy=problem.remedy.replace(EXAMPLE, sized(graph)))
+    held = apart(graph, node) if "two variables" in problem.reason else None
+    if held is None:
+        return problem
+    option = f"--fixed {shlex.quote(printable(held))}"
+    return replace(problem, remedy=f"{problem.remedy}, or hold the input {printable(held)!r} constant ({option})")
 
 
 def check_target(model: ir.Model, source: str) -> None:

@@ -158,5 +158,6 @@ def test_a_fixed_input_without_a_value() -> None:
 def test_a_product_of_signals_stays_refused(body: str) -> None:
     nine = ", ".join("0.5" for _ in range(9))
     model = parsed(f"(float[n,3] x, float[n,3] m) => (float[n,3] y) <float[3,3] w = {{{nine}}}> {{ {body} }}")
-    with pytest.raises(UnsupportedModelError, match="two variables"):
+    with pytest.raises(UnsupportedModelError, match="two variables") as caught:
         lrp.Explainer(model)
+    assert f"--fixed {'m' if 'p =' in body else 'x'})" in str(caught.value)  # the one that less is made of

@@ -186,6 +186,27 @@ def text(kind: str) -> nn.Module:
     return Of(lstm, table=table, cell=nn.LSTM(8, 8, batch_first=True), out=nn.Linear(8, 2))
 
 
+def detector() -> nn.Module:
+    """YOLO-like: a backbone, a pyramid with upsampling, two heads; with ReLU in place of SiLU."""
+
+    def block(a: int, b: int, stride: int = 1) -> nn.Sequential:
+        return nn.Sequential(nn.Conv2d(a, b, 3, stride, 1), nn.BatchNorm2d(b), nn.ReLU())
+
+    def forward(s: Any, x: torch.Tensor) -> torch.Tensor:
+        a = s.a(x)
+        b = s.b(a)
+        pools = [b]
+        for _ in range(3):
+            pools.append(F.max_pool2d(pools[-1], 5, 1, 2))
+        top = s.join(torch.cat(pools, 1))
+        low = s.low(torch.cat([F.interpolate(top, scale_factor=2.0), a], 1))
+        boxes = [head(part).flatten(2) for head, part in ((s.one, low), (s.two, top))]
+        return torch.cat(boxes, 2)
+
+    parts = {"a": block(3, 8, 2), "b": block(8, 16, 2), "join": block(64, 16), "low": block(24, 8)}
+    return Of(forward, one=nn.Conv2d(8, 7, 1), two=nn.Conv2d(16, 7, 1), **parts)
+
+
 def flat(module: nn.Module) -> nn.Module:
     return Of(lambda s, x: s.inner(x.flatten(1)), inner=module)
 
@@ -298,6 +319,7 @@ SERIES: dict[str, tuple[Callable[[], nn.Module], tuple[torch.Tensor, ...]]] = {
         ),
         (A,),
     ),
+    "YOLO-like detector": (detector, (floats(1, 3, 32, 32),)),
     "running sums": (lambda: Of(lambda s, x: s.out(torch.cumsum(x, -1)), out=nn.Linear(32, 4)), (S,)),
     "median of the largest": (lambda: Of(lambda s, x: s.out(torch.topk(x, 4, -1).values), out=nn.Linear(4, 2)), (S,)),
     "MLP of a table": (lambda: mlp(8, 32, 16, 2), (floats(4, 8),)),
