@@ -106,6 +106,15 @@ class Problem:
         return f"{self.node} ({self.op}): {self.reason}; {self.advice}"
 
 
+MISFITS = (ValueError, TypeError, LookupError, ArithmeticError)  # what computing with a malformed node raises
+
+
+def malformed(node: str, op: str, error: Exception) -> InvalidModelError:
+    """What there is to say of a node whose attributes or constants do not fit each other."""
+    reason = printable(str(error).splitlines()[0] if str(error) else type(error).__name__, 200)
+    return InvalidModelError(f"node {node} ({op}) is malformed: {reason}; export the model again")
+
+
 def names_of(given: object, what: str, error: type[OnnxLrpError]) -> tuple[str, ...]:
     """One name or several as a tuple.
 

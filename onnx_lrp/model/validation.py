@@ -10,7 +10,15 @@ import numpy as np
 import onnx
 import onnx_ir as ir
 
-from ..errors import InputError, InvalidModelError, Problem, UnsupportedModelError
+from ..errors import (
+    MISFITS,
+    InputError,
+    InvalidModelError,
+    OnnxLrpError,
+    Problem,
+    UnsupportedModelError,
+    malformed,
+)
 from ..ops import Linear, Merge, Role, Unsupported, qualified, role_of
 from ..text import printable
 from .asking import EXAMPLE, apart, before, sized
@@ -56,6 +64,10 @@ def validate(model: ir.Model, source: str, written: ir.Graph) -> Verdict:
         except Unsupported as verdict:
             reason = printable(verdict.reason, 300) + _in_other_words(node)
             problems[node] = Problem(label(node), _op(node), reason, verdict.remedy, sizes=verdict.sizes)
+        except OnnxLrpError:
+            raise
+        except MISFITS as error:
+            raise malformed(label(node), _op(node), error) from None
     ends = _end_problems(model)
     if problems or ends:
         problems = {node: _named(model.graph, node, problem) for node, problem in problems.items()}

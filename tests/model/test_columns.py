@@ -142,3 +142,17 @@ def test_missing_values_need_an_imputer() -> None:
     node = ml("LinearRegressor", ["x"], ["y"], coefficients=W3[0], intercepts=[4.0])
     with pytest.raises(InputError, match="NaN"):
         lrp.Explainer(table([node], {"x": TensorProto.FLOAT}, "y", 3))(np.full((1, 3), np.nan, np.float32))
+
+
+@pytest.mark.parametrize(
+    "node",
+    [
+        ml("LinearRegressor", ["x"], ["y"], coefficients=[1.0, 2.0, 3.0], targets=2),
+        ml("LinearClassifier", ["x"], ["label", "y"], coefficients=[1.0, 2.0], intercepts=[0.0, 0.0, 0.0]),
+        ml("LinearClassifier", ["x"], ["label", "y"], classlabels_ints=[0, 1]),
+        ml("SVMRegressor", ["x"], ["y"], kernel_type="LINEAR"),
+    ],
+)
+def test_what_is_malformed_is_one_line(node: onnx.NodeProto) -> None:
+    with pytest.raises(lrp.OnnxLrpError, match=r"malformed|onnxruntime"):
+        lrp.check(table([node], {"x": TensorProto.FLOAT}, "y", 3))

@@ -9,6 +9,7 @@ import numpy as np
 import onnx_ir as ir
 from onnx_ir.passes import InPlacePass, PassResult
 
+from ...errors import MISFITS, OnnxLrpError, malformed
 from ...ops import Unsupported
 from ..evaluation import opset_of
 from ..graph import HINT, REFUSAL, USER_NODE, array, attributes, label, user_node
@@ -192,6 +193,10 @@ class Expand(InPlacePass):
             builder.discard()
             old.meta[REFUSAL] = verdict
             return
+        except OnnxLrpError:
+            raise
+        except MISFITS as error:
+            raise malformed(label(old), old.op_type, error) from None
         if results is None:
             return
         kinds = ", ".join(dict.fromkeys(node.op_type for node in builder.made)) or "nothing"

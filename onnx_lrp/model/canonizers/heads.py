@@ -13,6 +13,7 @@ import numpy as np
 import onnx_ir as ir
 from onnx_ir.passes import common as passes
 
+from ...errors import MISFITS, malformed
 from ...ops.columns import TABLES
 from ..graph import array, label
 from .classifiers import CLASSIFIERS
@@ -125,7 +126,10 @@ class Heads:
 
     def _classified(self, node: ir.Node) -> ir.Value | None:
         """The scores before the classifier's own activation."""
-        nodes = CLASSIFIERS[node.op_type](self.model, node)
+        try:
+            nodes = CLASSIFIERS[node.op_type](self.model, node)
+        except MISFITS as error:
+            raise malformed(label(node), node.op_type, error) from None
         if not nodes:
             return None
         self._pass(node)
