@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import copy
 import threading
 from collections.abc import Iterable, Sequence
 from dataclasses import replace
@@ -37,6 +36,8 @@ from .propagation.ledger import Conservation
 from .propagation.plan import Plan, resolve_layers
 from .targets import AnyTarget, Seed, as_region
 from .text import printable
+
+MOST_SIZES = 16  # for which a model is kept ready whose sizes come with the data
 
 
 class Explainer:
@@ -125,14 +126,20 @@ class Explainer:
         """This one, or the one for the sizes of these inputs."""
         if self._missing is None:
             return self
-        feeds = check_inputs(x, *declared_inputs(self._setup.model))
+        declared, source = declared_inputs(self._setup.model)
+        fed = [value for value in declared if self._setup.fixed.get(value.name or "") is None]
+        feeds = check_inputs(x, fed, source)
         shapes = {name: (None if a.ndim else 0, *a.shape[1:])[: a.ndim] for name, a in feeds.items()}
         with self._lock:
             if str(shapes) not in self._sized:
-                child = copy.copy(self)
-                child._setup = replace(self._setup, shapes={**shapes, **self._setup.shapes})
-                child._begin(self._choices)
+                child, setup = (
+                    Explainer.__new__(Explainer),
+                    replace(self._setup, shapes={**shapes, **self._setup.shapes}),
+                )
+                child.__setstate__({"setup": setup, "choices": self._choices, "unverified": self._unverified})
                 self._sized[str(shapes)] = child
+                for oldest in list(self._sized)[:-MOST_SIZES]:
+                    del self._sized[oldest]
             return self._sized[str(shapes)]
 
     @property

@@ -106,3 +106,19 @@ def test_the_model_s_metadata_names_it(folder: Path) -> None:
     onnx.save(model, "named.onnx")
     assert main(["explain", "named.onnx", "p.png", "--save-relevance", "r.npz"]) == 0
     assert np.load("r.npz")["relevance::x"].shape == (1, 3, 24, 32)
+
+
+def test_what_is_held_fixed_is_not_asked_for_again() -> None:
+    text = SCAN.replace("(float[n,t,3] x)", "(float[n,t,3] x, float[3] gain)")
+    model = onnx.parser.parse_model(text.replace("}> (start, x)", "}> (start, scaled)").replace(
+        "    y, rows", "    scaled = Mul (x, gain)\n    y, rows"))  # fmt: skip
+    x, gain = RNG.normal(size=(1, 4, 3)).astype(np.float32), np.array([1, 2, 0.5], np.float32)
+    explainer = lrp.Explainer(model, "epsilon:epsilon=1e-9", backend="numpy", fixed={"gain": gain})
+    np.testing.assert_allclose(explainer(x).output, own(x * gain), rtol=1e-4, atol=1e-6)
+
+
+def test_only_so_many_sizes_are_kept() -> None:
+    explainer = lrp.Explainer(onnx.parser.parse_model(SCAN), "epsilon", backend="numpy", verify=False)
+    for length in range(1, 20):
+        explainer(np.ones((1, length, 3), np.float32))
+    assert len(explainer._sized) == 16

@@ -1,4 +1,4 @@
-"""What a backend must be able to do: about twenty functions on arrays; elementwise arithmetic is by operators.
+"""What a backend must be able to do: about forty functions on arrays; elementwise arithmetic is by operators.
 
 An op's map and a rule's modifier are written once, against :class:`Backend`, and so run on NumPy, on Torch, or on
 symbolic values that are recorded as ONNX nodes. A backend knows neither ops nor rules.

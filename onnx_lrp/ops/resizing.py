@@ -82,12 +82,16 @@ class Resizing:
 
     def _kernel(self, t: np.ndarray) -> np.ndarray:
         """Triangle, or the cubic convolution of Keys 1981."""
-        d = np.abs(t)
         if self.mode == "linear":
-            return np.asarray(np.maximum(1 - d, 0.0))
-        a = self.cubic
-        near, far = ((a + 2) * d - (a + 3)) * d * d + 1, ((a * d - 5 * a) * d + 8 * a) * d - 4 * a
-        return np.asarray(np.where(d <= 1, near, np.where(d < 2, far, 0.0)))
+            return np.asarray(np.maximum(1 - np.abs(t), 0.0))
+        return cubic_kernel(t, self.cubic)
+
+
+def cubic_kernel(t: np.ndarray, a: float = -0.75) -> np.ndarray:
+    """The cubic convolution of Keys 1981, at distances t."""
+    d = np.abs(t)
+    near, far = ((a + 2) * d - (a + 3)) * d * d + 1, ((a * d - 5 * a) * d + 8 * a) * d - 4 * a
+    return np.asarray(np.where(d <= 1, near, np.where(d < 2, far, 0.0)))
 
 
 COORDINATES = (

@@ -12,6 +12,7 @@ import numpy as np
 
 from ..backends.base import Array, Backend, Shape, Window
 from .registry import Site, Unsupported, register
+from .resizing import cubic_kernel
 from .roles import Linear, LinearMap, Operands
 
 Taps = tuple[np.ndarray, np.ndarray]  # positions among those of all pictures, and their weights
@@ -86,7 +87,7 @@ class Sampler:
         """The pixels along one axis, and their weights."""
         if self.mode == "cubic":
             first = np.floor(x)
-            return [self._tap(first + i, _cubic(x - first - i), n) for i in (-1, 0, 1, 2)]
+            return [self._tap(first + i, cubic_kernel(x - first - i), n) for i in (-1, 0, 1, 2)]
         x = self._bounded(x, n)
         if self.mode == "nearest":
             return [self._tap(np.rint(x), np.ones(x.shape), n)]
@@ -107,13 +108,6 @@ class Sampler:
             away = np.abs(x - low) % (2 * span) if span else np.zeros(x.shape)
             x = low + np.where(away > span, 2 * span - away, away)
         return np.asarray(np.clip(x, 0, n - 1))
-
-
-def _cubic(t: np.ndarray, a: float = -0.75) -> np.ndarray:
-    """The cubic convolution of Keys 1981."""
-    d = np.abs(t)
-    near, far = ((a + 2) * d - (a + 3)) * d * d + 1, ((a * d - 5 * a) * d + 8 * a) * d - 4 * a
-    return np.asarray(np.where(d <= 1, near, np.where(d < 2, far, 0.0)))
 
 
 @register("GridSample")

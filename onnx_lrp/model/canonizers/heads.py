@@ -26,6 +26,7 @@ NAMING = {"ArgMax": 0, "ZipMap": 0, "LabelEncoder": 0, "ArrayFeatureExtractor": 
 TAILS = ("Identity", "Cast", "Reshape", "Flatten", "Squeeze", "Unsqueeze", "Transpose", "Dropout",
          "QuantizeLinear", "DequantizeLinear")  # fmt: skip
 COMPARING = ("Round", "Floor", "Ceil", "Greater", "GreaterOrEqual", "Less", "LessOrEqual", "Clip")
+FALLING = {"Less": 0, "LessOrEqual": 0, "Greater": 1, "GreaterOrEqual": 1}  # the operand that makes it less true
 SCALING = ("Mul", "Div", "Add", "Sub")
 ALWAYS = {"Softmax", "LogSoftmax", "Normalizer"}  # heads whatever anybody vouches for
 DEEPEST = 50  # nodes between an output and its logit: a head is short
@@ -160,7 +161,7 @@ class Heads:
         (place, value), constants = read[0], [a for a in map(array, node.inputs) if a is not None]
         if self._before(value, whole) is None:
             return None
-        falls = node.op_type == "Sub" and place == 1
+        falls = (node.op_type == "Sub" and place == 1) or place == FALLING.get(node.op_type)
         if node.op_type in ("Mul", "Div"):
             signs = {float(s) for a in constants for s in np.sign(a).reshape(-1)}
             if len(signs) != 1 or 0 in signs:
