@@ -10,7 +10,7 @@ import onnx_ir as ir
 from ..errors import InputError, names_of
 from ..inputs import checked
 from ..text import printable
-from .graph import HELD
+from .graph import FIXED
 
 Fixed = str | Iterable[str] | Mapping[str, Any]
 
@@ -38,7 +38,7 @@ def fix(model: ir.Model, fixed: Mapping[str, Any], source: str) -> list[str]:
                 f"{source}: no input {printable(name)!r} to hold fixed; it has {', '.join(map(printable, inputs))}"
             )
         if array is None:
-            inputs[name].meta[HELD] = "asked"
+            inputs[name].meta[FIXED] = "asked"
         else:
             _make_constant(model, inputs[name], array, source)
     if fixed and set(fixed) == set(inputs):

@@ -25,9 +25,9 @@ SHAPE_READERS = {"Shape": (0,), "Size": (0,), "CastLike": (1,), "EyeLike": (0,)}
 HINT = "onnx_lrp.hint"  # how a node is meant whose op alone does not tell; see Site.hint
 REFUSAL = "onnx_lrp.refused"  # why it could not be expanded
 USER_NODE = "onnx_lrp.user_node"  # the UserNode that it is a part of
-HELD = "onnx_lrp.fixed"  # an input whose value is a constant of the question, though only a run knows it
+FIXED = "onnx_lrp.fixed"  # an input whose value is a constant of the question, though only a run knows it
 HOLES = "onnx_lrp.holes"  # an input in which values may be missing (NaN), because an Imputer fills them
-ASSUMED = "assumed"  # what HELD says if nobody asked for it
+ASSUMED = "assumed"  # what FIXED says if nobody asked for it
 WRITTEN = "onnx_lrp.written"  # the ops that the source has in its place
 
 FLOATS = (ir.DataType.FLOAT, ir.DataType.DOUBLE, ir.DataType.FLOAT16, ir.DataType.BFLOAT16)
@@ -93,7 +93,7 @@ def dependences(graph: ir.Graph) -> dict[ir.Value, Dependence]:
 
 def is_fixed(value: ir.Value) -> bool:
     """Whether this input is a constant of the question."""
-    return HELD in value.meta
+    return FIXED in value.meta
 
 
 def made_of_fixed(graph: ir.Graph) -> dict[str, str]:

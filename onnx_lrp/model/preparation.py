@@ -33,7 +33,7 @@ from .canonizers import (
 from .collector import paused_collector
 from .evaluation import opset_of
 from .fixing import Fixed, by_name, fix
-from .graph import ASSUMED, HELD, HOLES, is_sorted, sort
+from .graph import ASSUMED, FIXED, HOLES, is_sorted, sort
 from .inference import infer, lightened
 from .loading import Source, load
 from .prepared import Prepared
@@ -102,7 +102,7 @@ def prepare(
         for value in model.graph.inputs:
             value.meta[HOLES] = True
     for value in weighing(model.graph):
-        value.meta[HELD] = ASSUMED
+        value.meta[FIXED] = ASSUMED
     verdict = validate(model, loaded.source, source_model.graph)
     name = model.graph.outputs[0].name or in_source
     return Prepared(

@@ -10,7 +10,7 @@ import onnx_ir as ir
 from onnx_ir.passes import common as passes
 
 from ..text import printable
-from .graph import ASSUMED, HELD, dims, is_fixed
+from .graph import ASSUMED, FIXED, dims, is_fixed
 from .samples import independent, named_alike, rows
 from .validation import Verdict, input_values
 
@@ -78,7 +78,7 @@ class Prepared:
 
     def assumptions(self) -> list[str]:
         """What was taken for a weight, or for a sample, where nobody said it."""
-        assumed = [printable(value.name or "") for value in self.inputs if value.meta.get(HELD) == ASSUMED]
+        assumed = [printable(value.name or "") for value in self.inputs if value.meta.get(FIXED) == ASSUMED]
         return [f"input {name!r} is held fixed, as it only weighs what comes of the others" for name in assumed] + (
             self._about_samples()
         )
