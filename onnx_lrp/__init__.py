@@ -36,6 +36,7 @@ _PUBLIC = {
     "conversion.convert": ("convert",),
     "explainer": ("Explainer", "explain"),
     "explanation": ("Explanation",),
+    "model.profile": ("Profile",),
     "propagation.ledger": ("Conservation",),
     "rules": (
         "AlphaBeta", "Epsilon", "Flat", "Gamma", "Part", "Pass", "Rule", "Term", "WSquare", "ZBox", "ZPlus", "Zero",
@@ -67,6 +68,7 @@ if TYPE_CHECKING:
     )
     from .explainer import Explainer, explain
     from .explanation import Explanation
+    from .model.profile import Profile
     from .propagation.ledger import Conservation
     from .rules import AlphaBeta, Epsilon, Flat, Gamma, Part, Pass, Rule, Term, WSquare, ZBox, Zero, ZPlus
     from .targets.regions import Region
@@ -93,6 +95,7 @@ __all__ = [
     "OutputError",
     "Part",
     "Pass",
+    "Profile",
     "Region",
     "Report",
     "Rule",

@@ -141,14 +141,15 @@ def grouped(problems: Sequence[Problem]) -> list[Problem]:
 
 
 class UnsupportedModelError(ModelError):
-    """At least one node has no role in LRP; ``problems`` lists all of them."""
+    """At least one node has no role in LRP; ``problems`` lists all, ``profiled`` says what a profile would do."""
 
-    def __init__(self, source: str, problems: Sequence[Problem]) -> None:
-        self.source, self.problems = source, tuple(problems)
+    def __init__(self, source: str, problems: Sequence[Problem], profiled: str = "") -> None:
+        self.source, self.problems, self.profiled = source, tuple(problems), profiled
         count = f"{len(self.problems)} node{'s' if len(self.problems) > 1 else ''}"
         groups = " | ".join(map(str, grouped(self.problems)))
-        super().__init__(f"{source}: unsupported model, {count} without a role: {groups}")
+        hint = f" | {profiled}" if profiled else ""
+        super().__init__(f"{source}: unsupported model, {count} without a role: {groups}{hint}")
 
-    def __reduce__(self) -> tuple[type, tuple[str, tuple[Problem, ...]]]:
+    def __reduce__(self) -> tuple[type, tuple[str, tuple[Problem, ...], str]]:
         """What a process pool hands over: the arguments, not the message."""
-        return type(self), (self.source, self.problems)
+        return type(self), (self.source, self.problems, self.profiled)

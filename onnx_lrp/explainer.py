@@ -29,6 +29,7 @@ from .model.fixing import Fixed, by_name
 from .model.loading import Source, pack
 from .model.preparation import declared_inputs
 from .model.prepared import Prepared
+from .model.profile import STRICT, Profile
 from .model.runtime import SessionOptions
 from .model.sizing import Shapes
 from .propagation.ids import check_ids
@@ -64,6 +65,9 @@ class Explainer:
             fed like the others, or values by name. They get no relevance, and products with them are linear.
         shapes: sizes of open axes by input, None for one that stays open. Where sizes are missing that the model has to
             know (the length of a recurrent layer), they are those of the data, for each that is met.
+        profile: what is explained beyond ReLU nets: ``"strict"`` (nothing, the default), ``"attnlrp"`` (Achtibat et al.
+            2024) or ``"cplrp"`` (Ali et al. 2022), with options as ``"attnlrp:gates=half"``; see
+            :class:`onnx_lrp.Profile`.
         threads: onnxruntime's threads, 0 for its default.
         providers: onnxruntime's execution providers.
 
@@ -87,6 +91,7 @@ class Explainer:
         facts: bool = True,
         fixed: Fixed = (),
         shapes: Shapes | None = None,
+        profile: str | Profile = STRICT,
         threads: int = 0,
         providers: Iterable[str] = ("CPUExecutionProvider",),
     ) -> None:
@@ -95,8 +100,9 @@ class Explainer:
         trusted = names_of(pass_ops, "pass_ops", CompositeError)
         options = SessionOptions(threads, tuple(providers))
         self._setup = Setup(
-            model, Composite.parse(composite), output, batchnorm, trusted, facts, options, by_name(fixed), shapes or {}
-        )
+            model, Composite.parse(composite), output, batchnorm, trusted, facts, options, by_name(fixed), shapes or {},
+            Profile.parse(profile),
+        )  # fmt: skip
         self._unverified = verify
         self._begin(backends.choices(backend, dtype, device))
 

@@ -24,6 +24,7 @@ sys.path.insert(0, str(Path(__file__).parent / "census_nets"))
 import exporting
 import families
 
+PROFILE = "attnlrp"  # under which is tried what strict refuses
 LONGEST = 600  # seconds for one network
 
 
@@ -51,7 +52,8 @@ def main() -> None:
                         row = {"family": family, "name": name, "exporter": exporter, **judged(build, exporter)}
                         out.write(json.dumps(row) + "\n")
                         out.flush()
-                        print(family, name, exporter, row["verdict"], row.get("why", "")[:100], flush=True)
+                        print(family, name, exporter, row["verdict"], row.get("profile", ""), (row.get("left") or [row.get("why", "")])[0][:150],
+                              flush=True)  # fmt: skip
 
 
 def judged(build: Any, exporter: str) -> dict[str, Any]:
@@ -71,6 +73,8 @@ def judged(build: Any, exporter: str) -> dict[str, Any]:
         seconds = time.perf_counter() - began
         if found["verdict"] == "accepted":
             found |= exporting.compared(net, model)
+        elif found["verdict"] == "refused":
+            found |= exporting.profiled(net, model, PROFILE)
         return {**found, "seconds": round(seconds, 2)}
     except Exception:
         return {"verdict": "raw error", "why": traceback.format_exc()[-400:]}

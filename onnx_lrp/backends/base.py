@@ -14,6 +14,7 @@ import numpy as np
 
 Array = Any  # numpy.ndarray, torch.Tensor, or a symbolic value: whatever the backend computes with
 Shape = tuple[int, ...]
+FUNCTIONS = ("Sqrt", "Sin", "Cos", "Floor", "Ceil", "Sign")  # of one number, beside those that have a method
 
 
 @dataclass(frozen=True)
@@ -88,6 +89,15 @@ class Backend(Protocol):
 
     def truncate(self, a: Array) -> Array:
         """The whole part: to the nearest integer towards 0."""
+
+    def elementwise(self, function: str, a: Array) -> Array:
+        """One of :data:`FUNCTIONS`, by the name that ONNX has for it."""
+
+    def power(self, a: Array, exponent: Array | float) -> Array:
+        """a to the power of a number, or of an array that broadcasts to it."""
+
+    def softmax(self, a: Array, axis: int) -> Array:
+        """e^a over its sum along an axis."""
 
     def largest(self, a: Array) -> Array:
         """The largest of all elements, as a scalar."""

@@ -90,6 +90,21 @@ class EmittedArrays:
     def _cast(self, a: Symbol, to: ir.DataType) -> Symbol:
         return self.graph.emit("Cast", [a], a.shape, to=int(to))
 
+    def elementwise(self, function: str, a: Symbol) -> Symbol:
+        return self.graph.emit(function, [a], a.shape)
+
+    def power(self, a: Symbol, exponent: Symbol | float) -> Symbol:
+        other = self.graph.symbol(exponent)
+        return self.graph.emit("Pow", [a, other], broadcast(a.shape, other.shape))
+
+    def softmax(self, a: Symbol, axis: int) -> Symbol:
+        rank = len(a.shape)
+        if self.graph.opset >= 13 or axis % rank == rank - 1:
+            return self.graph.emit("Softmax", [a], a.shape, axis=axis % rank)
+        order = [i for i in range(rank) if i != axis % rank] + [axis % rank]  # it normalised all axes behind this one
+        back = [order.index(i) for i in range(rank)]
+        return self.permute(self.softmax(self.permute(a, order), rank - 1), back)
+
     def largest(self, a: Symbol) -> Symbol:
         return self.graph.emit("ReduceMax", [a], (), keepdims=0)
 

@@ -80,6 +80,16 @@ class NumpyBackend:
     def truncate(self, a: Array) -> Array:
         return np.trunc(a)
 
+    def elementwise(self, function: str, a: Array) -> Array:
+        return getattr(np, function.lower())(a)
+
+    def power(self, a: Array, exponent: Array | float) -> Array:
+        return np.power(a, exponent)
+
+    def softmax(self, a: Array, axis: int) -> Array:
+        e = np.exp(a - a.max(axis, keepdims=True))
+        return e / e.sum(axis, keepdims=True)
+
     def largest(self, a: Array) -> Array:
         return np.asarray(a.max())
 

@@ -78,6 +78,15 @@ class TorchBackend:
     def truncate(self, a: Tensor) -> Tensor:
         return a.trunc()
 
+    def elementwise(self, function: str, a: Tensor) -> Tensor:
+        return getattr(torch, function.lower())(a)  # type: ignore[no-any-return]
+
+    def power(self, a: Tensor, exponent: Tensor | float) -> Tensor:
+        return torch.pow(a, exponent)
+
+    def softmax(self, a: Tensor, axis: int) -> Tensor:
+        return a.softmax(axis)
+
     def largest(self, a: Tensor) -> Tensor:
         return a.max()
 

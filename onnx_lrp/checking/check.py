@@ -15,6 +15,7 @@ from ..model.graph import dims, user_node
 from ..model.loadable import require_loadable
 from ..model.loading import Source
 from ..model.preparation import prepare
+from ..model.profile import STRICT, Profile
 from ..model.sizing import Shapes
 from ..propagation.plan import make_plan
 from ..propagation.step import Step
@@ -85,6 +86,7 @@ def check(
     pass_ops: str | Iterable[str] = (),
     fixed: Fixed = (),
     shapes: Shapes | None = None,
+    profile: str | Profile = STRICT,
 ) -> Report:
     """Say whether a model can be explained, node by node.
 
@@ -95,6 +97,7 @@ def check(
         pass_ops: activations that relevance passes on your own responsibility.
         fixed: inputs that are constants of the question.
         shapes: sizes of open axes, by input.
+        profile: what is allowed beyond ReLU nets.
 
     Raises:
         LoadError, InvalidModelError: the file cannot be read or is malformed (an unsupported model is no error here).
@@ -102,9 +105,10 @@ def check(
         CompositeError: no such composite, or ``pass_ops`` names what is no such activation.
     """
     try:
-        prepared = prepare(model, output, 0, pass_ops, fixed, shapes)
+        prepared = prepare(model, output, 0, pass_ops, fixed, shapes, profile)
     except UnsupportedModelError as error:
-        return Report(str(error).partition(": unsupported")[0], printable(output or ""), problems=error.problems)
+        return Report(str(error).partition(": unsupported")[0], printable(output or ""), problems=error.problems,
+                      notes=(error.profiled,) if error.profiled else ())  # fmt: skip
     plan = make_plan(prepared.verdict, prepared.model, Composite.parse(composite))
     require_loadable(prepared.uncut, [prepared.target], prepared.source, prepared.message)
     groups = groupby(plan.steps, lambda step: step if step.node is None else user_node(step.node))
@@ -130,4 +134,4 @@ def _is_unsaid(size: int | str | None) -> bool:
     return size is None or str(size).startswith("unk__")
 
 
-WORDS = {"Activation": "unchanged", "Route": "moved"}
+WORDS = {"Activation": "unchanged", "Route": "moved", "Held": "constant"}

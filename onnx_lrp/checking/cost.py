@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 from collections import Counter
+from typing import Any
 
 from ..backends.symbols import Symbol
 from ..conversion.sizes import UNFIT, ShapesOnly, measure_one, scratch
 from ..errors import InvalidModelError, OnnxLrpError
 from ..model.prepared import Prepared
-from ..ops import Linear
+from ..ops import Linear, Product
 from ..propagation.plan import Plan
-from ..propagation.tape import StepOperands
+from ..propagation.step import Step
+from ..propagation.tape import StepOperands, Tape, Weights
 
 
 def multiply_adds(prepared: Prepared, plan: Plan) -> dict[str, int] | None:
@@ -34,12 +36,24 @@ def _counted(prepared: Prepared, plan: Plan) -> dict[str, int]:
     tape, weights = measure_one(prepared, plan), ShapesOnly(prepared.model, scratch())
     work: Counter[str] = Counter()
     for step in plan.steps:
-        if isinstance(step.role, Linear):
-            x, z = (tape.shapes[name or ""] for name in (step.inputs[step.role.data], step.outputs[0]))
-            w = StepOperands(step, tape, weights).parameters(step.role).weight
-            kernel = w.shape if isinstance(w, Symbol) else ()  # of matrices, x and z say the sizes
-            work[str(step.rule).removesuffix("()")] += step.role.map.multiply_adds(x, kernel, z)
+        if isinstance(step.role, Linear | Product):
+            layer = step.role if isinstance(step.role, Linear) else step.role.sides[0]
+            x, z = (tape.shapes[name or ""] for name in (step.inputs[layer.data], step.outputs[0]))
+            kernel = _other_shape(step, layer, tape) if layer.held else _kernel(step, layer, tape, weights)
+            work[str(step.rule).removesuffix("()")] += layer.map.multiply_adds(x, kernel, z)
     return dict(work.most_common())
+
+
+def _kernel(step: Step, layer: Linear, tape: Tape, weights: Weights) -> Any:
+    """The weight's shape; of matrices, x and z say the sizes."""
+    w = StepOperands(step, tape, weights).parameters(layer).weight
+    return w.shape if isinstance(w, Symbol) else ()
+
+
+def _other_shape(step: Step, layer: Linear, tape: Tape) -> Any:
+    """The shape of what is held; none, if that is made of the data itself."""
+    others = [name for i, name in enumerate(step.inputs) if i != layer.data and name in tape.shapes]
+    return tape.shapes[others[0]] if others else ()
 
 
 def shares(work: dict[str, int] | None) -> str:

@@ -64,6 +64,13 @@ def add_composite(parser: argparse.ArgumentParser) -> None:
         help="let relevance pass an activation such as Gelu unchanged, on your own responsibility; may be repeated",
     )
     parser.add_argument(
+        "--profile",
+        metavar="NAME",
+        default="strict",
+        help="what is explained beyond ReLU nets: strict (nothing), attnlrp or cplrp (gates, norms, attention), with "
+        "options as attnlrp:gates=half,softmax=held (default: %(default)s)",
+    )
+    parser.add_argument(
         "--fixed",
         metavar="NAME[=FILE.npy]",
         action="append",

@@ -34,7 +34,8 @@ def run(args: Namespace) -> int:
     if args.outputs:
         return _outputs(args)
     try:
-        report = check(args.model, args.composite, args.output, args.pass_op, held(args), dict(args.shape))
+        report = check(args.model, args.composite, args.output, args.pass_op, held(args), dict(args.shape),
+                       args.profile)  # fmt: skip
     except OnnxLrpError as error:
         if args.json:
             _print_json({"source": printable(args.model), "supported": False, "error": str(error)})

@@ -54,7 +54,7 @@ def read(args: Namespace) -> Request:
     pictures = any(isinstance(file.content, Picture) for file in files)
     bounded = pictures or args.preprocess
     composite = from_preprocessing(args.composite, preprocessing) if bounded else args.composite
-    names = ("output", "backend", "dtype", "device", "batchnorm", "threads")
+    names = ("output", "backend", "dtype", "device", "batchnorm", "threads", "profile")
     options = {name: getattr(args, name) for name in names} | {
         "pass_ops": args.pass_op,
         "fixed": held(args),

@@ -22,6 +22,7 @@ from ..model.loadable import require_loadable
 from ..model.loading import Source
 from ..model.preparation import prepare
 from ..model.prepared import Prepared
+from ..model.profile import STRICT, Profile
 from ..model.sizing import Shapes, size_inputs
 from ..model.wellformed import METADATA
 from ..propagation.audit import MaskAudit
@@ -90,6 +91,7 @@ def convert(
     pass_ops: str | Iterable[str] = (),
     facts: bool = True,
     fixed: Fixed = (),
+    profile: str | Profile = STRICT,
 ) -> onnx.ModelProto:
     """Compile the explanation into the model.
 
@@ -115,6 +117,7 @@ def convert(
         facts: use static facts to save work; off gives the same result, more slowly.
         fixed: inputs that are constants of the question: names, of inputs that stay (their relevance is zeros), or
             values by name, which take the inputs' places.
+        profile: as for :class:`Explainer`.
 
     Raises:
         ModelError: the model cannot be read, is malformed, unsupported, or converted already.
@@ -124,7 +127,7 @@ def convert(
         raise TargetError(f"unknown seed {seed!r}; choose one of {', '.join(get_args(SeedKind))}")
     if not isinstance(targets, int):
         raise TargetError(f"targets says how many to explain at once, as a whole number, not {targets!r:.80}")
-    prepared = prepare(model, output, OLDEST_CONVERTED, pass_ops, fixed, shapes)
+    prepared = prepare(model, output, OLDEST_CONVERTED, pass_ops, fixed, shapes, profile)
     plan = make_plan(prepared.verdict, prepared.model, Composite.parse(composite), batchnorm, facts)
     wanted = resolve_layers(plan, layers, prepared.source)
     tape = measure(prepared, plan, shapes or {})
@@ -172,6 +175,8 @@ def emit(prepared: Prepared, plan: Plan, answer: ConversionSpec, measured: Tape,
     }  # fmt: skip
     if prepared.pass_ops:
         about["pass_ops"] = ", ".join(prepared.pass_ops)
+    if prepared.profile:
+        about["profile"] = str(prepared.profile)
     model.metadata_props.update({f"{METADATA}.{key}": value for key, value in about.items()})
     return emission.compiled
 

@@ -13,6 +13,7 @@ from ..errors import ConversionError
 from ..model.loading import Source
 from ..model.preparation import prepare
 from ..model.prepared import Prepared
+from ..model.profile import STRICT, Profile
 from ..model.runtime import SessionOptions
 from ..model.sizing import Shapes
 from ..propagation.plan import Plan, make_plan
@@ -34,6 +35,7 @@ class Setup:
     options: SessionOptions = field(default_factory=SessionOptions)
     fixed: Mapping[str, Any] = field(default_factory=dict)
     shapes: Shapes = field(default_factory=dict)
+    profile: Profile = STRICT
 
 
 @dataclass(frozen=True)
@@ -54,7 +56,7 @@ def build(setup: Setup, choice: backends.Choice, left: Sequence[backends.Choice]
         OnnxLrpError: as for the Explainer.
     """
     oldest = OLDEST_CONVERTED if choice.name == "onnx" else 0
-    prepared = prepare(setup.model, setup.output, oldest, setup.pass_ops, setup.fixed, setup.shapes)
+    prepared = prepare(setup.model, setup.output, oldest, setup.pass_ops, setup.fixed, setup.shapes, setup.profile)
     plan = make_plan(prepared.verdict, prepared.model, setup.composite, setup.batchnorm, setup.facts)
     engine: Engine
     if choice.name == "onnx":

@@ -1,13 +1,14 @@
 """The model as a graph: :mod:`onnx_ir` underneath, plus what LRP asks of a node.
 
 A tensor is *constant* (known from the file), *derived* (depends on shapes and fixed inputs only, so known during a run)
-or *variable* (depends on the data): only variables receive relevance.
+or *variable* (depends on the data): only variables receive relevance. Under a profile, what depends on the data may be
+*held*: read as a constant, at some positions of some nodes.
 """
 
 from __future__ import annotations
 
 import enum
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -25,6 +26,7 @@ SHAPE_READERS = {"Shape": (0,), "Size": (0,), "CastLike": (1,), "EyeLike": (0,)}
 HINT = "onnx_lrp.hint"  # how a node is meant whose op alone does not tell; see Site.hint
 REFUSAL = "onnx_lrp.refused"  # why it could not be expanded
 USER_NODE = "onnx_lrp.user_node"  # the UserNode that it is a part of
+HELD = "onnx_lrp.held"  # positions of the inputs that count as constants, whatever they depend on
 FIXED = "onnx_lrp.fixed"  # an input whose value is a constant of the question, though only a run knows it
 HOLES = "onnx_lrp.holes"  # an input in which values may be missing (NaN), because an Imputer fills them
 ASSUMED = "assumed"  # what FIXED says if nobody asked for it
@@ -38,7 +40,8 @@ class Dependence(enum.IntEnum):
 
     CONSTANT = 0
     DERIVED = 1
-    VARIABLE = 2
+    HELD = 2
+    VARIABLE = 3
 
 
 def label(node: ir.Node) -> str:
@@ -80,15 +83,35 @@ def dependences(graph: ir.Graph) -> dict[ir.Value, Dependence]:
         if value.const_value is None:
             result[value] = Dependence.DERIVED if is_fixed(value) else Dependence.VARIABLE
     for node in graph:
-        blind = SHAPE_READERS.get(node.op_type, ())
-        found = [
-            min(result[value], Dependence.DERIVED) if i in blind else result[value]
-            for i, value in enumerate(node.inputs)
-            if value is not None
-        ]
-        found += [result[value] for value in _captured(node) if value in result]
-        result.update(dict.fromkeys(node.outputs, max(found, default=Dependence.CONSTANT)))
-    return result
+        result.update(dict.fromkeys(node.outputs, dependence_of(node, result)))
+    return _only_reaching(graph, result) if any(HELD in node.meta for node in graph) else result
+
+
+def dependence_of(node: ir.Node, known: Mapping[ir.Value, Dependence]) -> Dependence:
+    """What a node's outputs depend on, if that is known of its inputs."""
+    most = dict.fromkeys(held_positions(node), Dependence.HELD)
+    most |= dict.fromkeys(SHAPE_READERS.get(node.op_type, ()), Dependence.DERIVED)
+    found = [
+        min(known[value], most.get(i, Dependence.VARIABLE)) for i, value in enumerate(node.inputs) if value is not None
+    ]
+    found += [known[value] for value in _captured(node) if value in known]
+    return max(found, default=Dependence.CONSTANT)
+
+
+def held_positions(node: ir.Node) -> tuple[int, ...]:
+    """The inputs of a node that count as constants."""
+    return tuple(node.meta.get(HELD, ()))
+
+
+def _only_reaching(graph: ir.Graph, kinds: dict[ir.Value, Dependence]) -> dict[ir.Value, Dependence]:
+    """What reaches the explained tensor through held operands alone is held itself."""
+    reaching = set(graph.outputs)
+    for node in reversed(graph):
+        if not reaching.isdisjoint(node.outputs):
+            blind = (*SHAPE_READERS.get(node.op_type, ()), *held_positions(node))
+            reaching.update(v for i, v in enumerate(node.inputs) if v is not None and i not in blind)
+    made = {value for node in graph for value in node.outputs if value not in reaching}
+    return {v: min(kind, Dependence.HELD) if v in made else kind for v, kind in kinds.items()}
 
 
 def is_fixed(value: ir.Value) -> bool:
@@ -172,6 +195,8 @@ class NodeSite:
     node: ir.Node
     dependences: dict[ir.Value, Dependence]
     opset: int
+    least: Dependence = Dependence.VARIABLE  # from which on a tensor counts as variable here
+    profile: bool = False
 
     @property
     def op_type(self) -> str:
@@ -197,18 +222,28 @@ class NodeSite:
     def variable(self) -> tuple[int, ...]:
         """Positions of the inputs that depend on the data."""
         blind = SHAPE_READERS.get(self.op_type, ())
+        if self.least is Dependence.VARIABLE:
+            blind = (*blind, *held_positions(self.node))
         found = enumerate(self.node.inputs)
         return tuple(
-            i
-            for i, value in found
-            if value is not None and i not in blind and self.dependences[value] is Dependence.VARIABLE
+            i for i, value in found if value is not None and i not in blind and self.dependences[value] >= self.least
         )
 
     @property
     def hint(self) -> str | None:
         """How the node is meant."""
-        hint = self.node.meta.get(HINT)
+        hint = self.node.meta.get(HINT, "profile" if self.profile else None)
         return None if hint is None else str(hint)
+
+    @property
+    def holds(self) -> bool:
+        """Whether an operand depends on the data and counts as a constant."""
+        if self.least is not Dependence.VARIABLE:
+            return False
+        blind = SHAPE_READERS.get(self.op_type, ())
+        kinds = {i: self.dependences[v] for i, v in enumerate(self.node.inputs) if v is not None and i not in blind}
+        marked = held_positions(self.node)
+        return any(kind is Dependence.HELD or (kind > Dependence.HELD and i in marked) for i, kind in kinds.items())
 
     def has(self, position: int) -> bool:
         """Whether this input is given."""

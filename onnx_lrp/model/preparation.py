@@ -11,7 +11,14 @@ import onnx.version_converter
 import onnx_ir as ir
 from onnx_ir.passes import common as passes
 
-from ..errors import CompositeError, ConversionError, InvalidModelError, names_of
+from ..errors import (
+    CompositeError,
+    ConversionError,
+    InvalidModelError,
+    OnnxLrpError,
+    UnsupportedModelError,
+    names_of,
+)
 from ..text import printable
 from .asking import asked
 from .canonizers import (
@@ -26,7 +33,10 @@ from .canonizers import (
     Spread,
     cut,
     expose,
+    hold,
+    hold_token_masks,
     inline,
+    make_finite,
     mark_addresses,
     pass_through,
 )
@@ -37,13 +47,14 @@ from .graph import ASSUMED, FIXED, HOLES, is_sorted, sort
 from .inference import infer, lightened
 from .loading import Source, load
 from .prepared import Prepared
+from .profile import STRICT, Profile
 from .sizing import Shapes, size_inputs
 from .validation import check_growth, check_shape_vectors, check_target, input_values, validate
 from .weighing import weighing
 
+SUGGESTED = "attnlrp"  # where strict refuses
 
-@paused_collector()
-@np.errstate(all="ignore")  # a model's constants are what they are; what is not finite is an error when it runs
+
 def prepare(
     source: Source,
     output: str | None = None,
@@ -51,8 +62,9 @@ def prepare(
     pass_ops: str | Iterable[str] = (),
     fixed: Fixed = (),
     shapes: Shapes | None = None,
+    profile: str | Profile = STRICT,
 ) -> Prepared:
-    """Load, canonize and check a model.
+    """Load, canonize and check a model; of one that is refused, say whether a profile would take it.
 
     Args:
         source: path, bytes or ``ModelProto``.
@@ -61,13 +73,42 @@ def prepare(
         pass_ops: activations through which relevance passes unchanged, on the user's word.
         fixed: inputs that are constants of the question: names, or values by name (None: it is fed like the others).
         shapes: sizes of open axes, by input.
+        profile: what is allowed beyond ReLU nets.
 
     Raises:
         ModelError: see :mod:`onnx_lrp.errors`.
         TargetError: no such tensor.
         InputError: no such input, or a value or shape that does not fit it.
-        CompositeError: one of ``pass_ops`` is no such activation, or the model has none of it.
+        CompositeError: no such profile; or one of ``pass_ops`` is no such activation, or the model has none of it.
     """
+    allowed = Profile.parse(profile)
+    try:
+        return _prepare(source, output, oldest, pass_ops, fixed, shapes, allowed)
+    except UnsupportedModelError as error:
+        if allowed:
+            raise
+        refused = error
+    try:
+        _prepare(source, output, oldest, pass_ops, fixed, shapes, Profile.parse(SUGGESTED))
+        left = 0
+    except UnsupportedModelError as error:
+        left = len(error.problems)
+    except OnnxLrpError:
+        raise refused from None
+    found = len(refused.problems)
+    if left >= found:
+        raise refused
+    share = ("it has" if found == 1 else "all of them have") if not left else f"{found - left} of {found} have"
+    hint = f"with --profile {SUGGESTED} {share} one"
+    raise UnsupportedModelError(refused.source, refused.problems, hint) from None
+
+
+@paused_collector()
+@np.errstate(all="ignore")  # a model's constants are what they are; what is not finite is an error when it runs
+def _prepare(
+    source: Source, output: str | None, oldest: int, pass_ops: str | Iterable[str], fixed: Fixed,
+    shapes: Shapes | None, allowed: Profile,
+) -> Prepared:  # fmt: skip
     loaded = load(source)
     trusted = names_of(pass_ops, "pass_ops", CompositeError)
     untyped = {value.name: copy(value) for value in loaded.proto.graph.output if not _is_tensor(value)}
@@ -101,13 +142,17 @@ def prepare(
     if any(node.op_type == "Imputer" for node in model.graph):
         for value in model.graph.inputs:
             value.meta[HOLES] = True
+    hold_token_masks(model.graph, allowed)
     for value in weighing(model.graph):
         value.meta[FIXED] = ASSUMED
-    verdict = validate(model, loaded.source, source_model.graph)
+    notes += hold(model, allowed, opset_of(model))
+    if allowed:
+        make_finite(model)
+    verdict = validate(model, loaded.source, source_model.graph, allowed)
     name = model.graph.outputs[0].name or in_source
     return Prepared(
         model, source_model, in_source, verdict, name, loaded.source, tuple(notes), loaded.sha256, untyped, trusted, {},
-        written, message, heads.probability,
+        written, message, heads.probability, allowed,
     )  # fmt: skip
 
 

@@ -11,6 +11,7 @@ from onnx_ir.passes import common as passes
 
 from ..text import printable
 from .graph import ASSUMED, FIXED, dims, is_fixed
+from .profile import STRICT, Profile
 from .samples import independent, named_alike, rows
 from .validation import Verdict, input_values
 
@@ -40,6 +41,7 @@ class Prepared:
     written: ir.Model | None = None
     message: onnx.ModelProto | None = None
     probability: str | None = None
+    profile: Profile = STRICT
 
     @property
     def inputs(self) -> list[ir.Value]:

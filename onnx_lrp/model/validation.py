@@ -19,13 +19,14 @@ from ..errors import (
     UnsupportedModelError,
     malformed,
 )
-from ..ops import Linear, Merge, Role, Unsupported, qualified, role_of
+from ..ops import Linear, Merge, Role, Unsupported, held_role_of, profiled_role_of, qualified, role_of
 from ..text import printable
 from .asking import EXAMPLE, apart, before, sized
 from .evaluation import evaluable, opset_of
 from .graph import FLOATS, REFUSAL, WRITTEN, Dependence, NodeSite, array, attributes, dependences, label
 from .meaning import meaning
 from .onenode import RANDOM
+from .profile import STRICT, Profile
 
 LARGEST_TENSOR = 2**30  # elements of one tensor: 4 GiB as float32
 
@@ -39,13 +40,14 @@ class Verdict:
     dependences: dict[ir.Value, Dependence]
 
 
-def validate(model: ir.Model, source: str, written: ir.Graph) -> Verdict:
+def validate(model: ir.Model, source: str, written: ir.Graph, profile: Profile = STRICT) -> Verdict:
     """Give every node of a canonized model its role.
 
     Args:
         model: the model.
         source: what to call it in messages.
         written: the graph before it was cut and canonized: whose tensors a user can name.
+        profile: what is allowed beyond ReLU nets; whatever it holds is marked.
 
     Raises:
         UnsupportedModelError: with all the nodes that have none.
@@ -57,8 +59,8 @@ def validate(model: ir.Model, source: str, written: ir.Graph) -> Verdict:
     problems: dict[ir.Node, Problem] = {}
     for node in model.graph:
         try:
-            if max(kind[output] for output in node.outputs) is Dependence.VARIABLE:
-                roles[node] = _role(node, kind, opset)
+            if max(kind[output] for output in node.outputs) >= Dependence.HELD:
+                roles[node] = _role(node, kind, opset, profile)
             else:
                 derived.append(_derived(node, opset))
         except Unsupported as verdict:
@@ -115,13 +117,17 @@ def _op(node: ir.Node) -> str:
     return printable(qualified(node.op_type, node.domain))
 
 
-def _role(node: ir.Node, kind: dict[ir.Value, Dependence], opset: int) -> Role:
+def _role(node: ir.Node, kind: dict[ir.Value, Dependence], opset: int, profile: Profile) -> Role:
     if any(v is not None and v.const_value is not None and v.dtype == ir.DataType.STRING for v in node.inputs):
         raise Unsupported("computes with strings", "explain an output that is made of numbers")
     refused = node.meta.get(REFUSAL)
     if isinstance(refused, Unsupported):
         raise refused
-    return role_of(NodeSite(node, kind, opset), attributes(node))
+    if not profile:
+        return role_of(NodeSite(node, kind, opset), attributes(node))
+    if max(kind[output] for output in node.outputs) is Dependence.HELD:
+        return held_role_of(NodeSite(node, kind, opset, Dependence.HELD, profile=True), attributes(node))
+    return profiled_role_of(NodeSite(node, kind, opset, profile=True), attributes(node))
 
 
 def _derived(node: ir.Node, opset: int) -> ir.Node:

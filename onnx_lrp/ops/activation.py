@@ -63,7 +63,7 @@ def clip(node: Site, min: float | None = None, max: float | None = None) -> Acti
     """Clip to [0, max] (ReLU6), or on somebody's word to other bounds: attributes, or inputs since opset 11."""
     given = _bound(node, 1, min), _bound(node, 2, max)
     low, high = -math.inf if given[0] is None else given[0], math.inf if given[1] is None else given[1]
-    if (low != 0 or high <= 0) and node.hint not in ("trusted", "address"):
+    if (low != 0 or high <= 0) and node.hint not in ("trusted", "profile", "address"):
         raise Unsupported(
             f"clips to [{low:g}, {high:g}], which is not ReLU-compatible",
             f"only a Clip from 0 upwards is (ReLU6); {ON_YOUR_WORD.format('Clip')}",

@@ -265,7 +265,11 @@ def matmul(node: Site) -> Linear:
             "product of two variables is not linear (attention?)",
             "LRP needs a MatMul with a constant operand; explain an earlier output",
         )
-    data = node.variable[0]
+    return matmul_by(node, node.variable[0])
+
+
+def matmul_by(node: Site, data: int) -> Linear:
+    """A MatMul as the map of one operand, with the other one as the weight."""
     weight = node.constant(1 - data)
     vector_w, vector_x = (node.rank(1 - data) if weight is None else weight.ndim) == 1, node.rank(data) == 1
 

@@ -19,7 +19,7 @@ from typing import Any, Protocol, TypeVar
 import numpy as np
 
 from ..text import printable
-from .roles import Role
+from .roles import Held, Role
 
 STANDARD = ("", "ai.onnx")  # what the standard domain is called
 
@@ -57,8 +57,12 @@ class Site(Protocol):
 
         ``"trusted"``: an activation through which relevance passes, by the user's word or a canonizer's. ``"gate"``: a
         product of a gate (the first operand) and a signal, which gets all relevance. ``"address"``: arithmetic on ids
-        that are looked up.
+        that are looked up. ``"profile"``: nothing of these, but a profile is in force.
         """
+
+    @property
+    def holds(self) -> bool:
+        """Whether an operand depends on the data and counts as a constant."""
 
     def has(self, position: int) -> bool:
         """Whether this input is given."""
@@ -86,7 +90,10 @@ class Unsupported(Exception):  # noqa: N818 - a verdict, collected by the check,
 
 Op = Callable[..., Role]
 F = TypeVar("F", bound=Op)
+G = TypeVar("G", bound=Callable[..., Any])
 OPS: dict[str, Op] = {}  # by name, those of other domains as DOMAIN::NAME
+PROFILED: dict[str, Op] = {}  # likewise, under a profile
+COMPUTED: dict[str, Callable[..., Any]] = {}  # likewise, of what is held
 
 
 def register(*names: str, domain: str = "") -> Callable[[F], F]:
@@ -101,8 +108,22 @@ def register(*names: str, domain: str = "") -> Callable[[F], F]:
             return Route(ExpandMap())
     """
 
-    def decorator(function: F) -> F:
-        OPS.update({qualified(name, domain): function for name in names})
+    return _entering(OPS, names, domain)
+
+
+def profiled(*names: str, domain: str = "") -> Callable[[F], F]:
+    """Register the role that ops have under a profile, where they have none without, or where an operand is held."""
+    return _entering(PROFILED, names, domain)
+
+
+def forward_only(*names: str, domain: str = "") -> Callable[[G], G]:
+    """Register what computes ops whose output is held, so that they need no role, only a value."""
+    return _entering(COMPUTED, names, domain)
+
+
+def _entering(table: dict[str, Any], names: tuple[str, ...], domain: str) -> Callable[[G], G]:
+    def decorator(function: G) -> G:
+        table.update({qualified(name, domain): function for name in names})
         return function
 
     return decorator
@@ -119,7 +140,7 @@ def _attributes_of(op: Op) -> frozenset[str]:
 
 
 def role_of(node: Site, attributes: dict[str, Any]) -> Role:
-    """The node's role.
+    """The node's role, without a profile.
 
     Raises:
         Unsupported: the op is unknown, or used in a way that LRP has no role for.
@@ -127,10 +148,43 @@ def role_of(node: Site, attributes: dict[str, Any]) -> Role:
     op = OPS.get(qualified(node.op_type, node.domain))
     if op is None:
         raise Unsupported(*(_unknown(node.op_type) if node.domain in STANDARD else _foreign(node.op_type, node.domain)))
+    return _called(op, node, attributes)  # type: ignore[no-any-return]
+
+
+def _called(op: Op, node: Site, attributes: dict[str, Any]) -> Any:
     strange = sorted(set(attributes) - _attributes_of(op))
     if strange:
         raise Unsupported(f"unknown attribute {', '.join(strange)}", "export the model again with a standard opset")
     return op(node, **attributes)
+
+
+def profiled_role_of(node: Site, attributes: dict[str, Any]) -> Role:
+    """The node's role under a profile: its own, if it has one without; but what is held asks for the profile's first.
+
+    Raises:
+        Unsupported: it has none, for the reason that it has none without a profile.
+    """
+    op = PROFILED.get(qualified(node.op_type, node.domain))
+    if op is not None and node.holds:
+        return _called(op, node, attributes)  # type: ignore[no-any-return]
+    try:
+        return role_of(node, attributes)
+    except Unsupported:
+        if op is None:
+            raise
+        return _called(op, node, attributes)  # type: ignore[no-any-return]
+
+
+def held_role_of(node: Site, attributes: dict[str, Any]) -> Held:
+    """What computes a node whose output is held.
+
+    Raises:
+        Unsupported: nothing does.
+    """
+    computed = COMPUTED.get(qualified(node.op_type, node.domain))
+    if computed is not None:
+        return Held(_called(computed, node, attributes))
+    return Held(profiled_role_of(node, attributes).forward)
 
 
 # Why ops have no role, and what to do: (ops, reason, remedy)

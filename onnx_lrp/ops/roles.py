@@ -1,4 +1,4 @@
-"""The four roles a node can have, and no fifth: Linear, Route, Merge, Activation.
+"""The four roles a node can have, Linear, Route, Merge, Activation; under a profile a fifth, Product, and Held.
 
 A role says which map the node is at a recorded activation; it sees the node's operands through :class:`Operands` and
 computes with any :class:`~onnx_lrp.backends.base.Backend`. What a planner wants to know of a node it asks the role,
@@ -28,6 +28,10 @@ class Operands(Protocol):
 
     def constant(self, position: int) -> np.ndarray | None:
         """An input that does not depend on the data, as NumPy; None if it is left out."""
+
+    def output(self) -> Array:
+        """The node's own (first) output, on the way back."""
+        raise LookupError("there is none before the node is computed")
 
     def is_open(self, position: int) -> bool:
         """Whether only a run knows the value of a constant, so that :meth:`constant` cannot be asked for it."""
@@ -94,11 +98,13 @@ Parameters = Callable[[Backend, Operands], tuple[Array, Array | None]]
 class Traits:
     """What a planner may ask of any role.
 
-    ``ruled``: it takes a rule. ``mixes`` and ``keeps_shape``: see :class:`LinearMap`. ``rectifies``: it is exactly
-    max(x, 0). ``normalizes``: it is a BatchNormalization that could not be merged.
+    ``ruled``: it takes a rule. ``held``: it multiplies by what depends on the data, and holds that, so that LRP-0 is
+    exact and no other rule fits; it is no layer to selectors. ``mixes`` and ``keeps_shape``: see :class:`LinearMap`.
+    ``rectifies``: it is exactly max(x, 0). ``normalizes``: it is a BatchNormalization that could not be merged.
     """
 
     ruled: ClassVar[bool] = False
+    held: bool = False
     rectifies: bool = False
     normalizes: bool = False
     mixes: bool = False
@@ -127,6 +133,8 @@ class Linear(Traits):
     the input's shape, so that they can be kept between runs. ``nonnegative``: the weight has no negative entry.
     ``composed``: the weight is a product of several, so that no rule but ε can modify it.
     ``diagonal``: the weight of a product with a constant, if that is known before anything runs.
+    ``function``: what is computed, where that is not linear, and the map its linearisation at the recorded activation;
+    ``reads_output``: the parameters are made of the output.
     """
 
     ruled: ClassVar[bool] = True
@@ -139,11 +147,14 @@ class Linear(Traits):
     composed: bool = False
     normalizes: bool = False
     diagonal: np.ndarray | None = field(default=None, compare=False)
+    held: bool = False
+    function: Callable[[Backend, Operands], Array] | None = None
+    reads_output: bool = False
 
     @property
     def mixes(self) -> bool:  # type: ignore[override]
         """The map's."""
-        return self.map.mixes
+        return self.map.mixes and not self.held
 
     @property
     def keeps_shape(self) -> bool:  # type: ignore[override]
@@ -160,7 +171,9 @@ class Linear(Traits):
         return self.nonnegative and known(self.data)
 
     def forward(self, xp: Backend, operands: Operands) -> list[Array]:
-        """A(w) x + b."""
+        """A(w) x + b, or the function."""
+        if self.function is not None:
+            return [self.function(xp, operands)]
         w, b = self.parameters(xp, operands)
         z = self.map.forward(xp, operands.value(self.data), w)
         return [z if b is None else z + b]
@@ -270,6 +283,8 @@ class Activation(Traits):
     ``data`` is empty where a gate opens for a constant: that absorbs the relevance, like a bias.
     ``numbers`` are outputs beside the first, which say something about the data and receive no relevance.
     ``batchwise``: samples are mapped independently.
+    ``factor``: the output is the data times this, which is held; of relevance c times the output, c times the factor is
+    a multiple of the data. ``reads`` are the positions of the inputs that the factor is made of.
     """
 
     function: Callable[[Backend, Operands], Array]
@@ -280,6 +295,8 @@ class Activation(Traits):
     through_zero: bool = True
     numbers: Callable[[Backend, Operands], list[Array]] | None = None
     batchwise: bool = True
+    factor: Callable[[Backend, Operands], Array] | None = None
+    reads: tuple[int, ...] = ()
 
     @property
     def receives(self) -> tuple[int, ...]:
@@ -295,4 +312,50 @@ class Activation(Traits):
         return [self.function(xp, operands), *(self.numbers(xp, operands) if self.numbers is not None else ())]
 
 
-Role = Linear | Route | Merge | Activation
+@dataclass(frozen=True)
+class Product(Traits):
+    """Linear in each of two variables: each has half of the relevance, as if the other one were the weight.
+
+    Only under a profile (Achtibat et al. 2024, propositions 3.2 and 3.3). Each of ``sides`` is the map of one variable.
+    """
+
+    ruled: ClassVar[bool] = True
+
+    sides: tuple[Linear, Linear]
+    held: bool = True
+
+    @property
+    def receives(self) -> tuple[int, ...]:
+        """Both variables."""
+        return tuple(side.data for side in self.sides)
+
+    def gives_nonnegative(self, known: Callable[[int], bool]) -> bool:
+        """If neither has a negative entry."""
+        return all(map(known, self.receives))
+
+    def forward(self, xp: Backend, operands: Operands) -> list[Array]:
+        """The product."""
+        return self.sides[0].forward(xp, operands)
+
+
+@dataclass(frozen=True)
+class Held(Traits):
+    """Has a value, which depends on the data, and is taken as a constant wherever it is read: no relevance arrives."""
+
+    compute: Callable[[Backend, Operands], list[Array]]
+
+    @property
+    def receives(self) -> tuple[int, ...]:
+        """Nothing."""
+        return ()
+
+    def gives_nonnegative(self, known: Callable[[int], bool]) -> bool:
+        """Nobody asks."""
+        return False
+
+    def forward(self, xp: Backend, operands: Operands) -> list[Array]:
+        """The node's outputs."""
+        return self.compute(xp, operands)
+
+
+Role = Linear | Route | Merge | Activation | Product | Held

@@ -1,4 +1,4 @@
-"""Activations that are not ReLU-compatible: relevance passes them unchanged only on somebody's word.
+"""Activations that are not ReLU-compatible: relevance passes them unchanged only on somebody's word, or a profile's.
 
 The user gives it (``pass_ops``), or a canonizer for the inner activations of a recurrent layer (Arras et al. 2017).
 """
@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
+from dataclasses import replace
 
 from ..backends.base import Array, Backend
 from .activation import ON_YOUR_WORD
@@ -26,7 +27,7 @@ def _trusted(
     Raises:
         Unsupported: nobody does.
     """
-    if node.hint != "trusted":
+    if node.hint not in ("trusted", "profile"):
         raise Unsupported(
             "activation is not ReLU-compatible",
             "use ReLU, LeakyReLU, PReLU or ReLU6, or explain an earlier output; " + ON_YOUR_WORD.format(node.op_type),
@@ -35,6 +36,14 @@ def _trusted(
         lambda xp, operands: function(xp, operands.value(0)), nonnegative, keeps_sign=keeps_sign,
         through_zero=through_zero,
     )  # fmt: skip
+
+
+def _gated_by_itself(node: Site, gate: Callable[[Backend, Array], Array]) -> Activation:
+    """x · g(x); under a profile with g held, which hands on the same and divides by nothing (Jafari et al. 2024)."""
+    passing = _trusted(node, lambda xp, x: x * gate(xp, x))
+    if node.hint == "trusted":
+        return passing
+    return replace(passing, factor=lambda xp, operands: gate(xp, operands.value(0)), reads=(0,))
 
 
 def sigmoid(xp: Backend, x: Array) -> Array:
@@ -96,19 +105,19 @@ def hard_sigmoid(node: Site, alpha: float = 0.2, beta: float = 0.5) -> Activatio
 @register("HardSwish")
 def hard_swish(node: Site) -> Activation:
     """x max(0, min(1, x/6 + 1/2))."""
-    return _trusted(node, lambda xp, x: x * ramp(xp, x, 1 / 6, 0.5))
+    return _gated_by_itself(node, lambda xp, x: ramp(xp, x, 1 / 6, 0.5))
 
 
 @register("Swish")
 def swish(node: Site, alpha: float = 1.0) -> Activation:
     """x sigmoid(alpha x); with alpha = 1 it is SiLU."""
-    return _trusted(node, lambda xp, x: x * sigmoid(xp, alpha * x))
+    return _gated_by_itself(node, lambda xp, x: sigmoid(xp, alpha * x))
 
 
 @register("Mish")
 def mish(node: Site) -> Activation:
     """x tanh(softplus(x))."""
-    return _trusted(node, lambda xp, x: x * xp.tanh(softplus(xp, x)))
+    return _gated_by_itself(node, lambda xp, x: xp.tanh(softplus(xp, x)))
 
 
 @register("Gelu")
@@ -116,8 +125,8 @@ def gelu(node: Site, approximate: str = "none") -> Activation:
     """x Φ(x), Φ being the normal distribution's, or its approximation by tanh."""
     if approximate == "tanh":
         slope = math.sqrt(2 / math.pi)
-        return _trusted(node, lambda xp, x: 0.5 * x * (xp.tanh(slope * (x + 0.044715 * x * x * x)) + 1.0))
-    return _trusted(node, lambda xp, x: 0.5 * x * (xp.erf(x * math.sqrt(0.5)) + 1.0))
+        return _gated_by_itself(node, lambda xp, x: 0.5 * xp.tanh(slope * (x + 0.044715 * x * x * x)) + 0.5)
+    return _gated_by_itself(node, lambda xp, x: 0.5 * xp.erf(x * math.sqrt(0.5)) + 0.5)
 
 
 @register("Elu")

@@ -7,12 +7,12 @@ from itertools import groupby
 
 import onnx_ir as ir
 
-from ..composites import Composite, LayerInfo
+from ..composites import WEIGHTED, Composite, LayerInfo
 from ..errors import CompositeError
 from ..model.graph import Dependence, label, user_node
 from ..model.validation import Verdict
-from ..ops import Linear, Merge, Role, Route
-from ..rules import Epsilon, Rule
+from ..ops import Linear, Merge, Product, Role, Route
+from ..rules import Epsilon, Rule, Zero
 from ..rules import Pass as PassRule
 from .facts import vanishes_at_zero
 
@@ -43,9 +43,16 @@ def layers(verdict: Verdict) -> dict[ir.Node, LayerInfo]:
     deepest = max((n for node, n in place.items() if verdict.roles[node].mixes), default=0)
     relative = {node: min(n / deepest, 1.0) if deepest else 1.0 for node, n in place.items()}
     return {
-        node: LayerInfo(node.name or label(node), node.op_type, relative[node], order[node], before[node])
+        node: LayerInfo(
+            node.name or label(node), _kind(node, verdict.roles[node]), relative[node], order[node], before[node]
+        )
         for node in order
     }
+
+
+def _kind(node: ir.Node, role: Role) -> str:
+    """The op as selectors see it: a product of what depends on the data is no layer with weights."""
+    return "Product" if role.held and node.op_type in WEIGHTED else node.op_type
 
 
 def _together(nodes: Iterable[ir.Node]) -> list[list[ir.Node]]:
@@ -66,8 +73,10 @@ def assign(verdict: Verdict, composite: Composite, batchnorm: str, target: ir.Va
         role = verdict.roles[node]
         if role.normalizes and batchnorm == "pass":
             rules[node] = PassRule()
+        if role.held and rules[node] is composite.default:
+            rules[node] = Zero()
         if _only_epsilon(role) and not isinstance(rules[node], Epsilon):
-            what = "merges tensors" if isinstance(role, Merge) else "is a map without weights of its own"
+            what = "merges tensors" if isinstance(role, Merge) else "has no weights of its own"
             raise CompositeError(f"{label(node)} ({node.op_type}) {what}: it takes Epsilon or Zero, not {rules[node]}")
         if isinstance(rules[node], PassRule) and not role.keeps_shape:
             raise CompositeError(f"{label(node)} ({node.op_type}) changes the shape: Pass cannot go there")
@@ -111,4 +120,4 @@ def _elementwise(role: Role) -> bool:
 
 
 def _only_epsilon(role: Role) -> bool:
-    return isinstance(role, Merge) or (isinstance(role, Linear) and role.composed)
+    return isinstance(role, Merge | Product) or (isinstance(role, Linear) and role.composed)

@@ -19,7 +19,7 @@ from dataclasses import dataclass, field
 import onnx_ir as ir
 
 from ..model.graph import array
-from ..ops import Linear, Merge, Role, Route
+from ..ops import Activation, Linear, Merge, Product, Role, Route
 from ..rules import Rule
 
 Roles = Mapping[ir.Node, Role]
@@ -75,9 +75,10 @@ def _hands_on(role: Role, rule: Rule | None, arriving: bool) -> bool:
     """Whether a node's input of 0 receives no relevance, given that its output of 0 does not."""
     if isinstance(role, Linear):
         return rule is not None and rule.vanishes_at_zero
-    if isinstance(role, Merge):
+    if isinstance(role, Merge | Product):
         return True
-    return arriving and (role.copies if isinstance(role, Route) else role.through_zero)
+    copies = role.copies if isinstance(role, Route) else isinstance(role, Activation) and role.through_zero
+    return arriving and copies
 
 
 def _masked(roles: Roles, rules: Rules, target: ir.Value) -> dict[ir.Value, ir.Value]:

@@ -9,9 +9,9 @@ import onnx_ir as ir
 
 from ..composites import Composite
 from ..errors import TargetError, names_of
-from ..model.graph import is_fixed, label
+from ..model.graph import Dependence, held_positions, is_fixed, label
 from ..model.validation import Verdict
-from ..ops import Role
+from ..ops import Held, Role
 from ..rules import Pass as PassRule
 from ..rules import Rule
 from ..text import printable
@@ -69,7 +69,7 @@ def make_plan(
     target = model.graph.outputs[0]
     rules = assign(verdict, composite, batchnorm, target)
     known = derive(verdict.roles, rules, target) if facts else Facts()
-    steps = fuse([_step(node, role, rules.get(node), known) for node, role in verdict.roles.items()], target)
+    steps = fuse([_step(node, role, rules.get(node), known, verdict) for node, role in verdict.roles.items()], target)
     given = [value for value in model.graph.inputs if value.const_value is None]
     fixed = frozenset(value.name or "" for value in given if is_fixed(value))
     names = tuple(value.name or "" for value in given if value.name not in fixed)
@@ -91,7 +91,7 @@ def resolve_layers(plan: Plan, names: Iterable[str], source: str) -> dict[str, s
     return {name: known[name] for name in named}
 
 
-def _step(node: ir.Node, role: Role, rule: Rule | None, facts: Facts) -> Step:
+def _step(node: ir.Node, role: Role, rule: Rule | None, facts: Facts, verdict: Verdict) -> Step:
     shares = role.ruled and not isinstance(rule, PassRule)  # nothing else looks at its own output
     stand_in = facts.masked.get(node.outputs[0]) if shares else None
     return Step(
@@ -104,4 +104,12 @@ def _step(node: ir.Node, role: Role, rule: Rule | None, facts: Facts) -> Step:
         nonnegative=shares and all(node.inputs[i] in facts.nonnegative for i in role.receives),
         masked=None if stand_in is None else stand_in.name,
         node=node,
+        held=() if isinstance(role, Held) else tuple(v.name or "" for v in _held(node, role, verdict)),
     )
+
+
+def _held(node: ir.Node, role: Role, verdict: Verdict) -> list[ir.Value]:
+    """The inputs that depend on the data and count as constants."""
+    marked, kinds = held_positions(node), verdict.dependences
+    given = [(i, v) for i, v in enumerate(node.inputs) if v is not None and i not in role.receives]
+    return [v for i, v in given if kinds[v] is Dependence.HELD or (i in marked and kinds[v] is Dependence.VARIABLE)]

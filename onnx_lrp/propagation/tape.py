@@ -98,11 +98,30 @@ class StepOperands:
                 f"{self.tape.source}: node {self.step.name} ({printable(self.step.op)}) has to know the value of the "
                 f"fixed input {given!r} to be compiled: give it (--fixed {given}=FILE.npy)"
             )
-        return self.tape.derived[name] if name in self.tape.derived else self.weights.numpy(name)
+        if name in self.tape.derived:
+            return self.tape.derived[name]
+        known = self.weights.numpy(name)
+        return self._held_number(name) if known is None and name in self.step.held else known
+
+    def _held_number(self, name: str) -> np.ndarray:
+        """What is held and has to be known as a number: an index, a shape."""
+        try:
+            found = self.weights.xp.to_numpy(self.tape.values[name])
+        except TypeError:
+            raise ConversionError(
+                f"{self.tape.source}: node {self.step.name} ({printable(self.step.op)}) has to know the value of "
+                f"{printable(name)!r}, which depends on the data, to be compiled: use the backend torch or numpy"
+            ) from None
+        return np.asarray(np.rint(found), np.int64)
+
+    def output(self) -> Array:
+        """The node's own (first) output."""
+        return self.tape.values[self.step.outputs[0]]
 
     def is_open(self, position: int) -> bool:
         """Whether only a run knows the value of a constant, so that :meth:`constant` cannot be asked for it."""
-        return position < len(self.step.inputs) and self.step.inputs[position] in self.tape.made_of
+        name = self.step.inputs[position] if position < len(self.step.inputs) else None
+        return name is not None and (name in self.tape.made_of or name in self.step.held)
 
     def same_rows(self, position: int) -> np.ndarray | None:
         """One row of a constant whose rows, one for each sample, are all the same."""

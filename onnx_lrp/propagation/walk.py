@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 
 from ..backends.base import Array, Backend, sum_to
-from ..ops import Activation, Linear, Merge, Route
+from ..ops import Activation, Linear, Merge, Product, Route
 from ..rules import Pass as PassRule
 from ..rules import identity
 from .fast import Claims, FastRelevance
@@ -92,12 +92,15 @@ def propagate(
     if isinstance(role, Route):
         shares = _route(step, role, arriving, operands, xp)
     elif isinstance(role, Activation):
-        shares = [arriving[0]]
+        shares = [_passed(step, role, arriving[0], operands)]
     elif isinstance(step.rule, PassRule):
         shares = [sum_to(xp, plain(arriving[0], operands.tape), operands.shape(i)) for i in role.receives]
     elif isinstance(role, Merge):
         shares = _merge(step, role, arriving[0], operands, facts)
+    elif isinstance(role, Product):
+        shares = _product(step, role, arriving[0], operands)
     else:
+        assert isinstance(role, Linear), "nothing arrives at what is held"
         shares = [_linear(step, role, arriving[0], operands, facts)]
     yield from zip(step.receivers, shares)
 
@@ -112,6 +115,32 @@ def _route(
         factors = role.map.adjoint(xp, [None if r is None else r.factor for r in arriving], operands)
         return [Multiplier(name, c) for name, c in zip(names, factors)]
     return role.map.adjoint(xp, [plain(r, tape) for r in arriving], operands)
+
+
+def _passed(step: Step, role: Activation, r: Relevance, operands: StepOperands) -> Relevance:
+    """Unchanged. Of x · w, with w held, a multiple of the output is one of x."""
+    if role.factor is None:
+        return r
+    xp, shape = operands.weights.xp, operands.shape(role.receives[0])
+    if isinstance(r, Multiplier) and r.base == step.outputs[0]:
+        return Multiplier(step.receivers[0], sum_to(xp, r.factor * role.factor(xp, operands), shape))
+    return sum_to(xp, plain(r, operands.tape), shape)
+
+
+def _product(step: Step, role: Product, r: Relevance, operands: StepOperands) -> list[Relevance]:
+    """To each variable half, by LRP-0 with the other one as its weight: R_a = a ⊙ ½ R/z bᵀ."""
+    s, xp = 0.5 * _over_output(step, r, operands), operands.weights.xp
+    weights = [side.parameters(xp, operands)[0] for side in role.sides]
+    factors = [side.map.transpose(xp, s, w, operands.shape(side.data)) for side, w in zip(role.sides, weights)]
+    return [Multiplier(name, c) for name, c in zip(step.receivers, factors)]
+
+
+def _over_output(step: Step, r: Relevance, operands: StepOperands) -> Array:
+    """R / z: of R = z ⊙ c that is c, whatever z is."""
+    if isinstance(r, Multiplier) and r.base == step.outputs[0]:
+        return r.factor
+    assert step.rule is not None
+    return quotient(operands.weights.xp, plain(r, operands.tape), operands.output(), step.rule.epsilon)
 
 
 def _merge(step: Step, role: Merge, r: Relevance, operands: StepOperands, facts: bool) -> list[Relevance]:
@@ -138,7 +167,9 @@ def _linear(step: Step, role: Linear, r: Relevance, operands: StepOperands, fact
     xp, tape, a, given = operands.weights.xp, operands.tape, operands.value(role.data), operands.parameters(role)
     layer = LinearRelevance(xp, role.map, step.rule, a, given.weight, given.bias)
     if not facts:
-        return layer.relevance(r)
+        return layer.relevance(plain(r, tape))
+    if role.held and isinstance(r, Multiplier) and r.base == step.outputs[0]:
+        return Multiplier(step.receivers[0], role.map.transpose(xp, r.factor, given.weight, operands.shape(role.data)))
     z = tape.values.get(step.denominator)
     over = isinstance(r, Multiplier) and r.base == step.denominator and z is not None
     claims = Claims(step.nonnegative, step.masked is not None, z)

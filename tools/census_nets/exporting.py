@@ -61,6 +61,22 @@ def checked(model: onnx.ModelProto) -> dict[str, Any]:
     return {"verdict": "refused", "reasons": reasons, "why": "; ".join(reasons)[:300]}
 
 
+def profiled(net: Net, model: onnx.ModelProto, profile: str) -> dict[str, Any]:
+    """Whether a network that strict refuses is explained under a profile, and for what it is refused there, too."""
+    try:
+        report = lrp.check(model, profile=profile, composite="epsilon")
+        if not report.supported:
+            reasons = sorted({f"{problem.op}: {problem.reason}"[:160] for problem in report.problems})
+            return {"profile": "refused", "left": reasons}
+        feeds = {value.name: x.numpy() for value, x in zip(model.graph.input, net.inputs)}
+        explainer = lrp.Explainer(model, "epsilon", backend="torch", dtype="float32", profile=profile)
+        found = explainer(feeds)
+        size = max(float(np.abs(r).max()) for r in found.inputs.values())
+        return {"profile": "explained", "size": size}
+    except lrp.OnnxLrpError as error:
+        return {"profile": "error", "left": [f"{type(error).__name__}: {error}"[:300]]}
+
+
 def compared(net: Net, model: onnx.ModelProto) -> dict[str, Any]:
     """The largest difference to gradient × input, relative to its largest entry; None where there is no gradient."""
     if net.module is None or not all(x.dtype.is_floating_point for x in net.inputs):

@@ -16,7 +16,9 @@ from .dequantizing import Dequantize
 from .expanding import Expand
 from .folding import FoldConstants
 from .heads import Heads, cut, expose
+from .holding import hold, hold_token_masks
 from .inlining import inline
+from .masks import make_finite
 from .merging import MergeAffine
 from .padding import MergePads
 from .spreading import Spread
@@ -35,7 +37,10 @@ __all__ = [
     "Spread",
     "cut",
     "expose",
+    "hold",
+    "hold_token_masks",
     "inline",
+    "make_finite",
     "mark_addresses",
     "pass_through",
 ]

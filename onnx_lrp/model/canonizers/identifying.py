@@ -47,6 +47,7 @@ class Trusted:
     outputs: int = 1
     variable: tuple[int, ...] = (0,)
     hint: str | None = "trusted"
+    holds: bool = False
 
     def has(self, position: int) -> bool:
         """Whether this input is given."""
