@@ -52,8 +52,8 @@ def main() -> None:
                         row = {"family": family, "name": name, "exporter": exporter, **judged(build, exporter)}
                         out.write(json.dumps(row) + "\n")
                         out.flush()
-                        print(family, name, exporter, row["verdict"], row.get("profile", ""), (row.get("left") or [row.get("why", "")])[0][:150],
-                              flush=True)  # fmt: skip
+                        said = (row.get("left") or [row.get("why", "")])[0][:150]
+                        print(family, name, exporter, row["verdict"], row.get("profile", ""), said, flush=True)
 
 
 def judged(build: Any, exporter: str) -> dict[str, Any]:

@@ -138,7 +138,7 @@ def _prepare(
     cut(model, target)
     check_target(model, loaded.source)
     in_source = target.name or ""
-    notes += [*heads.notes, *_canonize(model, loaded.source), *pass_through(model, trusted, loaded.source)]
+    notes += [*heads.notes, *_canonize(model, loaded.source, allowed), *pass_through(model, trusted, loaded.source)]
     if any(node.op_type == "Imputer" for node in model.graph):
         for value in model.graph.inputs:
             value.meta[HOLES] = True
@@ -166,10 +166,10 @@ def declared_inputs(source: Source) -> tuple[list[ir.Value], str]:
     return input_values(parse(loaded.proto, loaded.source), loaded.source), loaded.source
 
 
-def _canonize(model: ir.Model, source: str) -> list[str]:
+def _canonize(model: ir.Model, source: str, profile: Profile) -> list[str]:
     """Rewrite until nothing is left to fold or to expand; then name and merge. Returns notes."""
     opset = opset_of(model)
-    fold, expand, name = FoldConstants(opset), Expand(), NameActivations(opset)
+    fold, expand, name = FoldConstants(opset), Expand(bool(profile)), NameActivations(opset)
     join, pad, merge = JoinSums(opset), MergePads(), MergeAffine()
     fold(model)
     while Spread()(model).modified:  # a shape that got known may make others known

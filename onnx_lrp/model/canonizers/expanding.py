@@ -16,18 +16,20 @@ from ..graph import HINT, REFUSAL, USER_NODE, array, attributes, label, user_nod
 
 Expander = Callable[["Builder"], Sequence[ir.Value | None] | None]
 EXPANDERS: dict[tuple[str, str], Expander] = {}
+PROFILED: dict[tuple[str, str], Expander] = {}  # that only a profile needs; they come before the others
 MOST_EXPANDED = 20_000  # that a model's nodes may be expanded to in all
 
 
-def expands(domain: str, *ops: str) -> Callable[[Expander], Expander]:
+def expands(domain: str, *ops: str, profile: bool = False) -> Callable[[Expander], Expander]:
     """Register a function that builds what these ops stand for, and returns the values of the node's outputs.
 
     None stands for an output that nobody reads, and for all of them if the node may stay as it is. It may raise
-    :class:`Unsupported`; then the node stays, and the check gives that reason.
+    :class:`Unsupported`; then the node stays, and the check gives that reason. With ``profile``, it does so only under
+    one, since what it makes has no role without.
     """
 
     def decorator(function: Expander) -> Expander:
-        EXPANDERS.update({(domain, op): function for op in ops})
+        (PROFILED if profile else EXPANDERS).update({(domain, op): function for op in ops})
         return function
 
     return decorator
@@ -172,7 +174,8 @@ class Builder:
 class Expand(InPlacePass):
     """Expand every node that there is a function for."""
 
-    def __init__(self) -> None:
+    def __init__(self, profile: bool = False) -> None:
+        self.expanders = EXPANDERS | PROFILED if profile else EXPANDERS
         self.notes: list[str] = []
         self._room = MOST_EXPANDED
 
@@ -180,7 +183,7 @@ class Expand(InPlacePass):
         """Expand, in topological order."""
         before = len(self.notes)
         for node in list(model.graph):
-            expander = EXPANDERS.get((node.domain, node.op_type))
+            expander = self.expanders.get((node.domain, node.op_type))
             if expander is not None:
                 self._expand(Builder(model, node, self._room), expander)
         return PassResult(model, len(self.notes) > before)
