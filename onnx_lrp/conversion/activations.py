@@ -10,6 +10,7 @@ import onnx_ir as ir
 from ..backends.onnx import OnnxBackend
 from ..backends.symbols import Symbol, SymbolicShape
 from ..model.canonizers.origins import Scaled, Stacked, origin_of
+from ..model.graph import array, attributes
 from ..ops import Route
 from ..ops.routing import PermuteMap, ReshapeMap
 from ..propagation.plan import Plan
@@ -94,6 +95,7 @@ class Activations(dict[str, Symbol]):
         super().__init__()
         self._values, self._sizes, self._xp = values, sizes, xp
         self._makers = {output: step for step in plan.steps for output in step.outputs}
+        self._derived = {value.name: node for node in plan.derived for value in node.outputs}
         self._movers = {step.inputs[0]: step for step in plan.steps if _is_bijective(step)}
         self._differences = {name: pair for name, pair in plan.differences.items() if name not in read}
         self.repeated: Mapping[str, Repeated] = {}
@@ -133,6 +135,8 @@ class Activations(dict[str, Symbol]):
             return ()
         if self._is_moved(name):
             return (self._movers[name].outputs[0],)
+        if name in self._derived:
+            return [v.name or "" for v in self._derived[name].inputs if v is not None and v.name in self._sizes]
         return [other for other in self._makers[name].inputs if other is not None and other in self._sizes]
 
     def _make(self, name: str) -> None:
@@ -144,8 +148,15 @@ class Activations(dict[str, Symbol]):
             self[name] = as_float(self._xp, self._values[name], self._sizes[name])
         elif name in self.repeated:
             self[name] = self.repeated[name].on(self._xp)
+        elif name in self._derived:  # a canonizer's own: the bound of a mask
+            self[name] = self._copied(self._derived[name])
         else:
             self.update(self._again(name))
+
+    def _copied(self, node: ir.Node) -> Symbol:
+        given = [v for v in node.inputs if v is not None]
+        known = [self[v.name or ""] if v.name in self._sizes else self._xp.asarray(_number(v)) for v in given]
+        return self._xp.graph.emit(node.op_type, known, self._sizes[node.outputs[0].name or ""], **attributes(node))
 
     def _again(self, name: str) -> dict[str, Symbol]:
         assert self.tape is not None
@@ -165,6 +176,12 @@ class Activations(dict[str, Symbol]):
         while name in self._movers and name not in self._values:
             name = self._movers[name].outputs[0]
         return moved and name in self._values
+
+
+def _number(value: ir.Value) -> np.ndarray:
+    known = array(value)
+    assert known is not None, value.name
+    return known
 
 
 def _is_bijective(step: Step) -> bool:

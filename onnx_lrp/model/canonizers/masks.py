@@ -24,6 +24,8 @@ def make_finite(model: ir.Model) -> None:
     """Bound every mask from below, and rename what it is added to, since that is no tensor of the source any more."""
     kinds, finite = dependences(model.graph), dict[ir.Value, ir.Value]()
     for node in list(_masking(model.graph)):
+        if kinds[node.outputs[0]] is not Dependence.VARIABLE:
+            continue
         positions = (1, 2) if node.op_type == "Where" else (0, 1)
         for position in positions:
             value = node.inputs[position]
@@ -60,14 +62,14 @@ def _bounded(model: ir.Model, value: ir.Value) -> ir.Value:
     if known is not None:
         if known.size == 0 or known.min() >= lowest:
             return value
-        return _constant(model, np.maximum(known, lowest).astype(known.dtype), f"{value.name}/finite")
+        return _constant(model, np.maximum(known, lowest).astype(known.dtype), f"{value.name}/bounded")
     dtype = np.dtype(np.float32) if value.dtype is None else value.dtype.numpy()
     if opset_of(model) < 11:
         clip = ir.node("Clip", [value], {"min": lowest})
     else:
         bound = _constant(model, np.array(lowest, dtype), f"{value.name}/lowest")
         clip = ir.node("Clip", [value, bound])
-    clip.outputs[0].name = f"{value.name}/finite"
+    clip.outputs[0].name = f"{value.name}/bounded"
     clip.outputs[0].type, clip.outputs[0].shape = value.type, value.shape
     maker = value.producer()
     if maker is not None:
