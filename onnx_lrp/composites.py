@@ -313,6 +313,20 @@ def layered(
     )
 
 
+def attnlrp(epsilon: float = 1e-9, stabilizer: float | None = None) -> Composite:
+    """Epsilon on every layer, with a small ε: for attention, under a profile (Achtibat et al. 2024)."""
+    return _everywhere(Epsilon(epsilon), _either(stabilizer, epsilon), DIAGONAL)
+
+
+def attnlrp_vit(
+    conv: float = 0.25, linear: float = 0.05, epsilon: float = 1e-9, stabilizer: float | None = None
+) -> Composite:
+    """γ on convolutions and dense layers, Epsilon on all else: for vision transformers (Achtibat et al. 2024, A.2)."""
+    other = _either(stabilizer, epsilon)
+    dense = (Selector(DENSE, strict=False), Gamma(linear, epsilon=other))
+    return Composite("", ((Selector(CONVOLUTION, strict=False), Gamma(conv, epsilon=other)), dense), Epsilon(other))
+
+
 FIRST = Selector(WEIGHTED, first=True, strict=False)
 
 
@@ -337,6 +351,6 @@ PRESETS: dict[str, Callable[..., Composite]] = {
     f.__name__: f
     for f in (
         epsilon, epsilon_plus, epsilon_plus_flat, epsilon_alpha2_beta1, epsilon_alpha2_beta1_flat, epsilon_gamma_box,
-        layered, gamma, zplus, alpha_beta,
+        layered, gamma, zplus, alpha_beta, attnlrp, attnlrp_vit,
     )
 }  # fmt: skip

@@ -203,6 +203,15 @@ class Graph:
             self._made[key] = tuple(self.wrap(v, s) for v, s in zip(node.outputs, shapes))
         return self._made[key]
 
+    def again(self, node: ir.Node, inputs: Sequence[ir.Value | None]) -> Sequence[ir.Value]:
+        """The same node on other inputs; its outputs have its own types."""
+        name = self._name(node.op_type)
+        copy = ir.node(node.op_type, inputs, dict(node.attributes), num_outputs=len(node.outputs), name=name)
+        for i, (made, value) in enumerate(zip(copy.outputs, node.outputs)):
+            made.name, made.type = f"{name}:{i}", value.type
+        self.graph.append(copy)
+        return copy.outputs
+
     def output(self, symbol: Symbol, name: str, shape: Sequence[int | str | None]) -> None:
         """Make a tensor an output of the graph, float32, under a name of its own."""
         node = ir.node("Identity", [symbol.value], name=self._name("Identity"))

@@ -10,7 +10,7 @@ import onnx_ir as ir
 from ..backends.onnx import OnnxBackend
 from ..backends.symbols import Symbol, SymbolicShape
 from ..model.canonizers.origins import Scaled, Stacked, origin_of
-from ..model.graph import array, attributes
+from ..model.graph import array
 from ..ops import Route
 from ..ops.routing import PermuteMap, ReshapeMap
 from ..propagation.plan import Plan
@@ -99,6 +99,7 @@ class Activations(dict[str, Symbol]):
         self._movers = {step.inputs[0]: step for step in plan.steps if _is_bijective(step)}
         self._differences = {name: pair for name, pair in plan.differences.items() if name not in read}
         self.repeated: Mapping[str, Repeated] = {}
+        self._copied: dict[str, ir.Value] = {}
         self.tape: Tape | None = None
         self.weights: Weights | None = None
 
@@ -136,7 +137,7 @@ class Activations(dict[str, Symbol]):
         if self._is_moved(name):
             return (self._movers[name].outputs[0],)
         if name in self._derived:
-            return [v.name or "" for v in self._derived[name].inputs if v is not None and v.name in self._sizes]
+            return ()
         return [other for other in self._makers[name].inputs if other is not None and other in self._sizes]
 
     def _make(self, name: str) -> None:
@@ -149,14 +150,27 @@ class Activations(dict[str, Symbol]):
         elif name in self.repeated:
             self[name] = self.repeated[name].on(self._xp)
         elif name in self._derived:  # a canonizer's own: the bound of a mask
-            self[name] = self._copied(self._derived[name])
+            value = next(v for v in self._derived[name].outputs if v.name == name)
+            self[name] = as_float(self._xp, self._raw(value), self._sizes[name])
         else:
             self.update(self._again(name))
 
-    def _copied(self, node: ir.Node) -> Symbol:
-        given = [v for v in node.inputs if v is not None]
-        known = [self[v.name or ""] if v.name in self._sizes else self._xp.asarray(_number(v)) for v in given]
-        return self._xp.graph.emit(node.op_type, known, self._sizes[node.outputs[0].name or ""], **attributes(node))
+    def _raw(self, value: ir.Value) -> ir.Value:
+        """A tensor of a derived node's own type: the source's, a number that is known, or the node itself once more."""
+        name = value.name or ""
+        if name in self._values:
+            return self._values[name]
+        assert self.tape is not None
+        number = self.tape.derived[name] if name in self.tape.derived else array(value)
+        if number is not None:
+            kind = number.dtype if value.dtype is None else value.dtype.numpy()
+            return self._xp.graph.constant(number.astype(np.float32 if np.dtype(kind).kind == "f" else kind)).value
+        if name not in self._copied:
+            node = self._derived[name]
+            given = [None if v is None else self._raw(v) for v in node.inputs]
+            made = self._xp.graph.again(node, given)
+            self._copied.update((v.name or "", copy) for v, copy in zip(node.outputs, made))
+        return self._copied[name]
 
     def _again(self, name: str) -> dict[str, Symbol]:
         assert self.tape is not None
@@ -176,12 +190,6 @@ class Activations(dict[str, Symbol]):
         while name in self._movers and name not in self._values:
             name = self._movers[name].outputs[0]
         return moved and name in self._values
-
-
-def _number(value: ir.Value) -> np.ndarray:
-    known = array(value)
-    assert known is not None, value.name
-    return known
 
 
 def _is_bijective(step: Step) -> bool:

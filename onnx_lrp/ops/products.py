@@ -59,3 +59,21 @@ def _scale(data: int) -> Linear:
 
 def _held_by(side: Linear) -> Linear:
     return replace(side, fixed=False, composed=True, held=True)
+
+
+@profiled("Pow")
+def power(node: Site) -> Activation:
+    """x^p with p > 0 as x · x^(p-1), the factor held: of the p equal sides of the product, all get the same."""
+    exponent = node.constant(1)
+    if node.variable != (0,) or exponent is None or exponent.size != 1 or float(exponent.reshape(-1)[0]) <= 0:
+        raise Unsupported("a power that is not constant, or not positive", "explain an earlier output")
+    p = float(exponent.reshape(-1)[0])
+    if p < 1:  # at 0 the factor is infinite
+        return Activation(lambda xp, operands: xp.power(operands.value(0), p), nonnegative=True)
+    return scaled_by(0, 0, lambda xp, operands: xp.power(operands.value(0), p - 1.0))
+
+
+@profiled("Sqrt")
+def square_root(node: Site) -> Activation:
+    """The root of what is not negative: monotone and through zero, so that relevance passes."""
+    return Activation(lambda xp, operands: xp.elementwise("Sqrt", operands.value(0)), nonnegative=True)

@@ -9,7 +9,19 @@ element, ``merging`` takes BatchNorm into the layer before it, ``padding`` a bor
 did in the user's words; the names of the user's nodes and tensors stay. ``lowering`` is for runtimes only.
 """
 
-from . import branches, einsum, fused, integer, loops, pairs, quantized, recurrent, scikit  # noqa: F401
+from . import (  # noqa: F401
+    branches,
+    einsum,
+    fused,
+    integer,
+    loops,
+    pairs,
+    quantized,
+    recurrent,
+    scikit,
+    standard,
+    transformer,
+)
 from .activations import NameActivations
 from .addresses import mark_addresses
 from .dequantizing import Dequantize

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import onnx_ir as ir
 
-from ..graph import HINT
+from ..graph import HINT, SHAPE_READERS
 
 ARITHMETIC = ("Add", "Sub", "Mul", "Cast", "Clip")
 LOOKUPS = {"Gather": (1,), "OneHot": (0,), "Equal": (0, 1), "OneHotEncoder": (0,)}  # which operands are ids
@@ -26,7 +26,11 @@ def mark_addresses(model: ir.Model) -> None:
 def _is_address(value: ir.Value, addresses: set[ir.Value]) -> bool:
     if not value.uses() or value.is_graph_output() or value.dtype not in (*ID_TYPES, None):
         return False
-    return all(use.idx in LOOKUPS.get(use.node.op_type, ()) or _passes(use.node, addresses) for use in value.uses())
+    read = (LOOKUPS, SHAPE_READERS)
+    return all(
+        any(use.idx in ops.get(use.node.op_type, ()) for ops in read) or _passes(use.node, addresses)
+        for use in value.uses()
+    )
 
 
 def _passes(node: ir.Node, addresses: set[ir.Value]) -> bool:

@@ -44,7 +44,7 @@ class Contraction:
         return "".join(c for c in self.x if c in self.w and c not in self.out)
 
     def is_product(self, outer: bool = False) -> bool:
-        """Whether nothing is repeated, and nothing summed over that one operand alone has; ``outer``: or nothing at all."""
+        """Whether nothing is repeated, nor summed over that one operand alone has; ``outer``: or summed over at all."""
         distinct = all(len(set(letters)) == len(letters) for letters in (self.x, self.w, self.out))
         return (
             distinct

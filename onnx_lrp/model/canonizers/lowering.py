@@ -18,6 +18,8 @@ def lower(model: ir.Model) -> None:
     """Replace them in a model whose floats are float32, in place."""
     opset = opset_of(model)
     for node in list(model.graph):
+        if node.op_type == "RMSNormalization" and opset < 23:  # onnxruntime has it under another name since opset 1
+            node.op_type = "SimplifiedLayerNormalization"
         since, gate = GATES.get(node.op_type, (0, None))
         if gate is not None and opset < since and node.domain in ("", "ai.onnx"):
             build = Builder(model, node)
