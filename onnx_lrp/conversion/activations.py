@@ -55,7 +55,7 @@ class SymbolicWeights(Weights):
     def _stored(self, name: str, like: ir.Value) -> Symbol:
         """A tensor of the source that has the shape of this one."""
         assert like.const_value is not None
-        return as_float(self.recorder, self._source[name], tuple(like.const_value.shape.numpy()))
+        return as_float(self.recorder, _original(self._source[name]), tuple(like.const_value.shape.numpy()))
 
     def _scaled(self, stored: Symbol, origin: Scaled) -> Symbol:
         if origin.shift is not None and origin.shift.any():
@@ -66,6 +66,16 @@ class SymbolicWeights(Weights):
         stored, xp = self._stored(base.name or "", base), self.recorder
         matrix = xp.reshape(xp.take(stored, np.array([origin.index]), 0), stored.shape[1:])
         return xp.permute(xp.take(matrix, origin.rows, 0), [1, 0])
+
+
+def _original(value: ir.Value) -> ir.Value:
+    """What Identity nodes hand on: exporters name shared weights by them, and onnxruntime 1.32 loses one that is read
+    both in a LayerNormalization and elsewhere."""
+    maker = value.producer()
+    while maker is not None and maker.op_type == "Identity" and maker.inputs[0] is not None:
+        value = maker.inputs[0]
+        maker = value.producer()
+    return value
 
 
 def as_float(xp: OnnxBackend, value: ir.Value, shape: SymbolicShape) -> Symbol:
