@@ -42,7 +42,7 @@ class OnnxruntimeRecorder:
         fetch = sorted(((values | keep) & made) | self._derived)
         measure = sorted(shapes & made)
         session = self._session(fetch, measure)
-        results = run(session, [*fetch, *(f"{n}/shape" for n in measure)], feeds, self.source)
+        results = run(session, [*fetch, *(f"{n}/onnx_lrp_shape" for n in measure)], feeds, self.source)
         found = dict(zip(fetch, results))
         tape = opened(self.plan, feeds, self.xp)
         tape.derived |= {n: found.pop(n) for n in self._derived}
@@ -66,7 +66,7 @@ def _observed(model: ir.Model, fetch: Sequence[str], measure: Sequence[str]) -> 
     outputs = [values[name] for name in fetch]
     for name in measure:
         node = ir.node("Shape", [values[name]])
-        node.outputs[0].name = f"{name}/shape"
+        node.outputs[0].name = f"{name}/onnx_lrp_shape"
         node.outputs[0].type = ir.TensorType(ir.DataType.INT64)
         single.graph.append(node)
         outputs.append(node.outputs[0])

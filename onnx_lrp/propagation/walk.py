@@ -102,7 +102,7 @@ def propagate(
     else:
         assert isinstance(role, Linear), "nothing arrives at what is held"
         shares = [_linear(step, role, arriving[0], operands, facts)]
-    yield from zip(step.receivers, shares)
+    yield from zip(step.receivers, shares if facts else [plain(r, operands.tape) for r in shares])
 
 
 def _route(
@@ -167,7 +167,7 @@ def _linear(step: Step, role: Linear, r: Relevance, operands: StepOperands, fact
     xp, tape, a, given = operands.weights.xp, operands.tape, operands.value(role.data), operands.parameters(role)
     layer = LinearRelevance(xp, role.map, step.rule, a, given.weight, given.bias)
     if not facts:
-        return layer.relevance(plain(r, tape))
+        return layer.relevance(r)
     if role.held and isinstance(r, Multiplier) and r.base == step.outputs[0]:
         return Multiplier(step.receivers[0], role.map.transpose(xp, r.factor, given.weight, operands.shape(role.data)))
     z = tape.values.get(step.denominator)

@@ -130,6 +130,8 @@ def _is_made_by(value: ir.Value | None, ops: Iterable[str], shifted: bool = Fals
         live = [v for v in node.inputs if v is not None and array(v) is None]
         if node.op_type in MOVING:
             value = node.inputs[0]
+        elif node.op_type == "Where" and sum(array(v) is None for v in node.inputs[1:]) == 1:
+            value = node.inputs[1] if array(node.inputs[1]) is None else node.inputs[2]
         elif shifted and node.op_type in ("Add", "Sub", "Mul", "Div") and len(live) == 1:
             (value,) = live
         else:

@@ -48,6 +48,9 @@ def _body(build: Builder) -> onnx.FunctionProto:
         ) from None
     body = onnx.FunctionProto()
     body.ParseFromString(found)
+    made = {name for part in body.node for name in part.output}
+    for name in [name for name in body.output if name not in made]:  # the body names outputs that the node has not
+        body.output.remove(name)
     return body
 
 
