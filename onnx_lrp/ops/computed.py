@@ -9,6 +9,7 @@ import numpy as np
 
 from ..backends.base import FUNCTIONS, Array, Backend
 from .attention import softmax_axis
+from .gathering import ChoiceMap
 from .pooling import SumMap, reduced_axes
 from .registry import Site, forward_only
 from .roles import Operands
@@ -75,7 +76,9 @@ for _op, _other in TWO.items():
 
 @forward_only("Where")
 def where(node: Site) -> Compute:
-    """A choice by what is held."""
+    """A choice by what is held, or by a constant."""
+    if 0 not in node.variable:
+        return ChoiceMap(node.variable).forward
     return lambda xp, operands: [xp.where(operands.value(0) > 0.5, operands.value(1), operands.value(2))]
 
 
