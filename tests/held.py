@@ -59,9 +59,9 @@ class Norm(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         if RULES.profile is None and self.op and self.centred:
-            return functional.layer_norm(x, x.shape[-1:], self.gain, self.shift)
+            return functional.layer_norm(x, self.gain.shape, self.gain, self.shift)
         if RULES.profile is None and self.op:
-            return functional.rms_norm(x, x.shape[-1:], self.gain, 1e-5)
+            return functional.rms_norm(x, self.gain.shape, self.gain, 1e-5)
         d = x - x.mean(-1, keepdim=True) if self.centred else x
         normed = d * RULES.hold(torch.rsqrt(d.pow(2).mean(-1, keepdim=True) + 1e-5)) * self.gain
         return normed + self.shift if self.centred else normed
