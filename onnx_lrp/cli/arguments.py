@@ -234,6 +234,15 @@ def png(text: str) -> str:
     return text
 
 
+def picture_or_page(text: str) -> str:
+    """A file name that ends in .png or .html."""
+    if not text.lower().endswith((".png", ".html")):
+        raise argparse.ArgumentTypeError(
+            "pictures are written as PNG; give a name that ends in .png, or of text in .html"
+        )
+    return text
+
+
 def shape(text: str) -> tuple[str, list[int | None]]:
     """``NAME=N,3,224,224``: a number is a size, a letter stays open."""
     name, found, sizes = text.rpartition("=")

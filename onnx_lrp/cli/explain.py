@@ -17,7 +17,7 @@ from .arguments import (
     add_seed,
     add_target,
     count,
-    png,
+    picture_or_page,
 )
 
 NAME = "explain"
@@ -39,6 +39,7 @@ def add_arguments(parser: ArgumentParser) -> None:
     add_inputs(parser)
     _add_question(parser)
     add_preprocessing(parser)
+    _add_text(parser)
     _add_results(parser)
     add_computation(parser)
 
@@ -65,6 +66,19 @@ def _add_question(parser: ArgumentParser) -> None:
     add_seed(group)
 
 
+def _add_text(parser: ArgumentParser) -> None:
+    group = parser.add_argument_group("text")
+    either = group.add_mutually_exclusive_group()
+    either.add_argument(
+        "--tokenizer",
+        metavar="FILE.json",
+        help="a tokenizer.json: an INPUT that ends in .txt is then a file of sentences, one per line",
+    )
+    either.add_argument(
+        "--tokens", metavar="FILE", help="the tokens of the ids, one line per sample, with spaces between them"
+    )
+
+
 def _add_results(parser: ArgumentParser) -> None:
     group = parser.add_argument_group("results")
     either = group.add_mutually_exclusive_group()
@@ -72,8 +86,8 @@ def _add_results(parser: ArgumentParser) -> None:
         "-o",
         "--heatmap",
         metavar="FILE.png",
-        type=png,
-        help="where the heatmap goes (default: INPUT_COMPOSITE.png in the current folder)",
+        type=picture_or_page,
+        help="where the heatmap goes (default: INPUT_COMPOSITE.png in the current folder); of tokens, also FILE.html",
     )
     either.add_argument("--no-heatmap", action="store_true", help="draw none")
     group.add_argument("--overlay", action="store_true", help="draw over the picture instead of on white")

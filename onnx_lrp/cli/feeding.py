@@ -21,7 +21,18 @@ from ..writing import shown
 if TYPE_CHECKING:
     import onnx_ir as ir
 
-Content = Picture | np.ndarray | dict[str, np.ndarray]
+
+@dataclass(frozen=True)
+class Text:
+    """Sentences, one per line."""
+
+    lines: list[str]
+
+
+Content = Picture | np.ndarray | dict[str, np.ndarray] | Text
+
+
+MOST_TEXT = 16 << 20  # bytes
 
 
 @dataclass(frozen=True)
@@ -141,11 +152,12 @@ class Feeder:
         picture = isinstance(file.content, Picture)
         return Batch(feeds, Batch(feeds, (Sample(title, stem, picture),)).counted(count))
 
-    def _array(self, content: Picture | np.ndarray, value: ir.Value, file: File) -> np.ndarray:
+    def _array(self, content: Picture | np.ndarray | Text, value: ir.Value, file: File) -> np.ndarray:
         shape = dims(value)
         if isinstance(content, np.ndarray):
             lacks_batch = shape is not None and content.ndim == len(shape) - 1 and self._batched(value)
             return content[None] if lacks_batch else content
+        assert isinstance(content, Picture), "sentences have become arrays"
         if shape is None:
             raise InputError(f"{shown(file.path)}: the model does not say its input's shape; give an .npy")
         try:
@@ -176,13 +188,28 @@ class Feeder:
         return [Batch({name: data}, tuple(sample for batch in run for sample in batch.samples))]
 
 
-def read_files(paths: Sequence[str]) -> list[File]:
-    """Read every file.
+def read_files(paths: Sequence[str], texts: bool = False) -> list[File]:
+    """Read every file; with ``texts``, a .txt has one sentence per line.
 
     Raises:
         InputError: one of them is not a picture, .npy or .npz that can be read.
     """
-    return [File(Path(path), read_input(path)) for path in paths]
+    sentences = [texts and path.lower().endswith(".txt") for path in paths]
+    return [File(Path(p), _sentences(p) if text else read_input(p)) for p, text in zip(paths, sentences)]
+
+
+def _sentences(path: str) -> Text:
+    if not Path(path).is_file():
+        raise InputError(f"{shown(path)}: no such file; check the path")
+    if Path(path).stat().st_size > MOST_TEXT:
+        raise InputError(f"{shown(path)}: too large for sentences")
+    try:
+        lines = [line.strip() for line in Path(path).read_text("utf-8-sig").splitlines()]
+    except UnicodeDecodeError:
+        raise InputError(f"{shown(path)}: not a UTF-8 text file with one sentence per line") from None
+    if not any(lines):
+        raise InputError(f"{shown(path)}: no sentence in it")
+    return Text([line for line in lines if line])
 
 
 def _numbered(sample: Sample, i: int) -> Sample:

@@ -25,6 +25,7 @@ from .naming import OutputPaths
 from .reading import files_read
 from .request import read
 from .targeting import meant
+from .texts import Texts
 
 
 def run_job(args: Namespace) -> list[str]:
@@ -36,17 +37,19 @@ def run_job(args: Namespace) -> list[str]:
     outputs = Outputs(args.force, partial(files_read, args))
     outputs.check_folders(args.heatmap or "", args.save_relevance or "")
     labels = results.Labels(read_labels(args.labels))
+    texts = Texts.read(args)
     request = read(args)
     explainer = Explainer(args.model, request.composite, **request.options)
     inputs = explainer.prepared.inputs
     preprocessing = request.for_model(explainer.prepared)
-    batches = Feeder(inputs, preprocessing, explainer.prepared.source).batches(request.files)
+    batches = Feeder(inputs, preprocessing, explainer.prepared.source).batches(texts.fed(request.files, inputs))
     names = OutputPaths(
         args.heatmap, args.save_relevance, explainer.composite.name, len(batches),
-        sum(len(batch.samples) for batch in batches), tuple(value.name or "" for value in inputs), args.top or 1,
+        sum(len(batch.samples) for batch in batches),
+        tuple(value.name or "" for value in explainer.prepared.explaining), args.top or 1,
     )  # fmt: skip
     style = None if args.no_heatmap else results.HeatmapStyle(request.preprocessing, args.percentile, args.overlay)
-    job = Job(args, explainer, labels, meant(args.target, labels.names), style, outputs, names)
+    job = Job(args, explainer, labels, meant(args.target, labels.names), style, outputs, names, texts)
     lines = job.run(batches)
     return [*job.about(), *request.about, *lines]
 
@@ -62,6 +65,7 @@ class Job:
     style: results.HeatmapStyle | None
     outputs: Outputs
     names: OutputPaths
+    texts: Texts
 
     def about(self) -> Iterator[str]:
         """What explained what, and with -v how the model was rewritten and which rule goes where."""
@@ -98,7 +102,9 @@ class Job:
 
     def _drawn(self, batch: Batch, picture: bool) -> list[ir.Value]:
         """The inputs that get a heatmap."""
-        return results.drawn(self.explainer.prepared.explaining, batch, picture) if self.style else []
+        explaining = self.explainer.prepared.explaining if self.style else []
+        tokens = [value for value in explaining if self.texts.shows(value, batch)]
+        return [*tokens, *(v for v in results.drawn(explaining, batch, picture) if v not in tokens)]
 
     def _explain(self, batch: Batch) -> list[Explanation]:
         """One explanation, or one for each rank of ``--top``."""
@@ -148,6 +154,10 @@ class Job:
                 yield from results.features(name, x, relevance)
                 continue
             path = self.names.picture(sample, name, int(explanation.target[i]))
+            if self.texts.shows(value, batch):
+                row = self.texts.row(name, batch, i, relevance, i)
+                yield from self.texts.drawn(row, sample.title, path, self.outputs)
+                continue
             assert self.style is not None
             image = self.style.draw(value, x, relevance, sample.picture)
             self.outputs.add(path, partial(save_png, image))

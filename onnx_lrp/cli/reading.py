@@ -15,8 +15,9 @@ def files_read(args: Namespace) -> Iterator[Path]:
     for name in ("model", "a", "b"):
         if getattr(args, name, None):
             yield from files_of(Path(getattr(args, name)))
-    if getattr(args, "labels", None):
-        yield Path(args.labels)
+    for name in ("labels", "tokens", "tokenizer"):
+        if getattr(args, name, None):
+            yield Path(getattr(args, name))
     yield from files_of_fixed(args)
     for text in getattr(args, "inputs", None) or ():
         yield from Path(text).iterdir() if Path(text).is_dir() else (Path(text),)

@@ -50,7 +50,7 @@ def read(args: Namespace) -> Request:
         args.preprocess or PREPROCESSING,
         scale=args.scale, mean=args.mean, std=args.std, channels=args.channels, fit=args.fit,
     )  # fmt: skip
-    files = read_files(args.inputs)
+    files = read_files(args.inputs, bool(getattr(args, "tokenizer", None)))
     pictures = any(isinstance(file.content, Picture) for file in files)
     bounded = pictures or args.preprocess
     composite = from_preprocessing(args.composite, preprocessing) if bounded else args.composite

@@ -29,7 +29,8 @@ USER_NODE = "onnx_lrp.user_node"  # the UserNode that it is a part of
 HELD = "onnx_lrp.held"  # positions of the inputs that count as constants, whatever they depend on
 FIXED = "onnx_lrp.fixed"  # an input whose value is a constant of the question, though only a run knows it
 HOLES = "onnx_lrp.holes"  # an input in which values may be missing (NaN), because an Imputer fills them
-ASSUMED = "assumed"  # what FIXED says if nobody asked for it
+ASSUMED = "it only weighs what comes of the others"  # what FIXED says if nobody asked for it
+OF_TOKENS = "it says of tokens what they are or whether they count"  # likewise, under a profile
 WRITTEN = "onnx_lrp.written"  # the ops that the source has in its place
 
 FLOATS = (ir.DataType.FLOAT, ir.DataType.DOUBLE, ir.DataType.FLOAT16, ir.DataType.BFLOAT16)

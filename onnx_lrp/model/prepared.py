@@ -10,7 +10,7 @@ import onnx_ir as ir
 from onnx_ir.passes import common as passes
 
 from ..text import printable
-from .graph import ASSUMED, FIXED, dims, is_fixed
+from .graph import ASSUMED, FIXED, OF_TOKENS, dims, is_fixed
 from .profile import STRICT, Profile
 from .samples import independent, named_alike, rows
 from .validation import Verdict, input_values
@@ -80,10 +80,11 @@ class Prepared:
 
     def assumptions(self) -> list[str]:
         """What was taken for a weight, or for a sample, where nobody said it."""
-        assumed = [printable(value.name or "") for value in self.inputs if value.meta.get(FIXED) == ASSUMED]
-        return [f"input {name!r} is held fixed, as it only weighs what comes of the others" for name in assumed] + (
-            self._about_samples()
-        )
+        assumed = [value for value in self.inputs if value.meta.get(FIXED) in (ASSUMED, OF_TOKENS)]
+        return [
+            *(f"input {printable(v.name or '')!r} is held fixed, as {v.meta[FIXED]}" for v in assumed),
+            *self._about_samples(),
+        ]
 
     def _about_samples(self) -> list[str]:
         sizes = {value.name or "": dims(value) or [None] for value in self.inputs}

@@ -39,7 +39,7 @@ def heatmap(
         InputError: not (H, W), empty, not finite, or a percentile outside of 0 to 100.
 
     """
-    return enlarged(_colours(_normalised(relevance, percentile, limit)), size)
+    return enlarged(colours(_normalised(relevance, percentile, limit)), size)
 
 
 def overlay(
@@ -68,7 +68,7 @@ def overlay(
     below = (255 - 0.45 * (255 - grey))[..., None]
     # The power makes weak relevance visible; colours start half-way, since a transparent white would only blur.
     opacity = alpha * np.abs(share)[..., None] ** 0.6
-    heat = _colours((np.sign(share) + share) / 2)
+    heat = colours((np.sign(share) + share) / 2)
     return enlarged(opacity * heat + (1 - opacity) * below, size)
 
 
@@ -99,14 +99,14 @@ def strongest(relevance: NDArray[Any], percentile: float) -> float:
     return float(np.percentile(magnitude, percentile, method="lower") or magnitude.max())
 
 
-def enlarged(colours: NDArray[Any], size: int = MIN_SIZE) -> Image:
+def enlarged(plane: NDArray[Any], size: int = MIN_SIZE) -> Image:
     """Turn colours (H, W, 3), 0 to 255, into a picture of at least ``size``, as `heatmap` does."""
     from PIL import Image
 
-    height, width = colours.shape[:2]
+    height, width = plane.shape[:2]
     factor = max(1, math.ceil(size / max(height, width)))
     rows, columns = (max(factor, math.ceil(size / 8 / length)) for length in (height, width))
-    image = Image.fromarray(colours.round().astype(np.uint8))
+    image = Image.fromarray(plane.round().astype(np.uint8))
     return image.resize((width * columns, height * rows), Image.Resampling.NEAREST)
 
 
@@ -125,6 +125,7 @@ def _normalised(relevance: NDArray[Any], percentile: float, limit: float | None 
     return share
 
 
-def _colours(share: NDArray[np.float64]) -> NDArray[np.float64]:
+def colours(share: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Turn shares (H, W) of the strongest relevance, within -1 and 1, into colours (H, W, 3), 0 to 255."""
     positions = np.linspace(-1, 1, len(STOPS))
     return np.stack([np.interp(share, positions, STOPS[:, band]) for band in range(3)], axis=2)

@@ -14,9 +14,9 @@ import onnx_ir as ir
 
 from ...ops import Unsupported, profiled_role_of
 from ..graph import (
-    ASSUMED,
     FIXED,
     HELD,
+    OF_TOKENS,
     REFUSAL,
     Dependence,
     NodeSite,
@@ -66,7 +66,7 @@ def hold_token_masks(graph: ir.Graph, profile: Profile) -> None:
     about = [value for value in free if profile and value.name in ABOUT_TOKENS]
     if len(about) < len(free):
         for value in about:
-            value.meta[FIXED] = ASSUMED
+            value.meta[FIXED] = OF_TOKENS
 
 
 def _given(graph: ir.Graph) -> dict[ir.Value, Dependence]:
