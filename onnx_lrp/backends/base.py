@@ -99,6 +99,9 @@ class Backend(Protocol):
     def softmax(self, a: Array, axis: int) -> Array:
         """e^a over its sum along an axis."""
 
+    def whole(self, a: Array) -> Array:
+        """Whole numbers, stored as floats, as indices."""
+
     def largest(self, a: Array) -> Array:
         """The largest of all elements, as a scalar."""
 

@@ -105,6 +105,9 @@ class EmittedArrays:
         back = [order.index(i) for i in range(rank)]
         return self.permute(self.softmax(self.permute(a, order), rank - 1), back)
 
+    def whole(self, a: Symbol) -> Symbol:
+        return self._cast(a, ir.DataType.INT64)
+
     def largest(self, a: Symbol) -> Symbol:
         return self.graph.emit("ReduceMax", [a], (), keepdims=0)
 

@@ -90,6 +90,9 @@ class NumpyBackend:
         e = np.exp(a - a.max(axis, keepdims=True))
         return e / e.sum(axis, keepdims=True)
 
+    def whole(self, a: Array) -> Array:
+        return a.astype(np.int64)
+
     def largest(self, a: Array) -> Array:
         return np.asarray(a.max())
 

@@ -87,6 +87,9 @@ class TorchBackend:
     def softmax(self, a: Tensor, axis: int) -> Tensor:
         return a.softmax(axis)
 
+    def whole(self, a: Tensor) -> Tensor:
+        return a.long()
+
     def largest(self, a: Tensor) -> Tensor:
         return a.max()
 

@@ -9,12 +9,13 @@ import numpy as np
 
 from ..backends.base import FUNCTIONS, Array, Backend
 from .attention import softmax_axis
-from .gathering import ChoiceMap
+from .gathering import ChoiceMap, GatherElementsMap
 from .pooling import SumMap, reduced_axes
 from .registry import Site, forward_only
 from .roles import Operands
 
 Compute = Callable[[Backend, Operands], list[Array]]
+LARGEST = 3.4028234e38  # of float32
 
 
 def _of_one(function: Callable[[Backend, Array], Array]) -> Compute:
@@ -55,6 +56,8 @@ ONE: dict[str, Callable[[Backend, Array], Array]] = {
     "Log": lambda xp, x: xp.log(x),
     "Round": lambda xp, x: xp.round(x),
     "Not": lambda xp, x: 1.0 - x,
+    "IsNaN": lambda xp, x: 1.0 - xp.minimum(_truth(xp, x > 0.0) + _truth(xp, x < 1.0), 1.0),  # NaN is neither
+    "IsInf": lambda xp, x: _truth(xp, xp.abs(x) > LARGEST),
 }
 TWO: dict[str, Callable[[Backend, Array, Array], Array]] = {
     "Pow": lambda xp, x, y: xp.power(x, y),
@@ -110,6 +113,22 @@ def argmax(node: Site, axis: int = 0, keepdims: int = 1, select_last_index: int 
         found = xp.argmax(xp.permute(x, order))
         kept = [1 if i == along else n for i, n in enumerate(shape)]
         return [xp.reshape(found, kept if keepdims else [n for i, n in enumerate(shape) if i != along])]
+
+    return compute
+
+
+@forward_only("GatherElements")
+def gather_elements(node: Site, axis: int = 0) -> Compute:
+    """Elements along an axis, at places that are held or constant."""
+    if 1 not in node.variable:
+        return GatherElementsMap(axis).forward
+
+    def compute(xp: Backend, operands: Operands) -> list[Array]:
+        x, places = operands.value(0), operands.value(1)
+        rank = len(xp.shape(x))
+        order = [*(i for i in range(rank) if i != axis % rank), axis % rank]
+        found = xp.gather(xp.permute(x, order), xp.whole(xp.permute(places, order)))
+        return [xp.permute(found, [order.index(i) for i in range(rank)])]
 
     return compute
 

@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 import torch
 from exporting import Net
+from language import LANGUAGE
 from series import SERIES
 from tables import pipelines
 
@@ -110,13 +111,19 @@ def series_nets() -> Iterator[tuple[str, Builder]]:
         yield name, partial(seeded, make, *inputs)
 
 
+def language_nets() -> Iterator[tuple[str, Builder]]:
+    declared()
+    for name, (make, inputs) in LANGUAGE.items():
+        yield name, partial(seeded, make, *inputs)
+
+
 def table_nets() -> Iterator[tuple[str, Builder]]:
     for name, model in pipelines():
         yield name, lambda model=model: Net(None, (), model())
 
 
 ALL: dict[str, Callable[[], Iterator[tuple[str, Builder]]]] = {
-    "torchvision": torchvision_nets, "timm": timm_nets, "series": series_nets,
+    "torchvision": torchvision_nets, "timm": timm_nets, "series": series_nets, "transformers": language_nets,
     "scikit-learn": table_nets,
 }  # fmt: skip
 

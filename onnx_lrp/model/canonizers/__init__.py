@@ -19,6 +19,7 @@ from . import (  # noqa: F401
     quantized,
     recurrent,
     scikit,
+    sequences,
     standard,
     transformer,
 )

@@ -29,8 +29,8 @@ from ..profile import Profile
 
 MOVING = ("Cast", "Expand", "Identity", "Reshape", "Squeeze", "Transpose", "Unsqueeze", "Flatten", "Slice", "Split",
           "Gather", "Tile", "Concat", "Resize", "Upsample")  # fmt: skip
-SIGMOIDS = ("Sigmoid", "HardSigmoid")
-BOUNDED = (*SIGMOIDS, "Tanh", "Erf", "Softsign")
+POSITIVE = ("Sigmoid", "HardSigmoid", "Softplus", "Exp")
+GATES = (*POSITIVE, "Tanh", "Erf", "Softsign")
 NORMS = ("Reciprocal", "Sqrt", "ReduceL2", "ReduceL1", "ReduceSumSquare", "ReduceLogSumExp")
 AVERAGES = ("ReduceMean", "ReduceSum", "ReduceMax", "GlobalAveragePool", "Clip", "Max", "Neg", "Abs")
 DECIDING = ("Greater", "GreaterOrEqual", "Less", "LessOrEqual", "Equal", "And", "Or", "Xor", "Not", "ArgMax", "ArgMin",
@@ -110,11 +110,11 @@ def _one_of(positions: list[int]) -> tuple[int, ...]:
 
 
 def _gate(node: ir.Node, variable: tuple[int, ...], profile: Profile) -> tuple[int, ...]:
-    """The gate of a gate and a signal; of σ and tanh, σ is the gate."""
+    """The gate of a gate and a signal; of two, the one that is positive: of σ and tanh, σ."""
     if profile.gates == "half":
         return ()
-    bounded = [i for i in variable if _is_made_by(node.inputs[i], BOUNDED, shifted=True)]
-    return _one_of(bounded) or _one_of([i for i in bounded if _is_made_by(node.inputs[i], SIGMOIDS, shifted=True)])
+    gates = [i for i in variable if _is_made_by(node.inputs[i], GATES, shifted=True)]
+    return _one_of(gates) or _one_of([i for i in gates if _is_made_by(node.inputs[i], POSITIVE, shifted=True)])
 
 
 def _is_float(value: ir.Value | None) -> bool:
