@@ -312,10 +312,12 @@ class Explainer:
         inside = {name: found[tensor] for name, tensor in wanted.items() if tensor in found}
         shared = [relevance[name] for name in self.plan.inputs]
         parts = [r.reshape(n, -1).sum(1, dtype=np.float64) for r in shared if r.shape[:1] == (n,)]
+        sizes = [np.abs(r.reshape(n, -1)).sum(1, dtype=np.float64) for r in shared if r.shape[:1] == (n,)]
         start = np.asarray(result.start)
         if len(parts) < len(shared):  # some input has no axis of samples in front
             start, parts = start.sum(keepdims=True), [np.array([float(r.sum())]) for r in shared]
-        account = Conservation(start, np.asarray(sum(parts)))
+            sizes = [np.array([float(np.abs(r).sum())]) for r in shared]
+        account = Conservation(start, np.asarray(sum(parts)), np.asarray(sum(sizes)))
         return Explanation(relevance, result.logits, result.index, inside, account, result.entries)
 
     def _result(self, found: dict[str, np.ndarray], name: str, shape: tuple[int, ...]) -> np.ndarray:

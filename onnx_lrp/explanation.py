@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from .propagation.ledger import Conservation, LedgerEntry
+from .propagation.ledger import Conservation, LedgerEntry, by_kind
 from .writing import write_file
 
 if TYPE_CHECKING:
@@ -43,6 +43,11 @@ class Explanation:
     def relevance(self) -> np.ndarray | dict[str, np.ndarray]:
         """Relevance of the input; a dict by name if there are several."""
         return next(iter(self.inputs.values())) if len(self.inputs) == 1 else self.inputs
+
+    @property
+    def absorbed(self) -> dict[str, float]:
+        """What did not reach the inputs, by what kept it, over all samples; empty without a ledger."""
+        return by_kind(self.ledger)
 
     def heatmap(self, sample: int = 0, input: str | None = None, percentile: float = 100.0) -> Image:
         """A picture of one sample's relevance, channels summed: red for, blue against, white neutral.

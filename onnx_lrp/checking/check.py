@@ -41,7 +41,7 @@ class Report:
 
     ``notes`` say how it was rewritten, ``warnings`` what may make relevance inexact, and ``multiply_adds`` how many run
     under each rule in one forward pass, for one sample where their number is open; None if other
-    sizes are open, too.
+    sizes are open, too. ``profile`` is what was asked for.
     """
 
     source: str
@@ -51,6 +51,7 @@ class Report:
     notes: tuple[str, ...] = ()
     warnings: tuple[str, ...] = ()
     multiply_adds: dict[str, int] | None = None
+    profile: str = "strict"
 
     @property
     def supported(self) -> bool:
@@ -68,7 +69,7 @@ class Report:
                 ("node", "op", "reason", "remedy"), [(p.node, p.op, p.reason, p.advice) for p in grouped(self.problems)]
             )
         verdict = (
-            f"supported, explains {self.output!r}"
+            f"supported{'' if self.profile == 'strict' else f' under profile {self.profile}'}, explains {self.output!r}"
             if self.supported
             else f"unsupported, nodes without a role: {len(self.problems)}"
         )
@@ -116,6 +117,7 @@ def check(
     return Report(
         prepared.source, printable(prepared.output), rows, notes=(*prepared.notes, *prepared.assumptions()),
         warnings=doubts(prepared, plan), multiply_adds=multiply_adds(prepared, plan),
+        profile=str(prepared.profile),
     )  # fmt: skip
 
 

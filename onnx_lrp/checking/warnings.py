@@ -12,6 +12,7 @@ from ..model.canonizers.origins import Scaled, origin_of
 from ..model.graph import array, attributes, label
 from ..model.prepared import Prepared
 from ..ops import Linear, Merge
+from ..ops.attention import SoftmaxMap
 from ..propagation.plan import Plan
 from ..propagation.step import Step
 from ..rules import Epsilon, ZBox
@@ -33,6 +34,7 @@ WIDEST = 1e6  # channels farther apart than this cannot both be exact in float32
 LARGEST_GAIN = 1e3
 SMALLEST, LARGEST = 1e-18, 1e18  # beyond, a product of two underflows or overflows
 SMALL_EPSILON = 1e-2
+HELD = "cplrp"  # the profile that holds Softmax
 
 
 def doubts(prepared: Prepared, plan: Plan) -> tuple[str, ...]:
@@ -40,7 +42,18 @@ def doubts(prepared: Prepared, plan: Plan) -> tuple[str, ...]:
     lines = [*_folded(prepared.source_model), *unused_bounds(plan)]
     for step in plan.steps:
         lines += [*_weights(step), *_cancels(step)]
-    return tuple(lines)
+    return (*_absorbing(plan), *lines)
+
+
+def _absorbing(plan: Plan) -> Iterator[str]:
+    """What a profile does not conserve."""
+    softmax = sum(isinstance(step.role, Linear) and isinstance(step.role.map, SoftmaxMap) for step in plan.reached())
+    if softmax:
+        count = "1 Softmax absorbs" if softmax == 1 else f"{softmax} Softmax absorb"
+        yield (
+            f"relevance is not conserved: {count} the constant part of the expansion (--profile {HELD} holds them); "
+            "--ledger says how much"
+        )
 
 
 def unused_bounds(plan: Plan) -> Iterator[str]:

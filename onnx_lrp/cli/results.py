@@ -14,7 +14,7 @@ from ..model.graph import dims
 from ..pictures.heatmap import heatmap, overlay
 from ..pictures.layout import Layout
 from ..pictures.preprocessing import Preprocessing, spatial
-from ..propagation.ledger import Conservation, LedgerEntry, amplifiers
+from ..propagation.ledger import Conservation, LedgerEntry, amplifiers, by_kind
 from ..text import printable, table
 from .feeding import Batch
 
@@ -97,8 +97,9 @@ def account(explanation: Explanation, sample: int) -> str:
     """The conservation account of one sample, or of the batch where inputs have no sample axis."""
     total = explanation.conservation
     if len(total.inputs) != len(total.target):
-        return f"{Conservation(total.target.sum(keepdims=True), total.inputs)} (all samples)"
-    return str(Conservation(total.target[sample : sample + 1], total.inputs[sample : sample + 1]))
+        return f"{Conservation(total.target.sum(keepdims=True), total.inputs, total.size)} (all samples)"
+    here = slice(sample, sample + 1)
+    return str(Conservation(total.target[here], total.inputs[here], None if total.size is None else total.size[here]))
 
 
 def features(name: str, x: np.ndarray, relevance: np.ndarray) -> Iterator[str]:
@@ -124,4 +125,5 @@ def ledger(entries: Sequence[LedgerEntry]) -> list[str]:
         (e.node, e.op, e.rule, f"{e.relevance_in:.6g}", f"{e.relevance_out:.6g}", f"{e.absorbed:.3g}") for e in entries
     ]
     lines = table(("node", "op", "rule", "arrived", "handed on", "absorbed"), rows)
-    return [*lines, *(f"warning: {line}" for line in amplifiers(entries))]
+    kinds = [f"absorbed by {kind}: {amount:.3g}" for kind, amount in by_kind(entries).items() if amount]
+    return [*lines, *kinds, *(f"warning: {line}" for line in amplifiers(entries))]

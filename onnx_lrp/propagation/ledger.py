@@ -8,6 +8,9 @@ from dataclasses import dataclass, field
 import numpy as np
 
 from ..backends.base import Array, Backend
+from ..ops import Linear, Merge, Route
+from ..ops.attention import SoftmaxMap
+from ..ops.norms import CentredMap
 from .step import Step
 
 AMPLIFIED = 1e3  # as a factor of Σ|R| at one node
@@ -15,10 +18,14 @@ AMPLIFIED = 1e3  # as a factor of Σ|R| at one node
 
 @dataclass(frozen=True)
 class Conservation:
-    """Sums per sample, float64 of shape (samples,): what the target had, what the inputs got, and the difference."""
+    """Sums per sample, float64 of shape (samples,): what the target had, what the inputs got, and the difference.
+
+    ``size`` is Σ|R| of the inputs: relevance of both signs cancels in their sum. None if nobody took it.
+    """
 
     target: np.ndarray
     inputs: np.ndarray
+    size: np.ndarray | None = None
 
     @property
     def absorbed(self) -> np.ndarray:
@@ -26,9 +33,11 @@ class Conservation:
         return np.asarray(self.target - self.inputs)
 
     def __str__(self) -> str:
-        rows = zip(np.atleast_1d(self.target), np.atleast_1d(self.inputs), np.atleast_1d(self.absorbed))
+        sums = [np.atleast_1d(a) for a in (self.target, self.inputs, self.absorbed)]
+        sizes = [""] * len(sums[0]) if self.size is None else [f" (Σ|R| {n:.6g})" for n in np.atleast_1d(self.size)]
         return "\n".join(
-            f"ΣR at the target {t:.6g}, at the inputs {i:.6g}, absorbed on the way {a:.6g}" for t, i, a in rows
+            f"ΣR at the target {t:.6g}, at the inputs {i:.6g}{size}, absorbed on the way {a:.6g}"
+            for t, i, a, size in zip(*sums, sizes)
         )
 
 
@@ -36,7 +45,8 @@ class Conservation:
 class LedgerEntry:
     """One node's account: relevance in (from its outputs), out (to its inputs), summed over everything.
 
-    ``amplification`` is Σ|R| out over Σ|R| in: relevance of both signs may cancel in the sums and yet explode.
+    ``amplification`` is Σ|R| out over Σ|R| in: relevance of both signs may cancel in the sums and yet explode. ``kind``
+    says what it is that keeps relevance there.
     """
 
     node: str
@@ -45,6 +55,7 @@ class LedgerEntry:
     relevance_in: float
     relevance_out: float
     amplification: float = 1.0
+    kind: str = ""
 
     @property
     def absorbed(self) -> float:
@@ -82,7 +93,38 @@ def entry(step: Step, relevance_in: float, relevance_out: float, size_in: float,
         relevance_in,
         relevance_out,
         size_out / size_in if size_in > 0 else 1.0,
+        _kind(step),
     )
+
+
+def _kind(step: Step) -> str:
+    """What keeps relevance at a step."""
+    role = step.role
+    if isinstance(role, Merge) and role.bias:
+        return "biases" if _is_per_channel(step, role.bias[0]) else "constants that are added, such as positions"
+    if isinstance(role, Linear):
+        named = {SoftmaxMap: "the constant part of Softmax", CentredMap: "shifts of normalisations"}
+        return named.get(type(role.map), "biases" if _has_bias(step) else "stabilizers")
+    return "borders" if isinstance(role, Route) else "stabilizers"
+
+
+def _has_bias(step: Step) -> bool:
+    return step.op in ("Conv", "ConvTranspose", "Gemm", "MatMul", "BatchNormalization")
+
+
+def _is_per_channel(step: Step, position: int) -> bool:
+    """Whether a constant varies along one axis at most."""
+    value = step.node.inputs[position] if step.node is not None else None
+    sizes = None if value is None or value.shape is None else [n for n in value.shape if n != 1]
+    return sizes is not None and len(sizes) <= 1
+
+
+def by_kind(entries: Iterable[LedgerEntry]) -> dict[str, float]:
+    """What was absorbed, by what keeps it, the largest first; the sum is what the inputs did not get."""
+    found: dict[str, float] = {}
+    for entry in entries:
+        found[entry.kind] = found.get(entry.kind, 0.0) + entry.absorbed
+    return dict(sorted(found.items(), key=lambda item: -abs(item[1])))
 
 
 def amplifiers(entries: Iterable[LedgerEntry]) -> list[str]:
