@@ -13,6 +13,7 @@ import onnx_lrp as lrp
 from onnx_lrp.cli.main import main
 from onnx_lrp.composites import PRESETS
 from onnx_lrp.ops import OPS
+from onnx_lrp.ops.registry import PROFILED
 
 ROOT = Path(__file__).resolve().parents[1]
 SQUEEZENET = ROOT.parent / "shared" / "models" / "squeezenet1_1_imagenet.onnx"
@@ -21,6 +22,11 @@ SQUEEZENET = ROOT.parent / "shared" / "models" / "squeezenet1_1_imagenet.onnx"
 def test_every_op_is_in_the_table() -> None:
     table = (ROOT / "docs" / "ops.md").read_text()
     assert [op for op in OPS if not re.search(rf"\b{op}\b", table)] == []
+
+
+def test_every_op_of_a_profile_is_named() -> None:
+    table = (ROOT / "docs" / "ops.md").read_text()
+    assert [op for op in PROFILED if not re.search(rf"\b{op}\b", table)] == []
 
 
 def test_every_preset_is_in_the_readme() -> None:

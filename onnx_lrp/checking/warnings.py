@@ -34,7 +34,7 @@ WIDEST = 1e6  # channels farther apart than this cannot both be exact in float32
 LARGEST_GAIN = 1e3
 SMALLEST, LARGEST = 1e-18, 1e18  # beyond, a product of two underflows or overflows
 SMALL_EPSILON = 1e-2
-HELD = "cplrp"  # the profile that holds Softmax
+HOLDING = "cplrp"  # the profile that holds Softmax
 
 
 def doubts(prepared: Prepared, plan: Plan) -> tuple[str, ...]:
@@ -51,7 +51,7 @@ def _absorbing(plan: Plan) -> Iterator[str]:
     if softmax:
         count = "1 Softmax absorbs" if softmax == 1 else f"{softmax} Softmax absorb"
         yield (
-            f"relevance is not conserved: {count} the constant part of the expansion (--profile {HELD} holds them); "
+            f"relevance is not conserved: {count} the constant part of the expansion (--profile {HOLDING} holds them); "
             "--ledger says how much"
         )
 

@@ -14,7 +14,7 @@ import numpy as np
 from ..errors import InputError
 from ..model.graph import dims
 from ..pictures.heatmap import save_png
-from ..tokens.rows import Row, write_page
+from ..tokens.rows import TokenRow, write_page
 from ..tokens.tokenizing import NAMES, Tokenizer, read_tokens
 from ..writing import Outputs, shown
 from .feeding import Batch, File, Text
@@ -72,7 +72,7 @@ class Texts:
         name = value.name or ""
         return batch.feeds[name].ndim == 2 and (batch.feeds[name].dtype.kind == "i" or NAMES.get(name) == "ids")
 
-    def row(self, name: str, batch: Batch, sample: int, relevance: np.ndarray, place: int) -> Row:
+    def row(self, name: str, batch: Batch, sample: int, relevance: np.ndarray, place: int) -> TokenRow:
         """The tokens of one sample, without padding; ``place`` counts all samples.
 
         Raises:
@@ -86,12 +86,12 @@ class Texts:
         if self.rows is not None:
             if place >= len(self.rows):
                 raise InputError(f"--tokens has {len(self.rows)} lines, but there are more samples")
-            return Row(self.rows[place], relevance.reshape(-1)[kept][: len(self.rows[place])])
+            return TokenRow(self.rows[place], relevance.reshape(-1)[kept][: len(self.rows[place])])
         assert self.tokenizer is not None
-        return Row(self.tokenizer.tokens(ids[kept]), relevance.reshape(-1)[kept])
+        return TokenRow(self.tokenizer.tokens(ids[kept]), relevance.reshape(-1)[kept])
 
     @staticmethod
-    def drawn(row: Row, title: str, path: Path, outputs: Outputs) -> Iterator[str]:
+    def drawn(row: TokenRow, title: str, path: Path, outputs: Outputs) -> Iterator[str]:
         """Print a row, and draw it as its file's name says."""
         yield f"tokens: {row.terminal()}"
         html = path.suffix.lower() == ".html"

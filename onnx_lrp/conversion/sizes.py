@@ -20,7 +20,7 @@ from ..propagation.tape import Tape, Weights
 from ..text import printable
 from .derived import Derived
 
-FIXED = (2, 3, 4, 5, 6, 8, 10, 12, 16, 20, 24, 32, 50, 64, 100, 128, 256)  # what a model may be made for, inside
+MADE_FOR = (2, 3, 4, 5, 6, 8, 10, 12, 16, 20, 24, 32, 50, 64, 100, 128, 256)  # what a model may be made for, inside
 UNFIT = (ValueError, TypeError, IndexError)  # what computing with sizes raises where they do not fit, or are unknown
 
 
@@ -67,7 +67,7 @@ def _smallest(prepared: Prepared, plan: Plan, declared: Mapping[str, list[int | 
     except UNFIT as error:
         reason = f"{prepared.source}: {printable(str(error), 200)}"
     chosen = any(_chooses(value, declared[value.name or ""]) for value in prepared.inputs)
-    if chosen or any(_fits(prepared, plan, declared, n) for n in FIXED):
+    if chosen or any(_fits(prepared, plan, declared, n) for n in MADE_FOR):
         raise ConversionError(f"{reason}: shapes do not fit; fix the number of samples (--shape NAME=1,...)")
     raise InvalidModelError(reason)
 

@@ -78,7 +78,7 @@ for _op, _other in TWO.items():
 
 
 @forward_only("Where")
-def where(node: Site) -> Compute:
+def held_choice(node: Site) -> Compute:
     """A choice by what is held, or by a constant."""
     if 0 not in node.variable:
         return ChoiceMap(node.variable).forward
@@ -86,7 +86,7 @@ def where(node: Site) -> Compute:
 
 
 @forward_only("Cast")
-def cast(node: Site, to: int = 1, saturate: int = 1, round_mode: str = "up") -> Compute:
+def held_cast(node: Site, to: int = 1, saturate: int = 1, round_mode: str = "up") -> Compute:
     """To a truth value, a whole number, or unchanged."""
     if to == 9:
         return _of_one(lambda xp, x: 1.0 - _truth(xp, xp.abs(x) < 1e-30))
@@ -118,7 +118,7 @@ def argmax(node: Site, axis: int = 0, keepdims: int = 1, select_last_index: int 
 
 
 @forward_only("GatherElements")
-def gather_elements(node: Site, axis: int = 0) -> Compute:
+def held_elements(node: Site, axis: int = 0) -> Compute:
     """Elements along an axis, at places that are held or constant."""
     if 1 not in node.variable:
         return GatherElementsMap(axis).forward

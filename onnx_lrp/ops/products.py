@@ -16,7 +16,7 @@ from .roles import Activation, Linear, Operands, Product
 
 
 @profiled("MatMul")
-def matmul(node: Site) -> Linear | Product:
+def product_of_matrices(node: Site) -> Linear | Product:
     """A matrix product of two variables, or of one and what is held."""
     if len(node.variable) == 1:
         return replace(matmul_by(node, node.variable[0]), fixed=False, composed=True, held=True)
@@ -62,7 +62,7 @@ def _held_by(side: Linear) -> Linear:
 
 
 @profiled("Pow")
-def power(node: Site) -> Activation:
+def positive_power(node: Site) -> Activation:
     """x^p with p > 0 as x · x^(p-1), the factor held: of the p equal sides of the product, all get the same."""
     exponent = node.constant(1)
     if node.variable != (0,) or exponent is None or exponent.size != 1 or float(exponent.reshape(-1)[0]) <= 0:

@@ -24,7 +24,7 @@ DARK = 0.45  # of lightness; on darker colours text is white
 
 
 @dataclass(frozen=True)
-class Row:
+class TokenRow:
     """The tokens of one sample and their relevance, one number each.
 
     Raises:

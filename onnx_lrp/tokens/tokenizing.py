@@ -11,7 +11,7 @@ import numpy as np
 from ..errors import InputError
 from ..writing import shown
 
-MOST_BYTES = 256 << 20
+MOST_TOKENIZER_BYTES = 256 << 20
 NAMES = {  # what models call what a tokenizer gives
     "input_ids": "ids",
     "ids": "ids",
@@ -38,7 +38,7 @@ class Tokenizer:
         file = Path(path)
         if not file.is_file():
             raise InputError(f"{shown(path)}: no such tokenizer; check the path")
-        if file.stat().st_size > MOST_BYTES:
+        if file.stat().st_size > MOST_TOKENIZER_BYTES:
             raise InputError(f"{shown(path)}: too large for a tokenizer.json")
         try:
             self._tokenizer = tokenizers.Tokenizer.from_file(str(file))
@@ -101,7 +101,7 @@ def read_tokens(path: str) -> list[list[str]]:
     file = Path(path)
     if not file.is_file():
         raise InputError(f"{shown(path)}: no such file of tokens; check the path")
-    if file.stat().st_size > MOST_BYTES:
+    if file.stat().st_size > MOST_TOKENIZER_BYTES:
         raise InputError(f"{shown(path)}: too large for a list of tokens")
     try:
         lines = file.read_text("utf-8-sig").splitlines()

@@ -16,7 +16,7 @@ from ..graph import HINT, REFUSAL, USER_NODE, array, attributes, label, user_nod
 
 Expander = Callable[["Builder"], Sequence[ir.Value | None] | None]
 EXPANDERS: dict[tuple[str, str], Expander] = {}
-PROFILED: dict[tuple[str, str], Expander] = {}  # that only a profile needs; they come before the others
+PROFILE_EXPANDERS: dict[tuple[str, str], Expander] = {}  # that only a profile needs; they come before the others
 MOST_EXPANDED = 20_000  # that a model's nodes may be expanded to in all
 
 
@@ -29,7 +29,7 @@ def expands(domain: str, *ops: str, profile: bool = False) -> Callable[[Expander
     """
 
     def decorator(function: Expander) -> Expander:
-        (PROFILED if profile else EXPANDERS).update({(domain, op): function for op in ops})
+        (PROFILE_EXPANDERS if profile else EXPANDERS).update({(domain, op): function for op in ops})
         return function
 
     return decorator
@@ -175,7 +175,7 @@ class Expand(InPlacePass):
     """Expand every node that there is a function for."""
 
     def __init__(self, profile: bool = False) -> None:
-        self.expanders = EXPANDERS | PROFILED if profile else EXPANDERS
+        self.expanders = EXPANDERS | PROFILE_EXPANDERS if profile else EXPANDERS
         self.notes: list[str] = []
         self._room = MOST_EXPANDED
 

@@ -27,10 +27,10 @@ from ..graph import (
 )  # fmt: skip
 from ..profile import Profile
 
-MOVING = ("Cast", "Expand", "Identity", "Reshape", "Squeeze", "Transpose", "Unsqueeze", "Flatten", "Slice", "Split",
+CARRYING = ("Cast", "Expand", "Identity", "Reshape", "Squeeze", "Transpose", "Unsqueeze", "Flatten", "Slice", "Split",
           "Gather", "Tile", "Concat", "Resize", "Upsample")  # fmt: skip
 POSITIVE = ("Sigmoid", "HardSigmoid", "Softplus", "Exp")
-GATES = (*POSITIVE, "Tanh", "Erf", "Softsign")
+GATING = (*POSITIVE, "Tanh", "Erf", "Softsign")
 NORMS = ("Reciprocal", "Sqrt", "ReduceL2", "ReduceL1", "ReduceSumSquare", "ReduceLogSumExp")
 AVERAGES = ("ReduceMean", "ReduceSum", "ReduceMax", "GlobalAveragePool", "Clip", "Max", "Neg", "Abs")
 DECIDING = ("Greater", "GreaterOrEqual", "Less", "LessOrEqual", "Equal", "And", "Or", "Xor", "Not", "ArgMax", "ArgMin",
@@ -38,7 +38,7 @@ DECIDING = ("Greater", "GreaterOrEqual", "Less", "LessOrEqual", "Equal", "And", 
 INDEXED = ("Gather", "GatherElements", "GatherND")
 ABOUT_TOKENS = ("attention_mask", "token_type_ids", "position_ids", "input_mask", "segment_ids", "pixel_mask",
                 "encoder_attention_mask", "bbox_mask")  # fmt: skip
-DEEPEST = 200  # nodes that are looked back at to see what an operand is made of
+FARTHEST = 200  # nodes that are looked back at to see what an operand is made of
 
 
 def hold(model: ir.Model, profile: Profile, opset: int) -> list[str]:
@@ -113,7 +113,7 @@ def _gate(node: ir.Node, variable: tuple[int, ...], profile: Profile) -> tuple[i
     """The gate of a gate and a signal; of two, the one that is positive: of σ and tanh, σ."""
     if profile.gates == "half":
         return ()
-    gates = [i for i in variable if _is_made_by(node.inputs[i], GATES, shifted=True)]
+    gates = [i for i in variable if _is_made_by(node.inputs[i], GATING, shifted=True)]
     return _one_of(gates) or _one_of([i for i in gates if _is_made_by(node.inputs[i], POSITIVE, shifted=True)])
 
 
@@ -123,12 +123,12 @@ def _is_float(value: ir.Value | None) -> bool:
 
 def _is_made_by(value: ir.Value | None, ops: Iterable[str], shifted: bool = False) -> bool:
     """Whether it comes of one of these ops, moved, and maybe shifted or scaled by constants."""
-    for _ in range(DEEPEST):
+    for _ in range(FARTHEST):
         node = value.producer() if value is not None else None
         if node is None or node.op_type in ops:
             return node is not None
         live = [v for v in node.inputs if v is not None and array(v) is None]
-        if node.op_type in MOVING:
+        if node.op_type in CARRYING:
             value = node.inputs[0]
         elif node.op_type == "Where" and sum(array(v) is None for v in node.inputs[1:]) == 1:
             value = node.inputs[1] if array(node.inputs[1]) is None else node.inputs[2]
@@ -142,7 +142,7 @@ def _is_made_by(value: ir.Value | None, ops: Iterable[str], shifted: bool = Fals
 def _is_factor(value: ir.Value | None, depth: int = 0) -> bool:
     """Whether it is made of norms, and of nothing but norms: 1/x, x^-p, ‖x‖, their sums, products and means."""
     node = value.producer() if value is not None else None
-    if node is None or depth > DEEPEST:
+    if node is None or depth > FARTHEST:
         return False
     op, live = node.op_type, [v for v in node.inputs if v is not None and array(v) is None]
     if op in NORMS or (op == "Div" and array(node.inputs[0]) is not None):
@@ -152,7 +152,7 @@ def _is_factor(value: ir.Value | None, depth: int = 0) -> bool:
         return exponent is not None and bool((np.asarray(exponent) < 0).all())
     if op in ("Add", "Sub", "Mul", "Div"):
         return bool(live) and all(_is_factor(v, depth + 1) for v in live)
-    return op in (*MOVING, *AVERAGES) and _is_factor(node.inputs[0], depth + 1)
+    return op in (*CARRYING, *AVERAGES) and _is_factor(node.inputs[0], depth + 1)
 
 
 def _refuse_second_outputs(graph: ir.Graph) -> None:

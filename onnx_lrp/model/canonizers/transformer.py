@@ -77,7 +77,7 @@ def _normed(
 
 
 @dataclass(frozen=True)
-class Heads:
+class SplitHeads:
     """Attention of several heads over (batch, length, heads · size)."""
 
     build: Builder
@@ -194,7 +194,7 @@ def group_query_attention(build: Builder) -> Sequence[ir.Value | None]:
     if q is None or k is None or v is None or q.shape is None or not isinstance(q.shape[-1], int):
         raise Unsupported("attention over packed operands, or over an unknown width", EXPORT_PLAINLY)
     size = q.shape[-1] // count
-    heads = Heads(build, count, shared, given.get("scale") or size**-0.5, given.get("softcap", 0.0))
+    heads = SplitHeads(build, count, shared, given.get("scale") or size**-0.5, given.get("softcap", 0.0))
     q, k, v = heads.apart(q, "queries", count), heads.apart(k, "keys", shared), heads.apart(v, "values", shared)
     if given.get("do_rotary"):
         cos, sin, interleaved = build.value(7), build.value(8), bool(given.get("rotary_interleaved"))
@@ -215,7 +215,7 @@ def rotary_embedding(build: Builder) -> Sequence[ir.Value | None]:
         size = cos.shape[-1] * 2 if cos.shape is not None and isinstance(cos.shape[-1], int) else 0
         width = x.shape[-1]  # type: ignore[index]
         count = count or (width // size if isinstance(width, int) and size else 1)
-        x = Heads(build, count, count, 1.0).apart(x, "heads", count)
+        x = SplitHeads(build, count, count, 1.0).apart(x, "heads", count)
     turned = _rotated(build, x, cos, sin, positions, bool(given.get("interleaved")), "turned")
     if rank == 3:
         moved = build.node("Transpose", [turned], "moved", perm=[0, 2, 1, 3])
@@ -265,9 +265,9 @@ def _rotated(
     return build.node("Concat", [turned, rest], f"{part}/whole", axis=3)
 
 
-def _heads(build: Builder, width: int) -> Heads:
+def _heads(build: Builder, width: int) -> SplitHeads:
     count = int(build.attributes["num_heads"])
-    return Heads(build, count, count, build.attributes.get("scale") or (width // count) ** -0.5)
+    return SplitHeads(build, count, count, build.attributes.get("scale") or (width // count) ** -0.5)
 
 
 def _mask(build: Builder, mask: ir.Value | None, k: ir.Value) -> ir.Value | None:
@@ -278,7 +278,7 @@ def _mask(build: Builder, mask: ir.Value | None, k: ir.Value) -> ir.Value | None
     if rank not in (1, 2, 3):
         raise Unsupported("a mask of unknown rank, or of four axes", EXPORT_PLAINLY)
     if rank == 1:  # lengths
-        columns = Heads(build, 1, 1, 1.0)._positions(k, "mask/columns")
+        columns = SplitHeads(build, 1, 1, 1.0)._positions(k, "mask/columns")
         lengths = build.node("Cast", [mask], "mask/long", to=int(ir.DataType.INT64))
         lengths = build.node("Unsqueeze", [lengths, build.constant(np.array([1]), "mask/axes1")], "mask/lengths")
         kept = build.node("Less", [columns, lengths], "mask/kept")
