@@ -66,6 +66,39 @@ def fused_gelu(build: Builder) -> Sequence[ir.Value]:
     return [build.node("Gelu", [x], approximate="tanh" if build.old.op_type == "FastGelu" else "none")]
 
 
+@expands(MICROSOFT, "MatMulNBits")
+def matmul_of_few_bits(build: Builder) -> Sequence[ir.Value]:
+    """A Wᵀ, W being stored in blocks of few bits, each with a scale and a zero point."""
+    given, blocks, scales = build.attributes, build.array(1), build.array(2)
+    bits, size, k, n = (
+        int(given.get(name, other)) for name, other in (("bits", 4), ("block_size", 32), ("K", 0), ("N", 0))
+    )
+    if blocks is None or scales is None or bits not in (2, 4, 8) or build.inputs[4] is not None:
+        raise Unsupported(
+            f"MatMulNBits of {bits} bits, of weights that are not constant or are reordered", EXPORT_PLAINLY
+        )
+    count = -(-k // size)
+    numbers = _unpacked(blocks.reshape(n, count, -1), bits)[:, :, :size].astype(np.float64)
+    zeros = build.array(3)
+    if zeros is None:
+        shift: Any = float(2 ** (bits - 1))
+    elif zeros.dtype == np.uint8:
+        shift = _unpacked(zeros.reshape(n, -1), bits)[:, :count, None].astype(np.float64)
+    else:
+        shift = zeros.reshape(n, count, 1).astype(np.float64)
+    weight = ((numbers - shift) * scales.reshape(n, count, 1)).reshape(n, -1)[:, :k].T
+    y = build.node("MatMul", [build.value(0), build.constant(weight.astype(np.float32), "weight")])
+    bias = build.inputs[5]
+    return [y if bias is None else build.node("Add", [y, bias], "bias")]
+
+
+def _unpacked(packed: np.ndarray, bits: int) -> np.ndarray:
+    """The numbers in bytes, the lowest bits first, along the last axis."""
+    shifts = np.arange(0, 8, bits, dtype=np.uint8)
+    apart = (packed.astype(np.uint8)[..., None] >> shifts) & np.uint8(2**bits - 1)
+    return np.asarray(apart.reshape(*packed.shape[:-1], -1))
+
+
 def _transposed(build: Builder, position: int, flag: int) -> ir.Value:
     value = build.value(position)
     if not flag:
