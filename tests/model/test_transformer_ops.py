@@ -59,7 +59,7 @@ def qkv(size: int = WIDTH, width: int = WIDTH) -> dict[str, np.ndarray]:
 
 MASK = np.array([[1, 1, 1, 1, 1], [1, 1, 1, 0, 0]], np.int32)
 ANGLES = np.outer(np.arange(8), 1 / 50 ** (np.arange(2) / 2)).astype(np.float32)
-WIDE = np.outer(np.arange(8), 1 / 50 ** (np.arange(4) / 4)).astype(np.float32)
+WIDE = np.outer(np.arange(8), 1 / 50 ** (np.arange(8) / 8)).astype(np.float32)
 Made = tuple[onnx.ModelProto, dict[str, np.ndarray]]
 CASES: dict[str, Callable[[], Made]] = {
     "skip norm": lambda: one_node("SkipLayerNormalization", x() | {"s": numbers(N, L, WIDTH)},
@@ -86,14 +86,14 @@ CASES: dict[str, Callable[[], Made]] = {
     "heads, added": lambda: one_node(
         "MultiHeadAttention", qkv(), {"bias": None, "mask": None, "added": numbers(1, HEADS, L, L)}, num_heads=HEADS),
     "shared heads": lambda: one_node(
-        "GroupQueryAttention", qkv(WIDTH, 2 * WIDTH),
+        "GroupQueryAttention", qkv(2 * WIDTH, 4 * WIDTH),
         {"pk": None, "pv": None, "seqlens": np.full(N, L - 1, np.int32), "total": np.array([L], np.int32)},
-        num_heads=HEADS, kv_num_heads=HEADS // 2, outputs=3, width=2 * WIDTH),
+        num_heads=HEADS, kv_num_heads=HEADS // 2, outputs=3, width=4 * WIDTH),
     "shared heads, rotated": lambda: one_node(
-        "GroupQueryAttention", qkv(WIDTH, 2 * WIDTH),
+        "GroupQueryAttention", qkv(2 * WIDTH, 4 * WIDTH),
         {"pk": None, "pv": None, "seqlens": np.full(N, L - 1, np.int32), "total": np.array([L], np.int32),
          "cos": np.cos(WIDE), "sin": np.sin(WIDE)}, num_heads=HEADS, kv_num_heads=HEADS // 2, do_rotary=1,
-        outputs=3, width=2 * WIDTH),
+        outputs=3, width=4 * WIDTH),
     "rotation": lambda: one_node(
         "RotaryEmbedding", x(), {"places": np.tile(np.arange(L), (N, 1)), "cos": np.cos(ANGLES), "sin": np.sin(ANGLES)},
         num_heads=HEADS),
