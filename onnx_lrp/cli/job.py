@@ -147,18 +147,21 @@ class Job:
         """Draw one sample, or print what cannot be drawn."""
         samples = len(explanation.target)
         drawn = self._drawn(batch, sample.picture)
-        for value in self.explainer.prepared.explaining if self.style else ():
+        for value in self.explainer.prepared.explaining:
             name = value.name or ""
             x, relevance = (results.of_sample(a[name], i, samples) for a in (batch.feeds, explanation.inputs))
-            if value not in drawn:
-                yield from results.features(name, x, relevance)
-                continue
             path = self.names.picture(sample, name, int(explanation.target[i]))
             if self.texts.shows(value, batch):
                 row = self.texts.row(name, batch, i, relevance, i)
-                yield from self.texts.drawn(row, sample.title, path, self.outputs)
+                yield f"tokens: {row.terminal()}"
+                if self.style:
+                    yield self.texts.drawn(row, sample.title, path, self.outputs)
                 continue
-            assert self.style is not None
+            if self.style is None:
+                continue
+            if value not in drawn:
+                yield from results.features(name, x, relevance)
+                continue
             image = self.style.draw(value, x, relevance, sample.picture)
             self.outputs.add(path, partial(save_png, image))
             yield f"heatmap: {shown(path)}"

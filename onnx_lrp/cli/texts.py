@@ -91,9 +91,8 @@ class Texts:
         return TokenRow(self.tokenizer.tokens(ids[kept]), relevance.reshape(-1)[kept])
 
     @staticmethod
-    def drawn(row: TokenRow, title: str, path: Path, outputs: Outputs) -> Iterator[str]:
-        """Print a row, and draw it as its file's name says."""
-        yield f"tokens: {row.terminal()}"
+    def drawn(row: TokenRow, title: str, path: Path, outputs: Outputs) -> str:
+        """Draw a row as its file's name says; returns what to say of it."""
         html = path.suffix.lower() == ".html"
         outputs.add(path, partial(write_page, row.html(title)) if html else partial(save_png, row.picture()))
-        yield f"{'page' if html else 'picture'}: {shown(path)}"
+        return f"{'page' if html else 'picture'}: {shown(path)}"
