@@ -19,6 +19,11 @@ def _escaped(character: str) -> str:
     return character.encode("unicode_escape").decode("ascii")
 
 
+def under(profile: str) -> str:
+    """How a report names a profile; strict, the default, is not named."""
+    return "" if profile == "strict" else f" under profile {profile}"
+
+
 def table(titles: Sequence[str], rows: Sequence[Sequence[str]]) -> list[str]:
     """Aligned columns under their titles, line by line."""
     widths = [max(map(len, column)) for column in zip(titles, *rows)]

@@ -19,7 +19,7 @@ from ..model.profile import STRICT, Profile
 from ..model.sizing import Shapes
 from ..propagation.plan import make_plan
 from ..propagation.step import Step
-from ..text import printable, table
+from ..text import printable, table, under
 from .cost import multiply_adds, shares
 from .warnings import doubts
 
@@ -69,7 +69,7 @@ class Report:
                 ("node", "op", "reason", "remedy"), [(p.node, p.op, p.reason, p.advice) for p in grouped(self.problems)]
             )
         verdict = (
-            f"supported{'' if self.profile == 'strict' else f' under profile {self.profile}'}, explains {self.output!r}"
+            f"supported{under(self.profile)}, explains {self.output!r}"
             if self.supported
             else f"unsupported, nodes without a role: {len(self.problems)}"
         )

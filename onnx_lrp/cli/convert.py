@@ -92,12 +92,13 @@ def _write(path: Path, data: bytes) -> None:
 
 def _about(args: Namespace, model: onnx.ModelProto, size: int) -> Iterator[str]:
     """What was written, and how it is used."""
-    from ..text import printable
+    from ..text import printable, under
     from ..writing import shown
 
     about = {prop.key.partition(".")[2]: prop.value for prop in model.metadata_props}
     composite = printable(about["composite"].splitlines()[0])
-    yield f"{shown(args.model)}: explains {printable(about['explains'])!r} by {composite}"
+    how = composite + under(about.get("profile", "strict"))
+    yield f"{shown(args.model)}: explains {printable(about['explains'])!r} by {how}"
     yield f"written: {shown(args.out)}, {size / 1e6:.1f} MB"
     yield f"  inputs: {', '.join(printable(value.name) for value in model.graph.input)}"
     yield f"  outputs: {', '.join(printable(value.name) for value in model.graph.output)}"

@@ -16,7 +16,7 @@ from ..explainer import Explainer
 from ..explanation import Explanation
 from ..pictures.heatmap import save_png
 from ..targets import as_region
-from ..text import printable
+from ..text import printable, under
 from ..writing import Outputs, shown
 from . import results
 from .feeding import Batch, Feeder, Sample
@@ -70,8 +70,8 @@ class Job:
     def about(self) -> Iterator[str]:
         """What explained what, and with -v how the model was rewritten and which rule goes where."""
         e = self.explainer
-        how = f"{e.engine.name}, {e.engine.dtype.name}"
-        yield f"{e.prepared.source}: explains {printable(e.prepared.output)!r} by {e.composite.name} ({how})"
+        how = f"{e.composite.name}{under(str(e.prepared.profile))} ({e.engine.name}, {e.engine.dtype.name})"
+        yield f"{e.prepared.source}: explains {printable(e.prepared.output)!r} by {how}"
         yield from (f"note: {note}" for note in e.prepared.assumptions())
         yield from (f"warning: {warning}" for warning in unused_bounds(e.plan))
         if self.args.verbose:

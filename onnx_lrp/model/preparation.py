@@ -30,6 +30,7 @@ from .canonizers import (
     MergeAffine,
     MergePads,
     NameActivations,
+    NameSoftmax,
     Spread,
     cut,
     expose,
@@ -182,10 +183,13 @@ def _canonize(model: ir.Model, source: str, profile: Profile) -> list[str]:
     if Dequantize()(model).modified:
         infer(model, source)
         fold(model)
+    soften = NameSoftmax(opset)
+    if profile:
+        soften(model)
     for rewrite in (name, join, pad, merge, passes.RemoveUnusedNodesPass()):
         rewrite(model)
     mark_addresses(model)
-    return [*fold.notes, *expand.notes, *name.notes, *join.notes, *pad.notes, *merge.notes]
+    return [*fold.notes, *expand.notes, *soften.notes, *name.notes, *join.notes, *pad.notes, *merge.notes]
 
 
 def _is_tensor(value: onnx.ValueInfoProto) -> bool:

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from onnx_lrp import CompositeError, Explainer, Profile, UnsupportedModelError, backends
+from onnx_lrp import CompositeError, Explainer, Profile, UnsupportedModelError, backends, check
 from onnx_lrp.ops.attention import SoftmaxMap
 from onnx_lrp.ops.norms import CentredMap
 from onnx_lrp.ops.registry import COMPUTED
@@ -102,6 +102,15 @@ OTHERS = {
     "Where": ("b = Less(p, q) h = Where(b, p, q)", lambda p, q: np.where(p < q, p, q)),
     "Cast": ("i = Cast<to=7>(p) h = Cast<to=1>(i)", lambda p, q: np.trunc(p)),
     "LogSoftmax": ("h = LogSoftmax<axis=1>(p)", lambda p, q: p - np.log(np.exp(p).sum(1, keepdims=True))),
+    "IsNaN": ("u = Sub(p, three) l = Log(u) b = IsNaN(l) h = Cast<to=1>(b)", lambda p, q: p < 3),
+    "IsInf": (
+        "f = Floor(p) u = Sub(f, one) l = Div(one, u) b = IsInf(l) h = Cast<to=1>(b)",
+        lambda p, q: np.floor(p) == 1,
+    ),
+    "GatherElements": (
+        "i = ArgMax<axis=1, keepdims=1>(p) h = GatherElements<axis=1>(q, i)",
+        lambda p, q: np.take_along_axis(q, p.argmax(1)[:, None], 1),
+    ),
     "ArgMax": ("i = ArgMax<axis=1, keepdims=1>(p) h = Cast<to=1>(i)", lambda p, q: p.argmax(1)[:, None]),
 }
 
@@ -190,3 +199,22 @@ def test_what_no_profile_explains_is_refused_with_strict_s_words() -> None:
     assert "--profile" not in str(strict.value)
     with pytest.raises(UnsupportedModelError, match=r"Sin.*bends its input"):
         Explainer(proto, profile="attnlrp")
+
+
+def test_a_softmax_in_pieces_is_a_softmax() -> None:
+    x = np.array([[1.0, 2.0, -1.0, 0.5]], np.float32).repeat(2, 0)
+    whole = explained(model("s = Softmax<axis=1>(x) y = MatMul(s, w)"), x)[0]
+    proto = model("m = ReduceMax<keepdims=1>(x, a) d = Sub(x, m) e = Exp(d) t = ReduceSum<keepdims=1>(e, a) "
+                  "s = Div(e, t) y = MatMul(s, w)")  # fmt: skip
+    proto.graph.initializer.append(onnx.numpy_helper.from_array(np.array([1]), "a"))
+    np.testing.assert_allclose(explained(proto, x)[0], whole, rtol=1e-6)
+    report = check(proto, profile="attnlrp")
+    assert any("are together Softmax" in note for note in report.notes)
+    assert any("absorbs the constant part" in warning for warning in report.warnings)
+
+
+def test_attention_pooling_holds_its_weights_under_cplrp() -> None:
+    body = "l = MatMul(x, w) s = Softmax<axis=1>(l) k = MatMul(x, w) p = Mul(s, k) y = Identity(p)"
+    s = np.exp(X @ W) / np.exp(X @ W).sum(1, keepdims=True)
+    found = explained(model(body), X, profile="cplrp")[0]
+    np.testing.assert_allclose(found, X * W[:, 0] * s[:, :1], rtol=1e-5, atol=1e-7)

@@ -34,6 +34,7 @@ from .inlining import inline
 from .masks import make_finite
 from .merging import MergeAffine
 from .padding import MergePads
+from .softmaxes import NameSoftmax
 from .spreading import Spread
 from .sums import JoinSums
 from .trusting import pass_through
@@ -47,6 +48,7 @@ __all__ = [
     "MergeAffine",
     "MergePads",
     "NameActivations",
+    "NameSoftmax",
     "Spread",
     "cut",
     "expose",

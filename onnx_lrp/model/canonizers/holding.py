@@ -97,10 +97,11 @@ def _held(node: ir.Node, variable: tuple[int, ...], profile: Profile) -> tuple[i
         return tuple(i for i in variable if i == (0 if op == "Where" else 1))
     if op == "Div":
         return tuple(i for i in variable if i == 1)
+    weighing = [i for i in variable if _is_made_by(inputs[i], ("Softmax",))] if profile.softmax == "held" else []
+    if op in ("Mul", "MatMul") and len(weighing) == 1:
+        return tuple(weighing)
     if op == "Mul":
         return _one_of([i for i in variable if _is_factor(inputs[i])]) or _gate(node, variable, profile)
-    if op == "MatMul" and profile.softmax == "held":
-        return _one_of([i for i in variable if _is_made_by(inputs[i], ("Softmax",))])
     return ()
 
 

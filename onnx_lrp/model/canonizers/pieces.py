@@ -15,10 +15,10 @@ def behind_pieces(value: ir.Value) -> ir.Value | None:
         return None
     if node.op_type == "Sub":
         u, logarithm = node.inputs
-        return _unshifted(u) if _summed(_argument(logarithm, "Log")) is u and u is not None else None
+        return unshifted(u) if _summed(argument_of(logarithm, "Log")) is u and u is not None else None
     if node.op_type == "Mul":
         return next(
-            (z for a, b in (node.inputs, node.inputs[::-1]) if (z := _share(a, _argument(b, "Reciprocal")))), None
+            (z for a, b in (node.inputs, node.inputs[::-1]) if (z := _share(a, argument_of(b, "Reciprocal")))), None
         )
     top, bottom = (None, node.inputs[0]) if node.op_type == "Reciprocal" else node.inputs
     if top is None or _is_one(top):
@@ -50,7 +50,7 @@ def _behind(sums: list[ir.Node], makers: set[ir.Node]) -> set[ir.Node]:
     return found
 
 
-def _argument(value: ir.Value | None, op: str) -> ir.Value | None:
+def argument_of(value: ir.Value | None, op: str) -> ir.Value | None:
     """What this op makes the tensor of."""
     node = value.producer() if value is not None else None
     return node.inputs[0] if node is not None and node.op_type == op else None
@@ -58,18 +58,18 @@ def _argument(value: ir.Value | None, op: str) -> ir.Value | None:
 
 def _summed(value: ir.Value | None) -> ir.Value | None:
     """u, if this is Σ e^u."""
-    return _argument(_argument(value, "ReduceSum"), "Exp")
+    return argument_of(argument_of(value, "ReduceSum"), "Exp")
 
 
 def _share(top: ir.Value | None, bottom: ir.Value | None) -> ir.Value | None:
-    u = _argument(top, "Exp")
-    return _unshifted(u) if u is not None and _summed(bottom) is u else None
+    u = argument_of(top, "Exp")
+    return unshifted(u) if u is not None and _summed(bottom) is u else None
 
 
-def _unshifted(u: ir.Value | None) -> ir.Value | None:
+def unshifted(u: ir.Value | None) -> ir.Value | None:
     """z of z - max z."""
     node = u.producer() if u is not None else None
-    if node is not None and node.op_type == "Sub" and _argument(node.inputs[1], "ReduceMax") is node.inputs[0]:
+    if node is not None and node.op_type == "Sub" and argument_of(node.inputs[1], "ReduceMax") is node.inputs[0]:
         return node.inputs[0]
     return u
 
@@ -79,8 +79,8 @@ def _sigmoid(bottom: ir.Value | None) -> ir.Value | None:
     node = bottom.producer() if bottom is not None else None
     if node is None or node.op_type != "Add":
         return None
-    powers = [u for a, b in (node.inputs, node.inputs[::-1]) if _is_one(a) and (u := _argument(b, "Exp")) is not None]
-    return _argument(powers[0], "Neg") if powers else None
+    powers = [u for a, b in (node.inputs, node.inputs[::-1]) if _is_one(a) and (u := argument_of(b, "Exp")) is not None]
+    return argument_of(powers[0], "Neg") if powers else None
 
 
 def _is_one(value: ir.Value | None) -> bool:
