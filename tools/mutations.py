@@ -253,10 +253,10 @@ MUTANTS: tuple[Mutant, ...] = (
     fact("vanishes-under-any-rule", old="return rule is not None and rule.vanishes_at_zero", new="return True"),
     fact(
         "vanishes-through-any-activation",
-        old="role.copies if isinstance(role, Route) else role.through_zero",
+        old="role.copies if isinstance(role, Route) else isinstance(role, Activation) and role.through_zero",
         new="True",
     ),
-    fact("vanishes-without-arriving", old="return arriving and (role.copies", new="return (role.copies"),
+    fact("vanishes-without-arriving", old="return arriving and copies", new="return copies"),
     fact("masked-whatever-arrives", old="all(arrives.get(value, True) for value in rectified)", new="True"),
     fact("masked-seed-is-logit", old="{target: False})  # a seed", new="{target: True})  # a seed"),
     fact("masked-target", old="if rectified and output is not target and", new="if rectified and"),

@@ -35,6 +35,7 @@ from .ledger import SymbolicLedger
 from .precision import single_precision, throughout
 from .seeds import Seeds
 from .sizes import UNFIT, measure
+from .vectors import as_matrices
 
 OLDEST_CONVERTED = 9  # OneHot, Where, ConstantOfShape
 OLDEST_IR = 8  # optional inputs, and every runtime in use
@@ -149,6 +150,7 @@ def emit(prepared: Prepared, plan: Plan, answer: ConversionSpec, measured: Tape,
         ConversionError: something depends on the number of samples.
     """
     model = single_precision(prepared.source_model) if narrow else throughout(prepared.source_model)
+    as_matrices(model)
     own, values = set(model.graph), named_values(model.graph)
     graph = Graph(model.graph, opset_of(model), values[plan.inputs[0]])
     read = set(plan.differences) if answer.ledger else set(answer.layers.values())  # a difference has fewer digits

@@ -36,7 +36,12 @@ class SessionOptions:
 
 
 def make_session(
-    model: bytes | Path, options: SessionOptions, source: str, sizes: Mapping[str, int] | None = None, **config: str
+    model: bytes | Path,
+    options: SessionOptions,
+    source: str,
+    sizes: Mapping[str, int] | None = None,
+    unsafe: Sequence[str] = (),
+    **config: str,
 ) -> Any:
     """An onnxruntime session.
 
@@ -46,6 +51,7 @@ def make_session(
         source: what to call the model in messages.
         sizes: those of named open axes, as far as they are known.
         config: entries of onnxruntime's session configuration, with ``_`` for the dot.
+        unsafe: fusions that would change what this model answers.
 
     Raises:
         InvalidModelError: onnxruntime refuses the model.
@@ -53,7 +59,7 @@ def make_session(
     import onnxruntime as ort
 
     # it drops one of two pairs in a row, with another scale, or not, as is fetched
-    disabled = ["DoubleQDQPairsRemover"]
+    disabled = ["DoubleQDQPairsRemover", *unsafe]
     settings = ort.SessionOptions()
     settings.log_severity_level = 4  # what matters is raised
     settings.intra_op_num_threads = options.threads
@@ -85,15 +91,16 @@ def open_session(
         InvalidModelError: onnxruntime refuses the model.
         OutputError: there is no room for the file.
     """
+    unsafe = _unsafe_fusions(model)
     weights = [value.const_value for value in model.graph.initializers.values()]
     if sum(tensor.nbytes for tensor in weights if tensor is not None) < LARGE:
-        return _first_of(ir.to_proto(model).SerializeToString(), options, source, sizes, config)
+        return _first_of(ir.to_proto(model).SerializeToString(), options, source, sizes, config, unsafe)
     folder = temporary(Path(tempfile.gettempdir()))
     try:
         folder.mkdir(mode=0o700)
         ir.save(model, folder / "model.onnx", external_data="weights", size_threshold_bytes=2**16)
         give_back_memory()
-        return _first_of(folder / "model.onnx", options, source, sizes, config)
+        return _first_of(folder / "model.onnx", options, source, sizes, config, unsafe)
     except OSError as error:
         raise OutputError(
             f"{folder}: a copy of the model cannot be written: {error.strerror or error}; set TMPDIR to another folder"
@@ -103,15 +110,34 @@ def open_session(
         give_back_memory()
 
 
+def _unsafe_fusions(model: ir.Model) -> tuple[str, ...]:
+    """onnxruntime 1.32 fuses a Transpose into the MatMul behind it, and then reads a vector there the wrong way; or a
+    Transpose that leaves everything in its place into a Gemm (its issue 32228)."""
+    vectors = stays = False
+    for node in model.graph:
+        if node.op_type in ("MatMul", "FusedMatMul"):
+            vectors |= any(v is not None and v.const_value is not None and v.const_value.shape.rank() == 1
+                           for v in node.inputs)  # fmt: skip
+        elif node.op_type == "Transpose" and "perm" in node.attributes:
+            order = list(node.attributes["perm"].as_ints())
+            stays |= order == sorted(order)
+    return ("MatmulTransposeFusion",) * vectors + ("GemmTransposeFusion",) * stays
+
+
 def _first_of(
-    model: bytes | Path, options: SessionOptions, source: str, sizes: Mapping[str, int] | None, config: dict[str, str]
+    model: bytes | Path,
+    options: SessionOptions,
+    source: str,
+    sizes: Mapping[str, int] | None,
+    config: dict[str, str],
+    unsafe: Sequence[str],
 ) -> Any:
     try:
-        return make_session(model, options, source, sizes, **config)
+        return make_session(model, options, source, sizes, unsafe, **config)
     except InvalidModelError:
         if not sizes:
             raise
-        return make_session(model, options, source, None, **config)
+        return make_session(model, options, source, None, unsafe, **config)
 
 
 def give_back_memory() -> None:

@@ -69,17 +69,15 @@ def _centred(node: Site, mapping: CentredMap, epsilon: float, channels: bool = F
         x = operands.value(0)
         given = [operands.value(i) if node.has(i) else None for i in (1, 2)]
         if channels:
-            given = [None if a is None else _per_channel(xp, a, xp.shape(x), node, mapping.groups) for a in given]
+            given = [None if a is None else _per_channel(xp, a, xp.shape(x)) for a in given]
         w = mapping.inverse_size(xp, mapping.centred(xp, x), epsilon)
         return w if given[0] is None else w * given[0], given[1]
 
     return Linear(mapping, 0, parameters, fixed=False, composed=True, held=True)
 
 
-def _per_channel(xp: Backend, a: Array, shape: Shape, node: Site, groups: int) -> Array:
-    """One number per channel; before opset 21, GroupNormalization had one per group."""
-    if groups and node.opset < 21 and xp.shape(a) == (groups,):
-        a = xp.expand(xp.reshape(a, (groups, 1)), (groups, shape[1] // groups))
+def _per_channel(xp: Backend, a: Array, shape: Shape) -> Array:
+    """One number per channel, along the second axis."""
     return xp.reshape(a, (-1, *(1,) * (len(shape) - 2)))
 
 

@@ -373,3 +373,22 @@ def test_samples_that_are_mixed_are_refused(body: str) -> None:
     model = onnx.parser.parse_model(f'<ir_version: 8, opset_import: ["" : 17]> net {body.replace("<W>", weight)}')
     with pytest.raises(lrp.ConversionError):
         lrp.convert(model, "epsilon")
+
+
+@pytest.mark.parametrize("opset", [9, 13])
+@pytest.mark.parametrize("product", ["MatMul(p, v)", "MatMul(u, p)"])
+def test_a_vector_behind_a_transpose(opset: int, product: str) -> None:
+    """onnxruntime would fuse the two, and read the vector the wrong way."""
+    model = onnx.parser.parse_model(
+        f'<ir_version: 8, opset_import: ["" : {opset}]> g (float[1,6,5] x) => (float[1,n] y) '
+        "<float[6] v = {0.8,-0.4,0.2,0.5,0.1,-0.4}, float[5] u = {1.0, -2.0, 0.5, 0.3, -0.7}, float k = {0.1}> "
+        f"{{ a = Relu(x) t = Transpose<perm=[0,2,1]>(a) p = PRelu(t, k) y = {product} }}"
+    )
+    x = np.random.default_rng(1).standard_normal((1, 6, 5)).astype(np.float32)
+    p, v, u = np.maximum(x, 0).transpose(0, 2, 1), [0.8, -0.4, 0.2, 0.5, 0.1, -0.4], [1.0, -2.0, 0.5, 0.3, -0.7]
+    expected = p @ np.array(v) if "v" in product else np.array(u) @ p
+    loaded = session(lrp.convert(model, "alpha_beta"))
+    np.testing.assert_allclose(loaded.run(["y"], {"x": x})[0], expected, rtol=1e-5, atol=1e-6)
+    for backend in ("numpy", "onnx"):
+        explanation = lrp.Explainer(model, "alpha_beta", backend=backend)(x)
+        np.testing.assert_allclose(explanation.output, expected, rtol=1e-5, atol=1e-6)
