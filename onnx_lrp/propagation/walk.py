@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 
@@ -129,10 +130,18 @@ def _passed(step: Step, role: Activation, r: Relevance, operands: StepOperands) 
 
 def _product(step: Step, role: Product, r: Relevance, operands: StepOperands) -> list[Relevance]:
     """To each variable half, by LRP-0 with the other one as its weight: R_a = a ⊙ ½ R/z bᵀ."""
-    s, xp = 0.5 * _over_output(step, r, operands), operands.weights.xp
+    s, xp = _over_output(step, r, operands), operands.weights.xp
+    shapes = [operands.shape(side.data) for side in role.sides]
+    early = _elements(xp.shape(s)) <= sum(map(_elements, shapes))  # the half goes to where there is less to multiply
+    s = 0.5 * s if early else s
     weights = [side.parameters(xp, operands)[0] for side in role.sides]
-    factors = [side.map.transpose(xp, s, w, operands.shape(side.data)) for side, w in zip(role.sides, weights)]
-    return [Multiplier(name, c) for name, c in zip(step.receivers, factors)]
+    factors = [side.map.transpose(xp, s, w, shape) for side, w, shape in zip(role.sides, weights, shapes)]
+    return [Multiplier(name, c if early else 0.5 * c) for name, c in zip(step.receivers, factors)]
+
+
+def _elements(shape: Sequence[object]) -> int:
+    """How many there are of a sample."""
+    return math.prod(n for n in shape if isinstance(n, int))
 
 
 def _over_output(step: Step, r: Relevance, operands: StepOperands) -> Array:
