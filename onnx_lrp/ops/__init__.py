@@ -28,8 +28,9 @@ from . import (
     spectral,
     winners,
 )
+from .maps import LinearMap, Operands, Parameters
 from .registry import OPS, Site, Unsupported, held_role_of, profiled_role_of, qualified, register, role_of
-from .roles import Activation, Held, Linear, LinearMap, Merge, Operands, Parameters, Product, Role, Route
+from .roles import Activation, Held, Linear, Merge, Product, Role, Route
 
 __all__ = [
     "OPS",

@@ -7,8 +7,9 @@ import math
 import numpy as np
 
 from ..backends.base import Array, Backend
+from .maps import Operands
 from .registry import Site, Unsupported, register
-from .roles import Activation, Operands
+from .roles import Activation
 
 ON_YOUR_WORD = "--pass-op {} lets relevance pass it unchanged, on your own responsibility"
 

@@ -8,8 +8,9 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from ..backends.base import Array, Backend
+from .maps import Operands
 from .registry import Site, Unsupported
-from .roles import Activation, Operands
+from .roles import Activation
 
 
 def renamed(node: Site, function: Callable[[Backend, Operands], Array]) -> Activation:

@@ -6,8 +6,9 @@ from dataclasses import dataclass
 from typing import ClassVar
 
 from ..backends.base import Array, Backend, Shape
+from .maps import LinearMap, Operands
 from .registry import Site, Unsupported, profiled
-from .roles import Linear, LinearMap, Operands
+from .roles import Linear
 
 
 @dataclass(frozen=True)

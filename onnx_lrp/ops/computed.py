@@ -10,9 +10,9 @@ import numpy as np
 from ..backends.base import FUNCTIONS, Array, Backend
 from .attention import softmax_axis
 from .gathering import ChoiceMap, GatherElementsMap
+from .maps import Operands
 from .pooling import SumMap, reduced_axes
 from .registry import Site, forward_only
-from .roles import Operands
 
 Compute = Callable[[Backend, Operands], list[Array]]
 LARGEST = 3.4028234e38  # of float32

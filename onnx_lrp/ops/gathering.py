@@ -10,8 +10,9 @@ import numpy as np
 
 from ..backends.base import Array, Backend, Shape, sum_to
 from .lookup import looked_up
+from .maps import Operands
 from .registry import Site, Unsupported, register
-from .roles import Operands, Route
+from .roles import Route
 from .routing import SelectMap
 
 

@@ -11,8 +11,9 @@ import numpy as np
 
 from ..backends.base import Array, Backend, Shape, Window, sum_to
 from .addressing import renamed
+from .maps import LinearMap, Operands
 from .registry import Site, Unsupported, register
-from .roles import Activation, Linear, LinearMap, Operands
+from .roles import Activation, Linear
 from .windows import Padding, conv_window, transposed_window
 
 

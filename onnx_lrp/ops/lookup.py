@@ -9,8 +9,9 @@ from dataclasses import dataclass
 import numpy as np
 
 from ..backends.base import Array, Backend, sum_to
+from .maps import Operands
 from .registry import Site, Unsupported, register
-from .roles import Operands, Route
+from .roles import Route
 
 
 @dataclass(frozen=True)

@@ -8,8 +8,9 @@ from dataclasses import dataclass
 import numpy as np
 
 from ..backends.base import Array, Backend
+from .maps import Operands
 from .registry import Site, Unsupported, register
-from .roles import Operands, Route
+from .roles import Route
 from .routing import Pick, SelectMap, constants_only
 
 

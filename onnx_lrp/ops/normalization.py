@@ -5,8 +5,9 @@ from __future__ import annotations
 import numpy as np
 
 from ..backends.base import Array, Backend, Window
+from .maps import Operands
 from .registry import Site, Unsupported, register
-from .roles import Activation, Operands
+from .roles import Activation
 
 
 @register("LRN")

@@ -11,9 +11,10 @@ from dataclasses import dataclass
 from typing import ClassVar
 
 from ..backends.base import Array, Backend, Shape
+from .maps import LinearMap, Operands
 from .products import scaled_by
 from .registry import Site, Unsupported, profiled
-from .roles import Activation, Linear, LinearMap, Operands
+from .roles import Activation, Linear
 
 
 @dataclass(frozen=True)

@@ -10,8 +10,9 @@ from typing import ClassVar, Literal
 import numpy as np
 
 from ..backends.base import Array, Backend, Shape, Window
+from .maps import LinearMap, Operands
 from .registry import Site, Unsupported, register
-from .roles import Linear, LinearMap, Operands, Route
+from .roles import Linear, Route
 from .windows import Padding, pool_window, pooled, window_counts
 
 

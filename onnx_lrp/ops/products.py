@@ -11,8 +11,9 @@ from dataclasses import replace
 
 from ..backends.base import Array, Backend
 from .linear import ScaleMap, matmul_by
+from .maps import Operands
 from .registry import Site, Unsupported, profiled
-from .roles import Activation, Linear, Operands, Product
+from .roles import Activation, Linear, Product
 
 
 @profiled("MatMul")

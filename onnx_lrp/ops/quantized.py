@@ -9,8 +9,9 @@ from __future__ import annotations
 import numpy as np
 
 from ..backends.base import Array, Backend
+from .maps import Operands
 from .registry import Site, Unsupported, register
-from .roles import Activation, Operands
+from .roles import Activation
 
 RANGES = {
     "uint8": (0, 255), "int8": (-128, 127), "uint16": (0, 65535), "int16": (-32768, 32767),

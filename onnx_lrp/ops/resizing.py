@@ -9,8 +9,9 @@ from typing import Any
 import numpy as np
 
 from ..backends.base import Array, Backend, Shape
+from .maps import Operands
 from .registry import Site, Unsupported, register
-from .roles import Linear, Operands, Route
+from .roles import Linear, Route
 from .routing import Pick, SelectMap, constants_only
 from .separable import SeparableMap
 

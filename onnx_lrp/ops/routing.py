@@ -10,8 +10,9 @@ import numpy as np
 
 from ..backends.base import Array, Backend, Shape, sum_to
 from .addressing import renamed
+from .maps import Operands
 from .registry import Site, Unsupported, register
-from .roles import Activation, Operands, Route
+from .roles import Activation, Route
 
 Pick = tuple[int, np.ndarray]  # (axis, positions along it)
 

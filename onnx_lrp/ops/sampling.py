@@ -11,9 +11,10 @@ from typing import ClassVar
 import numpy as np
 
 from ..backends.base import Array, Backend, Shape, Window
+from .maps import LinearMap, Operands
 from .registry import Site, Unsupported, register
 from .resizing import cubic_kernel
-from .roles import Linear, LinearMap, Operands
+from .roles import Linear
 
 Taps = tuple[np.ndarray, np.ndarray]  # positions among those of all pictures, and their weights
 

@@ -11,8 +11,9 @@ import numpy as np
 
 from ..backends.base import Array, Backend, Shape
 from .gathering import shared_places, tuple_places
+from .maps import LinearMap, Operands
 from .registry import Site, Unsupported, register
-from .roles import Linear, LinearMap, Operands, Route
+from .roles import Linear, Route
 
 
 @dataclass(frozen=True, eq=False)

@@ -9,8 +9,9 @@ from itertools import groupby
 import numpy as np
 
 from ..backends.base import Array, Backend
+from .maps import Operands
 from .registry import Site, Unsupported, register
-from .roles import Operands, Route
+from .roles import Route
 from .routing import PadMap, Pick, SelectMap, constants_only, ints
 
 

@@ -9,8 +9,9 @@ from typing import ClassVar
 import numpy as np
 
 from ..backends.base import Array, Backend, Shape
+from .maps import LinearMap, Operands
 from .registry import Site, Unsupported, register
-from .roles import Linear, LinearMap, Operands
+from .roles import Linear
 
 
 @dataclass(frozen=True)

@@ -9,8 +9,8 @@ import numpy as np
 
 from onnx_lrp import Part, Rule, backends
 from onnx_lrp.ops.linear import ConvMap, ConvTransposeMap, MatMulMap, PromotedMatMul, ScaleMap
+from onnx_lrp.ops.maps import LinearMap
 from onnx_lrp.ops.pooling import SumMap, SumPoolMap
-from onnx_lrp.ops.roles import LinearMap
 from onnx_lrp.ops.windows import Padding
 
 NUMPY, TORCH = (backends.create(backends.Choice(name, "float64")) for name in ("numpy", "torch"))

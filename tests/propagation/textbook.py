@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 from layers import CASES, NUMPY, Case, integers
 
-from onnx_lrp.ops.roles import LinearMap
+from onnx_lrp.ops.maps import LinearMap
 
 
 @dataclass(frozen=True)

@@ -13,15 +13,17 @@ from . import (  # noqa: F401
     branches,
     einsum,
     fused,
+    fused_attention,
     integer,
     loops,
     pairs,
     quantized,
     recurrent,
+    rotations,
     scikit,
     sequences,
     standard,
-    transformer,
+    summed_norms,
 )
 from .activations import NameActivations
 from .addresses import mark_addresses
