@@ -85,23 +85,37 @@ def judged(build: Any, exporter: str) -> dict[str, Any]:
 def table(rows: list[dict[str, Any]]) -> Iterator[str]:
     """Counts by family, and what was refused for."""
     verdicts = ("accepted", "refused", "error", "raw error", "not exported")
-    yield f"| family | networks | exports | {' | '.join(verdicts)} | slowest check | worst against gradient × input |"
-    yield "|---|" + "---|" * (len(verdicts) + 4)
+    heads = (
+        *verdicts[:2],
+        "of these with the profile",
+        *verdicts[2:],
+        "slowest check",
+        "worst against gradient × input",
+    )
+    yield f"| family | networks | exports | {' | '.join(heads)} |"
+    yield "|---|" + "---|" * (len(heads) + 2)
     for family in dict.fromkeys(row["family"] for row in rows):
         own = [row for row in rows if row["family"] == family]
         count = Counter(row["verdict"] for row in own)
         slowest = max((row.get("seconds", 0) for row in own), default=0)
         worst = max((row["error"] for row in own if row.get("error") is not None), default=None)
         names = len({row["name"] for row in own})
-        counts = " | ".join(str(count[verdict]) for verdict in verdicts)
+        under = sum(row.get("profile") == "explained" for row in own)
+        counts = " | ".join(str(count[verdict]) for verdict in verdicts[:2])
+        counts += f" | {under} | " + " | ".join(str(count[verdict]) for verdict in verdicts[2:])
         off = "" if worst is None else f"{worst:.0e}"
         yield f"| {family} | {names} | {len(own)} | {counts} | {slowest:.1f} s | {off} |"
-    yield ""
-    yield "| refused for | exports |"
-    yield "|---|---|"
-    refused = [{reason.partition(" (")[0] for reason in row["reasons"]} for row in rows if row["verdict"] == "refused"]
-    reasons = Counter(reason for each in refused for reason in each)
-    yield from (f"| {reason} | {count} |" for reason, count in reasons.most_common())
+    tried = [row for row in rows if row["verdict"] != "not exported"]
+    good = sum(row["verdict"] == "accepted" or row.get("profile") == "explained" for row in tried)
+    share = f"{good} of {len(tried)}, {100 * good / max(len(tried), 1):.1f} %"
+    yield f"\nExplained, strictly or under the profile: {share}.\n"
+    for title, key in (("refused for", "reasons"), (f"refused under {PROFILE} for", "left")):
+        yield f"| {title} | exports |"
+        yield "|---|---|"
+        refused = [{reason.partition(" (")[0] for reason in row[key]} for row in rows if row.get(key)]
+        reasons = Counter(reason for each in refused for reason in each)
+        yield from (f"| {reason} | {count} |" for reason, count in reasons.most_common())
+        yield ""
 
 
 def _too_long(signum: int, frame: object) -> None:

@@ -124,6 +124,14 @@ def lp_normalization(node: Site, axis: int = -1, p: int = 2) -> Activation:
     return scaled_by(0, 0, factor)
 
 
+@profiled("Normalizer", domain="ai.onnx.ml")
+def normalizer(node: Site, norm: str = "MAX") -> Activation:
+    """x / ‖x‖ along the last axis, of scikit-learn; MAX is by the largest entry, not by the largest size."""
+    if norm not in ("L1", "L2"):
+        raise Unsupported(f"normalises by {norm}", "use the norm l1 or l2")
+    return lp_normalization(node, p=1 if norm == "L1" else 2)
+
+
 @profiled("MeanVarianceNormalization")
 def mean_variance_normalization(node: Site, axes: Sequence[int] = (0, 2, 3)) -> Linear:
     """Over channels and space of one sample: over samples, they would not be explained one by one."""

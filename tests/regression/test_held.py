@@ -22,6 +22,9 @@ from onnx_lrp import Explainer, UnsupportedModelError, check, convert
 BACKENDS = {"numpy float64": 1e-7, "torch float64": 1e-7, "torch float32": 1e-5, "onnx float32": 1e-5}
 LOOSE = {"groups": 5e-5}  # in single precision, where a group's mean nearly cancels
 CASES = [(name, export) for name in held.NETS for export in held.OLDEST.get(name, held.EXPORTS)]
+SEEING = ("bert", "gpt", "vit", "swin")  # whose Softmax it is that cplrp holds
+PROFILED = [(*case, profile) for case in CASES for profile in ("attnlrp", "cplrp")
+            if profile == "attnlrp" or case[0].split()[0] in SEEING]  # fmt: skip
 
 
 @cache
@@ -44,8 +47,7 @@ def distance(found: np.ndarray, wanted: np.ndarray) -> float:
     return float(np.abs(found - wanted).max() / np.abs(wanted).max())
 
 
-@pytest.mark.parametrize("profile", ["attnlrp", "cplrp"])
-@pytest.mark.parametrize(("name", "export"), CASES)
+@pytest.mark.parametrize(("name", "export", "profile"), PROFILED)
 def test_relevance_is_that_of_the_detached_net(name: str, export: str, profile: str) -> None:
     net, x = held.made(name)
     wanted, chosen = held.relevance(net, x, profile)

@@ -68,13 +68,20 @@ def profiled(net: Net, model: onnx.ModelProto, profile: str) -> dict[str, Any]:
         if not report.supported:
             reasons = sorted({f"{problem.op}: {problem.reason}"[:160] for problem in report.problems})
             return {"profile": "refused", "left": reasons}
-        feeds = {value.name: x.numpy() for value, x in zip(model.graph.input, net.inputs)}
+        feeds = {value.name: x.numpy() for value, x in zip(model.graph.input, net.inputs)} or _some(model)
         explainer = lrp.Explainer(model, "epsilon", backend="torch", dtype="float32", profile=profile)
         found = explainer(feeds)
         size = max(float(np.abs(r).max()) for r in found.inputs.values())
         return {"profile": "explained", "size": size}
     except lrp.OnnxLrpError as error:
         return {"profile": "error", "left": [f"{type(error).__name__}: {error}"[:300]]}
+
+
+def _some(model: onnx.ModelProto) -> dict[str, np.ndarray]:
+    """Two samples of numbers for each input."""
+    rng = np.random.default_rng(0)
+    sizes = {v.name: [d.dim_value or 2 for d in v.type.tensor_type.shape.dim] for v in model.graph.input}
+    return {name: rng.standard_normal(size).astype(np.float32) for name, size in sizes.items()}
 
 
 def compared(net: Net, model: onnx.ModelProto) -> dict[str, Any]:
