@@ -18,9 +18,13 @@ def as_matrices(model: ir.Model) -> None:
     for node in list(model.graph):
         if node.op_type == "MatMul" and node.domain in ("", "ai.onnx"):
             for position, axis in ((1, -1), (0, -2)):
-                vector = array(node.inputs[position])
-                other = array(node.inputs[1 - position])
-                if vector is not None and vector.ndim == 1 and (other is None or other.ndim > 1):
+                vector, other = array(node.inputs[position]), node.inputs[1 - position]
+                rank = None if other is None or other.shape is None else len(other.shape)
+                if vector is None or vector.ndim != 1 or rank == 1:
+                    continue
+                if rank is not None:  # before opset 11, Squeeze counts from the front only
+                    _widen(model, node, position, rank + axis)
+                elif opset_of(model) >= 11:
                     _widen(model, node, position, axis)
 
 

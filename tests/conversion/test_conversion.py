@@ -375,7 +375,7 @@ def test_samples_that_are_mixed_are_refused(body: str) -> None:
         lrp.convert(model, "epsilon")
 
 
-@pytest.mark.parametrize("opset", [9, 13])
+@pytest.mark.parametrize("opset", [9, 11, 13])
 @pytest.mark.parametrize("product", ["MatMul(p, v)", "MatMul(u, p)"])
 def test_a_vector_behind_a_transpose(opset: int, product: str) -> None:
     """onnxruntime would fuse the two, and read the vector the wrong way."""
