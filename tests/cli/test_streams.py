@@ -12,7 +12,8 @@ import pytest
 ROOT = Path(__file__).resolve().parents[2]
 MODEL = str(ROOT / "models/mnist_cnn.onnx")
 COMMAND = [sys.executable, "-m", "onnx_lrp"]
-ENV = {**os.environ, "PYTHONPATH": str(ROOT)}
+# unbuffered, a line and its end would be written apart, and the end find nobody who reads it
+ENV = {**{k: v for k, v in os.environ.items() if k != "PYTHONUNBUFFERED"}, "PYTHONPATH": str(ROOT)}
 posix = pytest.mark.skipif(os.name != "posix", reason="streams of a POSIX shell")
 
 
