@@ -6,6 +6,7 @@ anything else that the user can mend (paths, data, options), 130 interrupted, 14
 
 from __future__ import annotations
 
+import contextlib
 import io
 import os
 import sys
@@ -62,6 +63,8 @@ def _run(args: Namespace) -> int:
         return REJECTED if isinstance(error, (UnsupportedModelError, InvalidModelError)) else FAILED
     except OSError as error:  # what is written and read says its name; what is left is the terminal, or what it is
         _complain(f"{error.filename or 'standard output'}: {error.strerror or error}"[:1000])
+        if error.filename is None:
+            _take_everything()
     except MemoryError:
         _complain("not enough memory; explain fewer or smaller inputs at once")
     except KeyboardInterrupt:
@@ -87,6 +90,11 @@ def _never_fail_to_print() -> None:
 
 
 def _pipe_closed() -> int:
-    """Keep Python from complaining at exit that it cannot flush."""
-    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+    _take_everything()
     return PIPE_CLOSED
+
+
+def _take_everything() -> None:
+    """Keep Python from complaining at exit that it cannot flush, with an exit code of its own."""
+    with contextlib.suppress(OSError, ValueError):  # a stream without a file, as in a test
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
