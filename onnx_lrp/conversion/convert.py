@@ -96,7 +96,8 @@ def convert(
 ) -> onnx.ModelProto:
     """Compile the explanation into the model.
 
-    The result has all inputs and outputs of the source, made by the source's own nodes, and in addition:
+    The result has all inputs and outputs of the source, made by the source's own nodes (but that a vector in a MatMul
+    becomes a matrix, see :mod:`.vectors`), and in addition:
 
     * the output ``relevance`` (``relevance_NAME`` if there are several inputs), float32, of the input's shape;
     * for each of ``layers`` an output ``relevance_NAME``;
