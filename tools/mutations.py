@@ -36,6 +36,9 @@ LINEAR, SHORTCUTS, SIGNS = (f"onnx_lrp/propagation/{name}.py" for name in ("line
 FACTS, PLAN, FUSION = (f"onnx_lrp/propagation/{name}.py" for name in ("facts", "plan", "fusion"))
 WALK, AUDIT, FAST = (f"onnx_lrp/propagation/{name}.py" for name in ("walk", "audit", "fast"))
 ROLES, RULES, COMPOSITES = "onnx_lrp/ops/roles.py", "onnx_lrp/rules.py", "onnx_lrp/composites.py"
+HELD = {name: f"onnx_lrp/{name}.py" for name in (
+    "ops/attention", "ops/norms", "model/canonizers/holding", "conversion/vectors", "conversion/convert"
+)}  # fmt: skip
 AUDITING, ACTIVATIONS = "onnx_lrp/engines/auditing.py", "onnx_lrp/conversion/activations.py"
 
 formula = partial(Mutant, file=LINEAR)
@@ -401,4 +404,36 @@ MUTANTS: tuple[Mutant, ...] = (
         "self[name] = self[total] - self[other]",
         "self[name] = self[other] - self[total]",
     ),
+    # profiles
+    walk("product-whole-early", old="s = 0.5 * s if early else s", new="s = 1.0 * s"),
+    walk("product-whole-late", old="c if early else 0.5 * c", new="c"),
+    walk("factor-forgotten", old="r.factor * role.factor(xp, operands)", new="r.factor"),
+    walk("factor-twice", old="r.factor * role.factor(xp, operands)", new="r.factor * role.factor(xp, operands) ** 2"),
+    Mutant("softmax-not-centred", HELD["ops/attention"], "w * (x - xp.sum(w * x, [axis], keepdims=True))", "w * x"),
+    Mutant("softmax-no-weight", HELD["ops/attention"], "w * (x - xp.sum(w * x", "(x - xp.sum(w * x"),
+    Mutant("norm-not-centred-back", HELD["ops/norms"], "return self.centred(xp, s * w)", "return s * w"),
+    Mutant(
+        "norm-centred-too-early", HELD["ops/norms"], "return self.centred(xp, s * w)", "return self.centred(xp, s) * w"
+    ),
+    Mutant(
+        "norm-no-epsilon",
+        HELD["ops/norms"],
+        "self.mean(xp, grouped * grouped) + epsilon",
+        "self.mean(xp, grouped * grouped)",
+    ),
+    Mutant("gates-never-half", HELD["model/canonizers/holding"], 'if profile.gates == "half":', "if False:"),
+    Mutant(
+        "softmax-never-held",
+        HELD["model/canonizers/holding"],
+        'if profile.softmax == "held" else []',
+        "if False else []",
+    ),
+    Mutant(
+        "norms-not-held",
+        HELD["model/canonizers/holding"],
+        "_one_of([i for i in variable if _is_factor(inputs[i])]) or",
+        "()  or",
+    ),
+    Mutant("vectors-as-they-are", HELD["conversion/convert"], "    as_matrices(model)\n", ""),
+    Mutant("vectors-other-axis", HELD["conversion/vectors"], "rank + axis)", "rank + axis - 1)"),
 )
