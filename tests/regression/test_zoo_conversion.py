@@ -67,7 +67,15 @@ def test_the_source_s_answers_stay(case: Path) -> None:
             assert np.array_equal(a, b)
 
 
-@pytest.mark.parametrize("composite", ["gamma", "alpha_beta", "epsilon_plus_flat", "epsilon_gamma_box:low=-3,high=3"])
+@pytest.mark.parametrize(
+    "composite",
+    [
+        "gamma",
+        "epsilon_plus_flat",
+        pytest.param("alpha_beta", marks=pytest.mark.full),
+        pytest.param("epsilon_gamma_box:low=-3,high=3", marks=pytest.mark.full),
+    ],
+)
 def test_facts_change_nothing(composite: str) -> None:
     for case in CASES:
         if not supported(case):

@@ -39,7 +39,7 @@ def test_the_same_numbers_on_some_of_the_zoo() -> None:
     compared(sorted(ZOO.iterdir())[::EVERY], "attnlrp")
 
 
-@pytest.mark.realmodels
+@pytest.mark.full
 @pytest.mark.skipif(not ZOO.exists(), reason="the exported models are not beside the checkout")
 @pytest.mark.parametrize("profile", ["attnlrp", "cplrp", "attnlrp:gates=half"])
 def test_the_same_numbers_on_all_of_the_zoo(profile: str) -> None:
