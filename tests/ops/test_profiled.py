@@ -218,3 +218,37 @@ def test_attention_pooling_holds_its_weights_under_cplrp() -> None:
     s = np.exp(X @ W) / np.exp(X @ W).sum(1, keepdims=True)
     found = explained(model(body), X, profile="cplrp")[0]
     np.testing.assert_allclose(found, X * W[:, 0] * s[:, :1], rtol=1e-5, atol=1e-7)
+
+
+def test_of_a_gate_s_own_input() -> None:
+    proto = model("s = Sigmoid(g) p = Mul(x, s) y = MatMul(p, w)", inputs="float[2,4] x, float[2,4] g")
+    gate = np.random.default_rng(1).normal(size=(2, 4)).astype(np.float32)
+    whole = X * W[:, 0] / (1 + np.exp(-gate))
+    for setting, share in (("attnlrp", 0.0), ("attnlrp:gates=half", 0.5)):
+        found = Explainer(proto, TINY, backend="numpy", profile=setting)({"x": X, "g": gate}, 0).inputs
+        np.testing.assert_allclose(found["g"], share * whole, rtol=1e-6, atol=1e-12)
+        np.testing.assert_allclose(found["x"], (1 - share) * whole, rtol=1e-6)
+
+
+@pytest.mark.parametrize(
+    ("made", "factor"),
+    [
+        ("q = Mul(x, x) m = ReduceMean<keepdims=1>(q, a) f = Pow(m, p)",
+         lambda x: (x * x).mean(1, keepdims=True) ** -0.5),
+        ("q = Mul(x, x) m = ReduceMean<keepdims=1>(q, a) s = Sqrt(m) f = Reciprocal(s)",
+         lambda x: (x * x).mean(1, keepdims=True) ** -0.5),
+        ("n = ReduceL2<keepdims=1>(x, a) m = ReduceMean<keepdims=1>(n, b) e = Add(m, k) f = Div(n, e)",
+         lambda x: (n := np.linalg.norm(x, axis=1, keepdims=True)) / (n + 0.1)),
+    ],
+    ids=["power", "reciprocal", "response"],
+)  # fmt: skip
+def test_a_product_with_a_norm_holds_it(made: str, factor: object) -> None:
+    proto = model(f"{made} z = Mul(f, x) y = MatMul(z, w)")
+    numbers = {"a": np.array([1]), "b": np.array([1]), "p": np.float32(-0.5), "k": np.float32(0.1)}
+    read = {name for node in proto.graph.node for name in node.input}
+    proto.graph.initializer.extend(
+        onnx.numpy_helper.from_array(np.asarray(n), name) for name, n in numbers.items() if name in read
+    )
+    x = X.astype(np.float64)
+    found = Explainer(proto, TINY, backend="numpy", profile="attnlrp")(X, 0).relevance
+    np.testing.assert_allclose(found, x * factor(x) * W[:, 0], rtol=1e-6)
