@@ -10,6 +10,7 @@ from ..model.graph import dims
 from ..model.loading import Source, load
 from ..model.preparation import prepare
 from ..model.prepared import Prepared
+from ..model.profile import STRICT, Profile
 from ..text import printable, table
 
 
@@ -22,8 +23,8 @@ class Candidate:
     what: str
 
 
-def candidates(model: Source) -> list[Candidate]:
-    """Of each of the model's outputs, what of it can be explained: itself, its logit, or the last tensors before.
+def candidates(model: Source, profile: str | Profile = STRICT) -> list[Candidate]:
+    """Of each of the model's outputs, what of it a profile explains: itself, its logit, or the last tensors before.
 
     Raises:
         ModelError: the file cannot be read or is malformed.
@@ -34,7 +35,7 @@ def candidates(model: Source) -> list[Candidate]:
     for value in loaded.proto.graph.output:
         shown = printable(value.name)
         try:
-            prepared = prepare(model, value.name)
+            prepared = prepare(model, value.name, profile=profile)
             what = f"output {shown}" if prepared.target == value.name else f"logit of output {shown}"
             found[prepared.target] = _candidate(prepared, what)
         except UnsupportedModelError as error:
@@ -43,7 +44,7 @@ def candidates(model: Source) -> list[Candidate]:
         for name in problem.earlier:
             what = f"before {problem.node} ({problem.op}), on the way to output {shown}"
             if name not in found:
-                found[name] = _candidate(prepare(model, name), what)
+                found[name] = _candidate(prepare(model, name, profile=profile), what)
     return list(found.values())
 
 

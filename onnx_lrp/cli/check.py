@@ -51,7 +51,7 @@ def _outputs(args: Namespace) -> int:
     """List what can be explained; 1 if there is nothing."""
     from ..checking.outputs import candidates, listed
 
-    found = candidates(args.model)
+    found = candidates(args.model, args.profile)
     if args.json:
         _print_json([asdict(candidate) for candidate in found])
     else:
