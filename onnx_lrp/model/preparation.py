@@ -46,7 +46,7 @@ from .evaluation import opset_of
 from .fixing import Fixed, by_name, fix
 from .graph import ASSUMED, FIXED, HOLES, is_sorted, sort
 from .inference import infer, lightened
-from .loading import Source, load
+from .loading import Loaded, Source, load
 from .prepared import Prepared
 from .profile import STRICT, Profile
 from .sizing import Shapes, size_inputs
@@ -56,6 +56,8 @@ from .weighing import weighing
 SUGGESTED = "attnlrp"  # where strict refuses
 
 
+@paused_collector()
+@np.errstate(all="ignore")  # a model's constants are what they are; what is not finite is an error when it runs
 def prepare(
     source: Source,
     output: str | None = None,
@@ -82,35 +84,37 @@ def prepare(
         InputError: no such input, or a value or shape that does not fit it.
         CompositeError: no such profile; or one of ``pass_ops`` is no such activation, or the model has none of it.
     """
-    allowed = Profile.parse(profile)
+    loaded, allowed = load(source), Profile.parse(profile)
     try:
-        return _prepare(source, output, oldest, pass_ops, fixed, shapes, allowed)
+        return _prepare(loaded, output, oldest, pass_ops, fixed, shapes, allowed)
     except UnsupportedModelError as error:
         if allowed:
             raise
         refused = error
     try:
-        _prepare(source, output, oldest, pass_ops, fixed, shapes, Profile.parse(SUGGESTED))
+        _prepare(loaded, output, oldest, pass_ops, fixed, shapes, Profile.parse(SUGGESTED))
         left = 0
     except UnsupportedModelError as error:
         left = len(error.problems)
     except OnnxLrpError:
         raise refused from None
+    raise _suggesting(refused, left) from None
+
+
+def _suggesting(refused: UnsupportedModelError, left: int) -> UnsupportedModelError:
+    """The refusal, with what a profile would do about it: so many nodes have no role then."""
     found = len(refused.problems)
     if left >= found:
-        raise refused
+        return refused
     share = ("it has" if found == 1 else "all of them have") if not left else f"{found - left} of {found} have"
     hint = f"with --profile {SUGGESTED} {share} one"
-    raise UnsupportedModelError(refused.source, refused.problems, hint) from None
+    return UnsupportedModelError(refused.source, refused.problems, hint)
 
 
-@paused_collector()
-@np.errstate(all="ignore")  # a model's constants are what they are; what is not finite is an error when it runs
 def _prepare(
-    source: Source, output: str | None, oldest: int, pass_ops: str | Iterable[str], fixed: Fixed,
+    loaded: Loaded, output: str | None, oldest: int, pass_ops: str | Iterable[str], fixed: Fixed,
     shapes: Shapes | None, allowed: Profile,
 ) -> Prepared:  # fmt: skip
-    loaded = load(source)
     trusted = names_of(pass_ops, "pass_ops", CompositeError)
     untyped = {value.name: copy(value) for value in loaded.proto.graph.output if not _is_tensor(value)}
     proto = _raised(loaded.proto, oldest, loaded.source)
