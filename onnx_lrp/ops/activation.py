@@ -8,7 +8,7 @@ import numpy as np
 
 from ..backends.base import Array, Backend
 from .maps import Operands
-from .registry import Site, Unsupported, register
+from .registry import Site, Unsupported, profiled, register
 from .roles import Activation
 
 ON_YOUR_WORD = "--pass-op {} lets relevance pass it unchanged, on your own responsibility"
@@ -87,3 +87,17 @@ def _bound(node: Site, position: int, attribute: float | None) -> float | None:
     if value is None:
         raise Unsupported("a bound is not constant", "export the bounds as constants")
     return float(np.asarray(value).reshape(-1)[0])
+
+
+@profiled("Max", "Min")
+def bounded(node: Site) -> Activation:
+    """A bound by a constant: relevance passes it, as it does any Clip under a profile."""
+    if node.arity != 2 or len(node.variable) != 1:
+        raise Unsupported("compares more than one tensor with constants", "explain an earlier output")
+    data, larger = node.variable[0], node.op_type == "Max"
+
+    def function(xp: Backend, operands: Operands) -> Array:
+        x, bound = operands.value(data), operands.value(1 - data)
+        return xp.where(x - bound > 0.0 if larger else x - bound < 0.0, x, bound)
+
+    return Activation(function, data=data, keeps_sign=False, through_zero=False)

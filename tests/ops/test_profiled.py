@@ -252,3 +252,10 @@ def test_a_product_with_a_norm_holds_it(made: str, factor: object) -> None:
     x = X.astype(np.float64)
     found = Explainer(proto, TINY, backend="numpy", profile="attnlrp")(X, 0).relevance
     np.testing.assert_allclose(found, x * factor(x) * W[:, 0], rtol=1e-6)
+
+
+def test_bounds_by_other_numbers_pass() -> None:
+    proto = model("l = Max(x, low) b = Min(high, l) y = MatMul(b, w)")
+    for name, value in (("low", -1.5), ("high", 1.0)):
+        proto.graph.initializer.append(onnx.numpy_helper.from_array(np.float32(value), name))
+    np.testing.assert_allclose(explained(proto, X)[0], np.clip(X, -1.5, 1.0) * W[:, 0], rtol=1e-5)
