@@ -85,7 +85,11 @@ class Job:
             if self.names.top == 1:
                 self._reserve_pictures(batch, None)
         found = [self._explain(batch) for batch in batches]
-        lines = [line for batch, ranks in zip(batches, found) for line in self._results(batch, ranks)]
+        lines: list[str] = []
+        before = 0
+        for batch, ranks in zip(batches, found):
+            lines += self._results(batch, ranks, before)
+            before += len(ranks[0].target)
         self.outputs.write()
         return lines
 
@@ -117,7 +121,8 @@ class Job:
         self._reserve_pictures(batch, np.stack([explanation.target for explanation in found], axis=1))
         return found
 
-    def _results(self, batch: Batch, ranks: list[Explanation]) -> Iterator[str]:
+    def _results(self, batch: Batch, ranks: list[Explanation], before: int) -> Iterator[str]:
+        """What there is to say of a batch; ``before`` counts the samples of those before it."""
         own = self.explainer.probability(batch.feeds)
         for i, sample in enumerate(batch.counted(len(ranks[0].target))):
             yield sample.title
@@ -126,7 +131,7 @@ class Job:
             for explanation in ranks:
                 yield f"  explained: {self._explained(explanation, i, None if own is None else own[i : i + 1])}"
                 yield f"    {results.account(explanation, i)}"
-                yield from (f"    {line}" for line in self._shown(batch, sample, i, explanation))
+                yield from (f"    {line}" for line in self._shown(batch, sample, i, explanation, before))
         for rank, explanation in enumerate(ranks):
             yield from self._kept(batch, rank, explanation)
 
@@ -143,7 +148,7 @@ class Job:
         fits = own.min() >= 0 and own.max() <= 1
         return f"{described}, {'probability' if fits else 'output'} {own.reshape(-1)[element]:.4g}"
 
-    def _shown(self, batch: Batch, sample: Sample, i: int, explanation: Explanation) -> Iterator[str]:
+    def _shown(self, batch: Batch, sample: Sample, i: int, explanation: Explanation, before: int) -> Iterator[str]:
         """Draw one sample, or print what cannot be drawn."""
         samples = len(explanation.target)
         drawn = self._drawn(batch, sample.picture)
@@ -152,7 +157,7 @@ class Job:
             x, relevance = (results.of_sample(a[name], i, samples) for a in (batch.feeds, explanation.inputs))
             path = self.names.picture(sample, name, int(explanation.target[i]))
             if self.texts.shows(value, batch):
-                row = self.texts.row(name, batch, i, relevance, i)
+                row = self.texts.row(name, batch, i, relevance, before + i)
                 yield f"tokens: {row.terminal()}"
                 if self.style:
                     yield self.texts.drawn(row, sample.title, path, self.outputs)

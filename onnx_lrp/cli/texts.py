@@ -22,7 +22,7 @@ from .feeding import Batch, File, Text
 if TYPE_CHECKING:
     import onnx_ir as ir
 
-MASKS = ("attention_mask", "input_mask")
+MASKS = tuple(name for name, source in NAMES.items() if source == "attention_mask")
 
 
 @dataclass(frozen=True)
@@ -86,7 +86,7 @@ class Texts:
         if self.rows is not None:
             if place >= len(self.rows):
                 raise InputError(f"--tokens has {len(self.rows)} lines, but there are more samples")
-            return TokenRow(self.rows[place], relevance.reshape(-1)[kept][: len(self.rows[place])])
+            return TokenRow(self.rows[place], relevance.reshape(-1)[kept])
         assert self.tokenizer is not None
         return TokenRow(self.tokenizer.tokens(ids[kept]), relevance.reshape(-1)[kept])
 

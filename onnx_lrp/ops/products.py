@@ -20,7 +20,7 @@ from .roles import Activation, Linear, Product
 def product_of_matrices(node: Site) -> Linear | Product:
     """A matrix product of two variables, or of one and what is held."""
     if len(node.variable) == 1:
-        return replace(matmul_by(node, node.variable[0]), fixed=False, composed=True, held=True)
+        return _held_by(matmul_by(node, node.variable[0]))
     return Product((_held_by(matmul_by(node, 0)), _held_by(matmul_by(node, 1))))
 
 

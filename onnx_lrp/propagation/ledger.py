@@ -109,7 +109,9 @@ def _kind(step: Step) -> str:
 
 
 def _has_bias(step: Step) -> bool:
-    return step.op in ("Conv", "ConvTranspose", "Gemm", "MatMul", "BatchNormalization")
+    """Whether the layer's own node has one, or the constant behind it is taken for one."""
+    own = len(step.inputs) > 2 and step.inputs[2] is not None
+    return own or (step.node is not None and step.outputs[0] != step.node.outputs[0].name)
 
 
 def _is_per_channel(step: Step, position: int) -> bool:

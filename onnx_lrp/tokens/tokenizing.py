@@ -53,7 +53,7 @@ class Tokenizer:
 
         Args:
             lines: one sentence each.
-            names: the model's inputs; the first that is neither a mask nor segments gets the ids.
+            names: the model's inputs; :data:`NAMES` says what each of them is.
             length: tokens per sentence, where the model fixes it; else as many as the longest has.
 
         Raises:

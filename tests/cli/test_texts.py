@@ -77,6 +77,14 @@ def test_tokens_of_ids_that_are_fed(capsys: Capture, folder: Path) -> None:
     code, out, _ = run(capsys, "text.onnx", "ids.npz", "--tokens", "tokens.txt")
     assert code == 0
     assert "cats" in out
+    np.savez("more.npz", input_ids=np.array([[3, 4]]), attention_mask=np.ones((1, 2), np.int64))
+    Path("tokens.txt").write_text("cats like fish\ndogs like\n")
+    code, out, _ = run(capsys, "text.onnx", "ids.npz", "more.npz", "--tokens", "tokens.txt", "--no-heatmap")
+    rows = [line.split()[1::2] for line in out.splitlines() if "tokens:" in line]
+    assert rows == [["cats", "like", "fish"], ["dogs", "like"]]
+    Path("tokens.txt").write_text("cats like\n")
+    code, _, error = run(capsys, "text.onnx", "ids.npz", "--tokens", "tokens.txt", "--no-heatmap")
+    assert (code, "2 tokens for 3 ids" in error) == (2, True)
     Path("tokens.txt").write_text("cats like fish and more\n")
     code, _, error = run(capsys, "text.onnx", "ids.npz", "--tokens", "tokens.txt", "--force")
     assert (code, "5 tokens for 3 ids" in error) == (2, True)
