@@ -10,7 +10,7 @@ import numpy as np
 import onnx_ir as ir
 
 from ..model.evaluation import opset_of
-from ..model.graph import array, label
+from ..model.graph import array, label, new_constant
 
 
 def as_matrices(model: ir.Model) -> None:
@@ -34,10 +34,10 @@ def _widen(model: ir.Model, node: ir.Node, position: int, axis: int) -> None:
     assert value is not None
     assert value.const_value is not None
     stored = value.const_value.numpy()
-    matrix = _constant(model, stored.reshape((-1, 1) if position else (1, -1)), f"{value.name}/matrix")
+    matrix = new_constant(model.graph, stored.reshape((-1, 1) if position else (1, -1)), f"{value.name}/matrix")
     node.replace_input_with(position, matrix)
     old = node.outputs[0]
-    axes = _constant(model, np.array([axis]), "vector/axis") if opset_of(model) >= 13 else None
+    axes = new_constant(model.graph, np.array([axis]), "vector/axis") if opset_of(model) >= 13 else None
     given = {} if axes is not None else {"axes": [axis]}
     squeeze = ir.node("Squeeze", [old, *([axes] if axes is not None else [])], given, name=f"{label(node)}/vector")
     new = squeeze.outputs[0]
@@ -46,9 +46,3 @@ def _widen(model: ir.Model, node: ir.Node, position: int, axis: int) -> None:
     new.name, old.name = old.name, f"{old.name}/matrix"
     new.shape, new.type, old.shape = old.shape, old.type, None
     model.graph.insert_after(node, squeeze)
-
-
-def _constant(model: ir.Model, data: np.ndarray, name: str) -> ir.Value:
-    if name not in model.graph.initializers:
-        model.graph.register_initializer(ir.val(name, const_value=ir.Tensor(data, name=name)))
-    return model.graph.initializers[name]

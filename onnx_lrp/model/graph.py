@@ -72,6 +72,13 @@ def array(value: ir.Value | None) -> np.ndarray | None:
     return data.astype(np.float32) if data.dtype.itemsize <= 2 and value.const_value.dtype.is_floating_point() else data
 
 
+def new_constant(graph: ir.Graph, data: np.ndarray, name: str) -> ir.Value:
+    """An initializer of this name; the one that there is, if it was made before."""
+    if name not in graph.initializers:
+        graph.register_initializer(ir.val(name, const_value=ir.Tensor(data, name=name)))
+    return graph.initializers[name]
+
+
 def attributes(node: ir.Node) -> dict[str, Any]:
     """Attributes as Python values (tensors and graphs stay what they are)."""
     return {name: attr.value for name, attr in node.attributes.items() if not attr.is_ref()}

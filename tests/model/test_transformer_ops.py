@@ -163,3 +163,12 @@ def test_weights_of_few_bits(bits: int, zeros: bool) -> None:
     results = [Explainer(model, "epsilon", backend=b, dtype=d)(feeds, 0).relevance for b, d in BACKENDS]
     for other in results[1:]:
         np.testing.assert_allclose(other, results[0], rtol=1e-3, atol=1e-5 * np.abs(results[0]).max())
+
+
+def test_an_output_that_has_no_role_is_refused_if_it_is_read() -> None:
+    model, _ = one_node("SkipLayerNormalization", x() | {"s": numbers(N, L, WIDTH)},
+                        {"gain": gain(), "shift": numbers(WIDTH)}, outputs=2)  # fmt: skip
+    model.graph.node[1].input[0] = "both"
+    model.graph.node.insert(1, helper.make_node("Add", ["z0", "z1"], ["both"], "mean"))
+    with pytest.raises(UnsupportedModelError, match="its output 1 is read, too"):
+        Explainer(model, profile="attnlrp")

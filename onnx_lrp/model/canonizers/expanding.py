@@ -202,6 +202,11 @@ class Expand(InPlacePass):
             raise malformed(label(old), old.op_type, error) from None
         if results is None:
             return
+        unmade = [i for i, old_output in enumerate(old.outputs) if i >= len(results) or results[i] is None]
+        if any(old.outputs[i].uses() or old.outputs[i].is_graph_output() for i in unmade):
+            builder.discard()
+            old.meta[REFUSAL] = Unsupported(f"its output {unmade[0]} is read, too", "explain an earlier output")
+            return
         kinds = ", ".join(dict.fromkeys(node.op_type for node in builder.made)) or "nothing"
         many = f" ({len(builder.made)} nodes)" if len(builder.made) > 9 else ""
         self.notes.append(f"{old.op_type} {builder.name} expanded into {kinds}{many}")

@@ -24,7 +24,7 @@ from ..graph import (
     attributes,
     dependence_of,
     dependences,
-)  # fmt: skip
+)
 from ..profile import Profile
 
 CARRYING = ("Cast", "Expand", "Identity", "Reshape", "Squeeze", "Transpose", "Unsqueeze", "Flatten", "Slice", "Split",

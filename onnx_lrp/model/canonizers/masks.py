@@ -12,7 +12,7 @@ import numpy as np
 import onnx_ir as ir
 
 from ..evaluation import opset_of
-from ..graph import Dependence, array, dependences
+from ..graph import Dependence, array, dependences, new_constant
 
 LOWEST = -1e20
 LOWEST_HALF = -1e4  # in 16 bits
@@ -62,12 +62,12 @@ def _bounded(model: ir.Model, value: ir.Value) -> ir.Value:
     if known is not None:
         if known.size == 0 or known.min() >= lowest:
             return value
-        return _constant(model, np.maximum(known, lowest).astype(known.dtype), f"{value.name}/bounded")
+        return new_constant(model.graph, np.maximum(known, lowest).astype(known.dtype), f"{value.name}/bounded")
     dtype = np.dtype(np.float32) if value.dtype is None else value.dtype.numpy()
     if opset_of(model) < 11:
         clip = ir.node("Clip", [value], {"min": lowest})
     else:
-        bound = _constant(model, np.array(lowest, dtype), f"{value.name}/lowest")
+        bound = new_constant(model.graph, np.array(lowest, dtype), f"{value.name}/lowest")
         clip = ir.node("Clip", [value, bound])
     clip.outputs[0].name = f"{value.name}/bounded"
     clip.outputs[0].type, clip.outputs[0].shape = value.type, value.shape
@@ -77,14 +77,6 @@ def _bounded(model: ir.Model, value: ir.Value) -> ir.Value:
     else:
         model.graph.insert_before(model.graph[0], clip)
     return clip.outputs[0]
-
-
-def _constant(model: ir.Model, data: np.ndarray, name: str) -> ir.Value:
-    if name in model.graph.initializers:
-        return model.graph.initializers[name]
-    value = ir.val(name, const_value=ir.Tensor(data, name=name))
-    model.graph.register_initializer(value)
-    return value
 
 
 def _is_integer(value: ir.Value) -> bool:
