@@ -79,7 +79,7 @@ class Explainer:
     def __init__(
         self,
         model: Source,
-        composite: str | Composite = "epsilon_plus",
+        composite: str | Composite = "default",
         *,
         output: str | None = None,
         backend: str = "auto",

@@ -50,7 +50,7 @@ def add_composite(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--composite",
         metavar="NAME[:KEY=VALUE,...]",
-        default="epsilon_plus",
+        default="default",
         help="which rule goes to which layer (default: %(default)s)",
     )
     parser.add_argument(

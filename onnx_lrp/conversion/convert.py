@@ -81,7 +81,7 @@ class ConvertedModel:
 
 def convert(
     model: Source,
-    composite: str | Composite = "epsilon_plus",
+    composite: str | Composite = "default",
     *,
     output: str | None = None,
     layers: Iterable[str] = (),
