@@ -4,7 +4,7 @@ A composite is data: it prints as a table, is written to and read from TOML, and
 
     Composite.parse("epsilon_gamma_box:low=0,high=1").with_entries((Selector(name="*stem*"), Flat()))
 
-``layers`` is what a selector sees of a node, ``selectors`` choose, ``composite`` assigns, ``presets`` are the named
+``layers`` is what a selector sees of a node, ``selectors`` choose, ``composite`` assigns, ``library`` holds the named
 ones, ``naming`` reads ``NAME[:key=value,...]``, ``toml`` files, ``catalogue`` describes.
 """
 
@@ -12,8 +12,8 @@ from .bounds import Bounded
 from .catalogue import describe, presets
 from .composite import Composite, Entry
 from .layers import CONVOLUTION, DENSE, DIAGONAL, WEIGHTED, LayerInfo, Place, Sizes
+from .library import preset
 from .naming import PRESETS
-from .presets import preset
 from .selectors import Selector
 
 __all__ = [

@@ -39,7 +39,7 @@ else:
     import tomli as tomllib
 
 SUFFIX = ".toml"
-MOST_BYTES = 2**20  # bytes
+LONGEST_FILE = 2**20  # bytes
 RULES: dict[str, type[Rule]] = {
     f.__name__: f
     for f in (
@@ -59,14 +59,15 @@ def read_toml(path: Path) -> dict[str, Any]:
     """
     shown = printable(str(path), 4096)
     try:
-        if path.stat().st_size > MOST_BYTES:
+        if path.stat().st_size > LONGEST_FILE:
             raise CompositeError(f"{shown}: too large for a composite")
         text = path.read_text("utf-8")
         content = tomllib.loads(text)
     except OSError as error:
         raise CompositeError(f"{shown}: cannot be read: {error.strerror}; check the path") from None
     except (UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
-        raise CompositeError(f"{shown}: is not TOML: {printable(str(error))}") from None
+        where = printable(str(error)).replace("at end of document", "at the end of the file")
+        raise CompositeError(f"{shown}: is not TOML: {where}") from None
     return _Reading(shown, text).composite(content)
 
 

@@ -98,7 +98,9 @@ def _moved(node: ir.Node, role: Route, bounds: Ends) -> Ends | None:
         return bounds
     if shape is None or not role.copies:
         return None
-    constants = [a for i in role.moves if (a := array(node.inputs[i])) is not None]
+    border = (2,) if node.op_type == "Pad" else ()
+    beside = [value for i in (*role.moves, *border) if i < len(node.inputs) and (value := node.inputs[i]) is not None]
+    constants = [a for value in beside if (a := array(value)) is not None]
     if node.op_type == "Pad" and not constants:
         constants = [np.zeros(1)]
     least = min([float(bounds[0].min()), *(float(a.min()) for a in constants)])
