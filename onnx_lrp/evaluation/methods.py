@@ -59,9 +59,7 @@ def method(
     return Method(name, _made(name, explainer, predict, seed, baseline), NOTES.get(name, ""))
 
 
-def _made(
-    name: str, explainer: Explainer, predict: Predict, seed: int, baseline: np.ndarray | float
-) -> Attribute:
+def _made(name: str, explainer: Explainer, predict: Predict, seed: int, baseline: np.ndarray | float) -> Attribute:
     if name == "grad-cam":
         return grad_cam(Gradient(explainer))
     if name == "occlusion":

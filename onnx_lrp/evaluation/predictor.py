@@ -48,7 +48,8 @@ def predictor(explainer: Explainer) -> Predict:
 
     def answer(x: np.ndarray) -> np.ndarray:
         feeds = check_inputs(x, [value], prepared.source)
-        return logits_of(run(session, [name], feeds, prepared.source)[0], prepared, feeds)
+        samples = rows_of(run(session, [name], feeds, prepared.source)[0], prepared, feeds)
+        return samples.reshape(len(samples), -1).astype(np.float64)
 
     parts = Parts.of(value)
     return lambda inputs: parts.run(answer, np.asarray(inputs))
@@ -75,8 +76,8 @@ def is_float(value: ir.Value) -> bool:
     return value.dtype is None or value.dtype in FLOATS
 
 
-def logits_of(answer: np.ndarray, prepared: Prepared, feeds: dict[str, np.ndarray]) -> np.ndarray:
-    """The explained tensor as (n, C), float64.
+def rows_of(answer: np.ndarray, prepared: Prepared, feeds: dict[str, np.ndarray]) -> np.ndarray:
+    """The explained tensor with samples first.
 
     Raises:
         InputError: it does not have one row per sample.
@@ -88,7 +89,7 @@ def logits_of(answer: np.ndarray, prepared: Prepared, feeds: dict[str, np.ndarra
             f"{prepared.source}: {printable(prepared.output)!r} has the shape {np.shape(answer)} for {len(x)} samples; "
             "only models whose answer has one row per sample can be evaluated"
         )
-    return samples.reshape(len(x), -1).astype(np.float64)
+    return samples
 
 
 @dataclass(frozen=True)
