@@ -60,7 +60,7 @@ def _transposed(step: Step, arriving: Sequence[Array | None], operands: StepOper
     role, xp = step.role, operands.weights.xp
     if isinstance(role, Route):
         return role.map.adjoint(xp, arriving, operands)
-    (g, *_) = arriving
+    g: Array = arriving[0]
     if isinstance(role, Merge):
         return [sum_to(xp, role.signs[i] * role.scale * g, operands.shape(i)) for i in role.data]
     if isinstance(role, Activation):
