@@ -1,8 +1,8 @@
 """The exact gradient by the reverse walk: what LRP-0 multiplies by, without the division.
 
 At a recorded activation every node is a linear map, and of a network that is linear in pieces the product of their
-transposes is the gradient. So the walk needs no rule; only an activation's slope is no share of anything: above a ReLU6's
-6 relevance passes, and the gradient is 0.
+transposes is the gradient. So the walk needs no rule; only an activation's slope is no share of anything: where a ReLU6
+is at its 6, relevance passes, and the gradient is 0.
 """
 
 from __future__ import annotations
@@ -51,7 +51,7 @@ def without_slope(plan: Plan) -> Iterator[Step]:
         elif isinstance(role, Activation):
             known = step.op in SLOPES and not step.held
         else:
-            known = isinstance(role, Route) and role.copies or isinstance(role, Merge) and not step.held
+            known = (isinstance(role, Route) and role.copies) or (isinstance(role, Merge) and not step.held)
         if not known:
             yield step
 
