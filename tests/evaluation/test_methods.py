@@ -84,6 +84,25 @@ def test_gradients_are_torchs(name: str) -> None:
     assert_near(attributed("gradient-input", explainer, x), x * expected)
 
 
+@pytest.mark.parametrize(
+    "node", ["Relu(u)", "LeakyRelu<alpha = 0.2>(u)", "PRelu(u, s)", "Abs(u)", "ThresholdedRelu<alpha = 0.5>(u)",
+             "Clip(u, a, b)"],
+)  # fmt: skip
+@pytest.mark.parametrize("backend", ["torch", "numpy"])
+def test_slopes_of_activations_by_differences(node: str, backend: str) -> None:
+    text = f"""<ir_version: 8, opset_import: ["" : 17]> net (float[N, 4] x) => (float[N, 1] y)
+    <float[4, 4] V = {{1, -2, 0.5, 1, -1, 2, 0.3, 0.7, 1, 1, -1, 0.4, 0.2, -0.6, 1, 1}}, float[1] s = {{-0.3}},
+    float a = {{0}}, float b = {{1}}, float[4, 1] W = {{1, 2, -3, 4}}>
+    {{ u = MatMul(x, V)  r = {node}  y = MatMul(r, W) }}"""
+    explainer = lrp.Explainer(onnx.parser.parse_model(text), backend=backend, dtype="float64")
+    predict = predictor(explainer)
+    x, h = np.random.default_rng(1).normal(size=(9, 4)), 2.0**-6
+    moved = [(predict(x + h * unit) - predict(x - h * unit))[:, 0] / (2 * h) for unit in np.eye(4)]
+    found = method("saliency", explainer, predict).attribute(x, np.zeros(9, np.int64))
+    off = np.abs(found - np.abs(np.stack(moved, 1))).max(1) > 1e-3
+    assert off.sum() <= 2  # where a kink lies between the two
+
+
 @pytest.mark.parametrize("name", ["vgg_bn", "resnet", "squeezenet"])
 def test_gradient_times_input_is_lrp_0(name: str) -> None:
     _, x, explainer = case(name)
