@@ -10,7 +10,7 @@ from ..backends.onnx import OnnxBackend
 from ..backends.symbols import Symbol
 from ..targets import Contrast
 
-LOWEST = float(np.finfo(np.float32).min)  # no class with this logit is the largest, or has a share
+LOWEST_LOGIT = float(np.finfo(np.float32).min)  # no class with this logit is the largest, or has a share
 
 
 @dataclass(frozen=True)
@@ -39,7 +39,7 @@ class SymbolicContrast:
         return self._weights(one_hot) * self.flat
 
     def _weights(self, one_hot: Symbol) -> Symbol:
-        others = self.xp.where(one_hot > 0.5, LOWEST, self.flat)
+        others = self.xp.where(one_hot > 0.5, LOWEST_LOGIT, self.flat)
         if self.contrast.kind == "odds":
             return one_hot - self.xp.softmax(others, 1)
         best = self.xp.argmax(others)

@@ -29,7 +29,7 @@ def compiled_seed(seed: Any, against: Any, baseline: float | None) -> tuple[Comp
     if not isinstance(seed, str | Contrast) or (isinstance(seed, str) and seed not in (*get_args(SeedKind), "softmax")):
         raise TargetError(f"unknown seed {seed!r:.80}; choose one of {', '.join(get_args(SeedKind))}")
     if isinstance(against, str) and against != "input":
-        raise TargetError(f"against= is the index of a class, a list of them, or 'input', not {against!r:.80}")
+        raise TargetError(f"against is the index of a class, a list of them, or 'input', not {against!r:.80}")
     if seed == "input" and against is None and baseline is None:
         return "input", 0
     fed = isinstance(against, str)

@@ -1,5 +1,5 @@
-"""What is explained of a tensor: one element (``indices``), one against others (``contrasts``), or a weighting of all of
-them (``regions``)."""
+"""What is explained of a tensor: one element (``indices``), one against others (``contrasts``), or a weighting of all
+(``regions``)."""
 
 from .contrasts import SEED_WORDS, Contrast, runner_up
 from .indices import Target, largest, resolve, seed_relevance

@@ -46,7 +46,7 @@ class Contrast:
         return self.kind if self.kind in SEED_WORDS else "logit"
 
     def __str__(self) -> str:
-        return f"seed {self.kind!r}" if self.kind in SEED_WORDS else f"{self.kind}="
+        return f"seed {self.kind!r}" if self.kind in SEED_WORDS else self.kind
 
     def check(self, shape: Sequence[int]) -> None:
         """Raise unless a sample's output of this shape, (classes,) or (classes, 1, 1, ...), can be started with.
@@ -58,7 +58,7 @@ class Contrast:
         if self.kind == "baseline":
             if size != 1:
                 raise TargetError(
-                    f"baseline= is for an output of one element, and this one has {size}; "
+                    f"baseline is for an output of one element, and this one has {size}; "
                     "hold a class against others with against=CLASS (--against CLASS)"
                 )
             return
@@ -71,7 +71,7 @@ class Contrast:
             shown = ", ".join(map(str, ("samples", *shape)))
             raise TargetError(f"{self} compares classes: it takes an output of (samples, classes), not of ({shown})")
         for wrong in [j for j in self.classes if not 0 <= j < size]:
-            raise TargetError(f"against= names class {wrong}: the output has {size} classes, 0 to {size - 1}")
+            raise TargetError(f"against names class {wrong}: the output has {size} classes, 0 to {size - 1}")
 
     def check_apart(self, target: np.ndarray) -> None:
         """Raise if a sample's target, a flat index of shape (samples,), is among the classes of ``against``.
@@ -83,7 +83,7 @@ class Contrast:
             if index in self.classes:
                 raise TargetError(
                     f"class {index} cannot be held against itself: it is the target of sample {sample}; "
-                    "give another target, or leave it out of against="
+                    "give another target, or leave it out of against"
                 )
 
     def start(self, logits: np.ndarray, target: np.ndarray) -> np.ndarray:

@@ -30,13 +30,13 @@ def as_seed(seed: Seed, against: Rivals = None, baseline: float | None = None) -
         TargetError: an unknown word, what does not go together, or no such class or number.
     """
     if against is not None and baseline is not None:
-        raise TargetError("against= compares classes, and baseline= one number; give one of them")
+        raise TargetError("against compares classes, and baseline one number with another; give one of them")
     if against is None and baseline is None:
         return _named(seed) if isinstance(seed, str) else seed
     if not isinstance(seed, str) or seed != "logit":
         given = repr(seed) if isinstance(seed, str) else "an array"
         raise TargetError(
-            f"{'baseline' if against is None else 'against'}= goes with the seed 'logit', not with {given}"
+            f"{'baseline' if against is None else 'against'} goes with the seed 'logit', not with {given}"
         )
     return Contrast("baseline", (), _number(baseline)) if against is None else Contrast("against", _classes(against))
 
@@ -55,14 +55,14 @@ def _classes(given: Any) -> tuple[int, ...]:
     except ValueError:  # lists of several lengths
         classes = np.array([])
     if classes.dtype.kind not in "iu" or classes.ndim != 1:
-        raise TargetError(f"against= is the index of a class or a list of them, not {given!r:.80}")
+        raise TargetError(f"against is the index of a class or a list of them, not {given!r:.80}")
     found = tuple(int(j) for j in classes)
     for twice in [j for j in found if found.count(j) > 1]:
-        raise TargetError(f"against= names class {twice} more than once")
+        raise TargetError(f"against names class {twice} more than once")
     return found
 
 
 def _number(given: Any) -> float:
     if np.ndim(given) or np.asarray(given).dtype.kind not in "fiu" or not np.isfinite(given):
-        raise TargetError(f"baseline= is a finite number, not {given!r:.80}")
+        raise TargetError(f"baseline is a finite number, not {given!r:.80}")
     return float(given)
