@@ -236,6 +236,7 @@ def test_a_class_against_itself_names_the_sample(backend: str) -> None:
         (CLASSIFIER, {"against": "cat"}, "against is the index of a class or a list of them, not 'cat'"),
         (CLASSIFIER, {"against": "input"}, "not 'input'"),
         (CLASSIFIER, {"against": []}, "against is the index"),
+        (CLASSIFIER, {"against": np.array([], np.int64)}, "against is the index"),
         (CLASSIFIER, {"against": [[1], [2]]}, "against is the index"),
         (CLASSIFIER, {"against": [[1], [2, 3]]}, "against is the index"),
         (CLASSIFIER, {"against": 1.0}, "against is the index"),

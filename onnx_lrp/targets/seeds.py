@@ -54,7 +54,7 @@ def _classes(given: Any) -> tuple[int, ...]:
         classes = np.atleast_1d(np.asarray(given))
     except ValueError:  # lists of several lengths
         classes = np.array([])
-    if classes.dtype.kind not in "iu" or classes.ndim != 1:
+    if classes.dtype.kind not in "iu" or classes.ndim != 1 or not classes.size:
         raise TargetError(f"against is the index of a class or a list of them, not {given!r:.80}")
     found = tuple(int(j) for j in classes)
     for twice in [j for j in found if found.count(j) > 1]:
