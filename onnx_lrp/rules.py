@@ -37,7 +37,8 @@ Bound = float | tuple[float, ...] | np.ndarray
 class Relative:
     """A stabilizer ε in units of z: ``factor`` times the standard deviation of z over a sample.
 
-    In Montavon et al. 2019 (section 10.2.3) ε is given so: 0.25 std. A sample is everything behind the first axis.
+    In Montavon et al. 2019 (section 10.2.3) ε is given so: 0.25 std. A sample is everything behind the first axis of z,
+    also where a model has moved its samples to another one (then nothing is compiled).
     """
 
     factor: float
