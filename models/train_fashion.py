@@ -32,7 +32,7 @@ class Recipe(NamedTuple):
     file: str
 
 
-RECIPE = Recipe(MnistResNet, 20_000, 8, 0.88, "fashion_resnet.onnx")
+RECIPE = Recipe(MnistResNet, 20_000, 6, 0.88, "fashion_resnet.onnx")
 
 
 def mirrored(images: Tensor) -> Tensor:
@@ -54,7 +54,8 @@ def make(recipe: Recipe, training: Split, test: Split, folder: Path) -> Tensor:
     """Trains a net, exports it with open sizes, checks the file, and says which test pictures it gets right."""
     torch.manual_seed(0)
     images, labels = training
-    model = train(recipe.kind(), (images[: recipe.pictures], labels[: recipe.pictures]), recipe.epochs, 100, mirrored)
+    model = recipe.kind().to(memory_format=torch.channels_last)  # half the time, on a CPU
+    train(model, (images[: recipe.pictures], labels[: recipe.pictures]), recipe.epochs, 100, mirrored)
     with torch.no_grad():
         logits = torch.cat([model(part) for part in test[0].split(1000)])
     right = logits.argmax(1) == test[1]
@@ -72,7 +73,7 @@ def run(recipe: Recipe, folder: Path) -> tuple[Split, Tensor]:
     parser = argparse.ArgumentParser(description=f"Train {recipe.file} on Fashion-MNIST.")
     parser.add_argument("source", nargs="?", type=Path, help="folder or .deb of the data [as installed, else fetched]")
     torch.use_deterministic_algorithms(True)
-    torch.set_num_threads(2)  # the order of sums, and so the weights, depend on it
+    torch.set_num_threads(1)  # the order of sums, and so the weights, depend on it
     training, test = load(parser.parse_args().source)
     return test, make(recipe, training, test, folder)
 

@@ -49,7 +49,7 @@ class MobileNet(nn.Sequential):
         )
 
 
-RECIPE = Recipe(MobileNet, 20_000, 8, 0.85, "mobile_net.onnx")
+RECIPE = Recipe(MobileNet, 20_000, 6, 0.85, "mobile_net.onnx")
 
 if __name__ == "__main__":
     run(RECIPE, HERE)
