@@ -6,6 +6,7 @@ Run `python models/train_mnist.py`; it needs torch, onnxscript, onnxruntime, pil
 from __future__ import annotations
 
 import warnings
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -92,8 +93,15 @@ def load_digits() -> tuple[Split, Split]:
     return (images[~held], labels[~held]), (images[held], labels[held])
 
 
-def train(model: nn.Module, split: Split, epochs: int, batch: int = 50) -> nn.Module:
-    """Trains with Adam, a one-cycle schedule and small random shifts, and returns the model in eval mode."""
+def shifted(images: Tensor) -> Tensor:
+    """The whole batch moved at random by up to two pixels; digits have a margin, so rolling only shifts them."""
+    return images.roll(torch.randint(-2, 3, (2,)).tolist(), (2, 3))
+
+
+def train(
+    model: nn.Module, split: Split, epochs: int, batch: int = 50, vary: Callable[[Tensor], Tensor] = shifted
+) -> nn.Module:
+    """Trains with Adam, a one-cycle schedule and random variations, and returns the model in eval mode."""
     images, labels = split
     optimizer = torch.optim.Adam(model.parameters(), weight_decay=1e-5)
     steps = epochs * (len(labels) // batch)
@@ -101,8 +109,7 @@ def train(model: nn.Module, split: Split, epochs: int, batch: int = 50) -> nn.Mo
     model.train()
     for _ in range(epochs):
         for picked in torch.randperm(len(labels)).split(batch):
-            shift = torch.randint(-2, 3, (2,)).tolist()  # the digits have a margin, so rolling only shifts them
-            loss = F.cross_entropy(model(images[picked].roll(shift, (2, 3))), labels[picked])
+            loss = F.cross_entropy(model(vary(images[picked])), labels[picked])
             optimizer.zero_grad()
             loss.backward()
             optimizer.step()
@@ -121,13 +128,17 @@ def strip_notes(path: Path) -> None:
     onnx.save(model, path)
 
 
-def export(model: nn.Module, path: Path, *, dynamo: bool) -> None:
-    """Exports with a dynamic batch; BatchNorm stays a node of its own where the exporter allows it."""
+def export(model: nn.Module, path: Path, *, dynamo: bool, open_size: bool = False) -> None:
+    """Exports with a dynamic batch; BatchNorm stays a node of its own where the exporter allows it.
+
+    ``open_size`` leaves height and width open, too, which only the TorchScript exporter is asked for here.
+    """
     how: dict[str, Any]
     if dynamo:
         how = {"opset_version": 18, "dynamic_shapes": ({0: torch.export.Dim("batch")},)}
     else:
-        axes = {"input": {0: "batch"}, "logits": {0: "batch"}}
+        size = {2: "height", 3: "width"} if open_size else {}
+        axes = {"input": {0: "batch", **size}, "logits": {0: "batch"}}
         how = {"opset_version": 17, "dynamic_axes": axes, "training": torch.onnx.TrainingMode.PRESERVE}
     how |= {"input_names": ["input"], "output_names": ["logits"], "external_data": False, "verbose": False}
     with warnings.catch_warnings():
@@ -147,14 +158,14 @@ def check_export(path: Path, images: Tensor, logits: Tensor) -> None:
     print(f"{path.name}: {path.stat().st_size} bytes, logits within {error:.1g} of torch")
 
 
-def save_digits(split: Split, correct: Tensor, folder: Path) -> None:
-    """Writes the first held-out digit of each class that every net gets right."""
+def save_samples(split: Split, correct: Tensor, folder: Path) -> None:
+    """Writes the first held-out picture of each class that every net gets right."""
     images, labels = split
     folder.mkdir(parents=True, exist_ok=True)
-    for digit in range(10):
-        first = int(torch.nonzero(correct & (labels == digit))[0])
+    for label in range(10):
+        first = int(torch.nonzero(correct & (labels == label))[0])
         pixels = (images[first, 0] * 255).round().to(torch.uint8).numpy()
-        Image.fromarray(pixels).save(folder / f"{digit}.png", optimize=True)
+        Image.fromarray(pixels).save(folder / f"{label}.png", optimize=True)
 
 
 def make(recipe: Recipe, training: Split, held_out: Split, folder: Path) -> Tensor:
@@ -180,7 +191,7 @@ def main(folder: Path = HERE) -> None:
     torch.set_num_threads(2)  # the order of sums, and so the weights, depend on it
     training, held_out = load_digits()
     right = [make(recipe, training, held_out, folder) for recipe in RECIPES]
-    save_digits(held_out, torch.stack(right).all(0), folder / "digits")
+    save_samples(held_out, torch.stack(right).all(0), folder / "digits")
 
 
 if __name__ == "__main__":

