@@ -1,1 +1,1 @@
-"""How good explanations of a model are: published measures, methods to compare with, intervals, and a report."""
+"""How good are reasons: measures of attributions, and the methods that LRP is held against."""

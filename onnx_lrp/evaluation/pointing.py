@@ -6,8 +6,8 @@ from __future__ import annotations
 import numpy as np
 
 from .forms import Form
+from .methods import Attribute
 from .mosaics import Mosaics
-from .predictor import Attribute
 
 CHANCE = 0.25
 

@@ -9,7 +9,7 @@ import numpy as np
 import onnx
 
 from ..comparison.metrics import rank_correlation
-from .predictor import Attribute
+from .methods import Attribute
 from .randomising import randomised
 
 DEPTHS = (0.25, 0.5, 1.0)

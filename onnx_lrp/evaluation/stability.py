@@ -5,7 +5,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from .predictor import Attribute
+from .methods import Attribute
 
 COPIES, AMOUNT = 8, 0.05
 

@@ -35,8 +35,16 @@ class ForwardRecorder:
         Raises:
             InvalidModelError: a node's operands do not fit it.
         """
+        return self.complete(opened(self.plan, feeds, self.xp))
+
+    def complete(self, tape: Tape) -> Tape:
+        """The same, from a tape that holds the inputs.
+
+        Raises:
+            InvalidModelError: a node's operands do not fit it.
+        """
         try:
-            return self.run(opened(self.plan, feeds, self.xp))
+            return self.run(tape)
         except StepError as error:
             raise InvalidModelError(f"{self.source}: {error}") from None
 

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import numpy as np
 
-from onnx_lrp.evaluation.predictor import Attribute, Predict
+from onnx_lrp.evaluation.methods import Attribute
+from onnx_lrp.evaluation.predictor import Predict
 
 
 def linear(weight: np.ndarray) -> tuple[Predict, Attribute]:

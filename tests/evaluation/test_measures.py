@@ -11,9 +11,9 @@ from onnx import numpy_helper
 import onnx_lrp as lrp
 from onnx_lrp.evaluation.conservation import arrived
 from onnx_lrp.evaluation.forms import Form
+from onnx_lrp.evaluation.methods import Attribute
 from onnx_lrp.evaluation.mosaics import Mosaics, mosaics
 from onnx_lrp.evaluation.pointing import pointing
-from onnx_lrp.evaluation.predictor import Attribute
 from onnx_lrp.evaluation.randomisation import similarity_under_noise
 from onnx_lrp.evaluation.randomising import randomised, weights
 from onnx_lrp.evaluation.sparseness import gini
