@@ -34,6 +34,8 @@ _PUBLIC = {
         "VerificationError",
     ),
     "conversion.convert": ("convert",),
+    "evaluation.evaluate": ("evaluate",),
+    "evaluation.report": ("Evaluation",),
     "explainer": ("Explainer", "explain"),
     "explanation": ("Explanation",),
     "model.profile": ("Profile",),
@@ -66,6 +68,8 @@ if TYPE_CHECKING:
         UnsupportedModelError,
         VerificationError,
     )
+    from .evaluation.evaluate import evaluate
+    from .evaluation.report import Evaluation
     from .explainer import Explainer, explain
     from .explanation import Explanation
     from .model.profile import Profile
@@ -82,6 +86,7 @@ __all__ = [
     "Conservation",
     "ConversionError",
     "Epsilon",
+    "Evaluation",
     "Explainer",
     "Explanation",
     "Flat",
@@ -111,6 +116,7 @@ __all__ = [
     "check",
     "compare",
     "convert",
+    "evaluate",
     "explain",
 ]
 

@@ -110,7 +110,7 @@ def areas(share: np.ndarray, curves: np.ndarray) -> np.ndarray:
     return np.asarray(((curves[..., 1:] + curves[..., :-1]) / 2 * np.diff(share)).sum(-1))
 
 
-def softmax(logits: np.ndarray) -> np.ndarray:
+def softmaxed(logits: np.ndarray) -> np.ndarray:
     """Over the last axis."""
     shifted = np.exp(logits - logits.max(-1, keepdims=True))
     return np.asarray(shifted / shifted.sum(-1, keepdims=True))
@@ -129,5 +129,5 @@ def _recorded(share: np.ndarray, answers: np.ndarray, targets: np.ndarray) -> Fl
     logit = np.take_along_axis(answers, at, 3)[..., 0]
     if answers.shape[-1] == 1:
         return Flips(share, logit, None, None)
-    probability = np.take_along_axis(softmax(answers), at, 3)[..., 0]
+    probability = np.take_along_axis(softmaxed(answers), at, 3)[..., 0]
     return Flips(share, logit, probability, (answers.argmax(-1) == at[..., 0]).astype(np.float64))

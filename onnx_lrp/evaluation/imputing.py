@@ -8,7 +8,7 @@ import numpy as np
 
 from ..errors import InputError
 from .forms import Form
-from .noisy_linear import NOISE, solved
+from .noisy_linear import ROUGHNESS, solved
 
 Fill = Callable[[np.ndarray], np.ndarray]
 Impute = Callable[[np.ndarray], Fill]
@@ -70,7 +70,7 @@ def _gaussian(size: int, width: float) -> np.ndarray:
 def _noisy_linear(x: np.ndarray, form: Form, seed: int) -> Fill:
     planes = form.planes(x).astype(np.float64)
     mean, spread = planes.mean((2, 3), keepdims=True), planes.std((1, 2, 3), keepdims=True)
-    noise = NOISE * spread * np.random.default_rng(seed).standard_normal(planes.shape)
+    noise = ROUGHNESS * spread * np.random.default_rng(seed).standard_normal(planes.shape)
 
     def fill(mask: np.ndarray) -> np.ndarray:
         missing = form.planes(mask)

@@ -10,7 +10,6 @@ from ..errors import InputError
 from .forms import Form
 
 MOST = 50
-NAMES = ("top left", "top right", "bottom left", "bottom right")
 
 
 @dataclass(frozen=True)

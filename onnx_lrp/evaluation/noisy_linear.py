@@ -12,7 +12,7 @@ import numpy as np
 
 CORNER = 1 / 12
 LEAST, MOST_ROUNDS = 1e-6, 500  # of the residual, relative to the picture
-NOISE = 0.01
+ROUGHNESS = 0.01
 
 
 def solved(x: np.ndarray, missing: np.ndarray, start: np.ndarray) -> np.ndarray:

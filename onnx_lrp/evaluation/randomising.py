@@ -10,14 +10,14 @@ from onnx import numpy_helper
 
 from ..errors import ModelError
 
-LAYERS = ("Conv", "ConvTranspose", "Gemm", "MatMul", "LSTM", "GRU", "RNN")
+NOISED = ("Conv", "ConvTranspose", "Gemm", "MatMul", "LSTM", "GRU", "RNN")
 FLOATING = (onnx.TensorProto.FLOAT, onnx.TensorProto.DOUBLE, onnx.TensorProto.FLOAT16)
 
 
 def weights(model: onnx.ModelProto, target: str) -> list[tuple[str, ...]]:
     """The weights of each layer, by name, from the explained tensor down.
 
-    A layer is a node of :data:`LAYERS` with initializers or constants of two axes or more; only nodes count that the
+    A layer is a node of :data:`NOISED` with initializers or constants of two axes or more; only nodes count that the
     explained tensor depends on, each weight once.
 
     Args:
@@ -28,7 +28,7 @@ def weights(model: onnx.ModelProto, target: str) -> list[tuple[str, ...]]:
     seen: set[str] = set()
     found = []
     for node in _upwards(model.graph, target):
-        names = tuple(n for n in dict.fromkeys(node.input) if n in stored - seen) if node.op_type in LAYERS else ()
+        names = tuple(n for n in dict.fromkeys(node.input) if n in stored - seen) if node.op_type in NOISED else ()
         seen |= set(names)
         found += [names] * bool(names)
     return found

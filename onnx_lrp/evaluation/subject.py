@@ -1,0 +1,95 @@
+"""What is evaluated: a model, inputs that it gets right, and the class that is explained of each."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from ..errors import InputError
+from ..explainer import Explainer
+from ..inputs import check_inputs
+from ..model.graph import dims
+from .forms import Form
+from .predictor import Predict, predictor, single_input
+
+ENOUGH = 16  # inputs: below, intervals are wider than what there is to see
+
+
+@dataclass(frozen=True)
+class Subject:
+    """A model with its inputs.
+
+    Attributes:
+        explainer: of the model.
+        predict: its logits.
+        x: inputs (n, ...).
+        targets: what is explained, int64 (n,): the model's own prediction.
+        logits: float64 (n, C).
+        form: what the inputs are.
+        warnings: what is to be said of them.
+    """
+
+    explainer: Explainer
+    predict: Predict
+    x: np.ndarray
+    targets: np.ndarray
+    logits: np.ndarray
+    form: Form
+    warnings: tuple[str, ...]
+
+    @classmethod
+    def of(cls, explainer: Explainer, inputs: Any, labels: Any = None, limit: int | None = None) -> Subject:
+        """Check the inputs and keep those that the model gets right.
+
+        Args:
+            explainer: of the model.
+            inputs: as for the explainer.
+            labels: the true class of each input; None if they are not known.
+            limit: how many inputs are taken, the first ones; None for all.
+
+        Raises:
+            InputError: the inputs or labels do not fit, or the model gets all of them wrong.
+        """
+        prepared = explainer.prepared
+        value = single_input(prepared)
+        if limit is not None and limit < 1:
+            raise InputError(f"limit={limit}: at least one input has to be evaluated")
+        (x,) = check_inputs(inputs, [value], prepared.source).values()
+        truth = None if labels is None else _classes(labels, len(x))
+        x, form = x[:limit], Form.of(dims(value), x)
+        predict = predictor(explainer)
+        logits = predict(x)
+        kept = _kept(logits, None if truth is None else truth[:limit])
+        warnings = []
+        if len(kept) < len(x):
+            warnings.append(f"{len(x) - len(kept)} of {len(x)} inputs are left out: the model gets them wrong")
+        if len(kept) < ENOUGH:
+            warnings.append(f"{len(kept)} inputs prove nothing; give at least {ENOUGH}")
+        targets = logits[kept].argmax(1).astype(np.int64)
+        return cls(explainer, predict, x[kept], targets, logits[kept], form, tuple(warnings))
+
+
+def _classes(labels: Any, count: int) -> np.ndarray:
+    truth = np.asarray(labels)
+    if truth.dtype.kind not in "iu" or truth.shape != (count,):
+        raise InputError(f"labels are {count} integers, one class for each input, not {truth.dtype} {truth.shape}")
+    return truth
+
+
+def _kept(logits: np.ndarray, truth: np.ndarray | None) -> np.ndarray:
+    """The indices of the inputs that the model gets right."""
+    if truth is None:
+        return np.arange(len(logits))
+    classes = logits.shape[1]
+    if classes == 1 or truth.min() < 0 or truth.max() >= classes:
+        raise InputError(f"labels are classes from 0 to {classes - 1} of this model's {classes}, not {truth.max()}"
+                         if classes > 1 else "the model has one output, so there are no classes; leave the labels out")  # fmt: skip
+    kept = np.flatnonzero(logits.argmax(1) == truth)
+    if not len(kept):
+        raise InputError(
+            f"the model gets all {len(truth)} inputs wrong, and pixel flipping proves nothing there; check the labels "
+            "and how inputs are prepared"
+        )
+    return kept
