@@ -16,13 +16,13 @@ from ..errors import InputError, names_of
 from ..model.external import files_of
 from ..model.loading import Source
 from .contenders import Contenders
-from .measuring import MEASURES, Choices, Measure, Measured, ready
+from .measuring import BY_NAME, Choices, Measure, Measured, ready
 from .methods import NOTES, Attribute
 from .report import Evaluation
 from .resuming import Results, fingerprint
 from .subject import Subject
 
-COMPOSITES = ("epsilon_plus", "epsilon", "gamma")
+DEFAULTS = ("epsilon_plus", "epsilon", "gamma")
 AGAINST = ("gradient-input", "random")
 COST = "seconds"
 Progress = Callable[[int, int, str], None]
@@ -33,7 +33,7 @@ def evaluate(
     inputs: Any,
     labels: Any = None,
     *,
-    composites: str | Composite | Iterable[str | Composite] = COMPOSITES,
+    composites: str | Composite | Iterable[str | Composite] = DEFAULTS,
     against: str | Iterable[str] = AGAINST,
     measures: str | Iterable[str] = ("flipping", "pointing"),
     imputation: str | None = None,
@@ -75,9 +75,9 @@ def evaluate(
         OnnxLrpError: as for the Explainer, of a method that has no meaning for this model, or of the file of results.
     """
     wanted = names_of(measures, "measures", InputError)
-    unknown = [name for name in wanted if name not in MEASURES]
+    unknown = [name for name in wanted if name not in BY_NAME]
     if unknown or not wanted:
-        raise InputError(f"no measure {' '.join(unknown[:1])!r}; there are {', '.join(MEASURES)}")
+        raise InputError(f"no measure {' '.join(unknown[:1])!r}; there are {', '.join(BY_NAME)}")
     contenders = Contenders.of(composites, against, seed, options, random_seed)
     choices = Choices(imputation, steps, region, mask, random_seed)
     results = Results.at(resume)

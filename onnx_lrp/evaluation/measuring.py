@@ -58,7 +58,7 @@ def ready(name: str, subject: Subject, contenders: Contenders, model: Source, ch
     """A measure for these inputs, or the reason why there is none.
 
     Args:
-        name: one of ``MEASURES``.
+        name: one of ``BY_NAME``.
         subject: the model and its inputs.
         contenders: the methods, and how they are made.
         model: as the user gave it.
@@ -67,7 +67,7 @@ def ready(name: str, subject: Subject, contenders: Contenders, model: Source, ch
     Raises:
         InputError: a choice does not fit the inputs.
     """
-    return MEASURES[name](subject, contenders, model, choices)
+    return BY_NAME[name](subject, contenders, model, choices)
 
 
 def _flipping(subject: Subject, contenders: Contenders, model: Source, choices: Choices) -> Measure | str:
@@ -165,7 +165,7 @@ def _conservation(subject: Subject, contenders: Contenders, model: Source, choic
     return Measure("conservation: of LRP", ask)
 
 
-MEASURES = {
+BY_NAME = {
     "flipping": _flipping, "pointing": _pointing, "randomisation": _randomisation, "stability": _stability,
     "sparseness": _sparseness, "conservation": _conservation,
 }  # fmt: skip

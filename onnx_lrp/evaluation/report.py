@@ -12,7 +12,7 @@ import numpy as np
 from ..text import table
 from .statistics import Estimate, estimate, paired
 
-Scores = dict[str, dict[str, np.ndarray]]
+ScoresByMethod = dict[str, dict[str, np.ndarray]]
 
 # What a table has, with what there is to know of it; what else is measured is in `rows` and in JSON
 ABOUT = {
@@ -72,7 +72,7 @@ class Evaluation:
     source: str
     methods: Mapping[str, str]
     settings: tuple[str, ...]
-    scores: Scores
+    scores: ScoresByMethod
     curves: Mapping[str, Mapping[str, list[float]]]
     seconds: Mapping[str, float]
     warnings: tuple[str, ...] = ()

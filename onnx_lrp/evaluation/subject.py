@@ -83,9 +83,10 @@ def _kept(logits: np.ndarray, truth: np.ndarray | None) -> np.ndarray:
     if truth is None:
         return np.arange(len(logits))
     classes = logits.shape[1]
-    if classes == 1 or truth.min() < 0 or truth.max() >= classes:
-        raise InputError(f"labels are classes from 0 to {classes - 1} of this model's {classes}, not {truth.max()}"
-                         if classes > 1 else "the model has one output, so there are no classes; leave the labels out")  # fmt: skip
+    if classes == 1:
+        raise InputError("the model has one output, so there are no classes; leave the labels out")
+    if truth.min() < 0 or truth.max() >= classes:
+        raise InputError(f"labels go from {truth.min()} to {truth.max()}, the model's classes from 0 to {classes - 1}")
     kept = np.flatnonzero(logits.argmax(1) == truth)
     if not len(kept):
         raise InputError(
