@@ -5,10 +5,11 @@
 >>> explanation.relevance.shape == x.shape  # doctest: +SKIP
 True
 
-Public, and kept stable, are the names in ``__all__``; for one's own rule also the modifiers of :mod:`onnx_lrp.rules`
-(``identity``, ``pos``, ``neg``, ``Signed``, ...), for one's own op :mod:`onnx_lrp.ops` (``register`` and the roles),
-and for both the functions of a :class:`onnx_lrp.backends.base.Backend`. All other modules are the inside of the
-package, and may change with any version.
+Public, and kept stable, are the names in ``__all__`` and the module :mod:`onnx_lrp.quantus`; for one's own rule also the
+modifiers of :mod:`onnx_lrp.rules` (``identity``, ``pos``, ``neg``, ``Signed``, ...), for one's own op
+:mod:`onnx_lrp.ops` (``register`` and the roles), and for both the functions of a
+:class:`onnx_lrp.backends.base.Backend`. All other modules are the inside of the package, and may change with any
+version.
 """
 
 from __future__ import annotations
@@ -46,6 +47,7 @@ _PUBLIC = {
     "targets.regions": ("Region",),
 }  # fmt: skip
 _HOME = {name: module for module, names in _PUBLIC.items() for name in names}
+_MODULES = ("quantus",)  # public as they are
 
 if TYPE_CHECKING:
     from .checking.check import Report, check
@@ -122,10 +124,12 @@ __all__ = [
 
 
 def __getattr__(name: str) -> Any:
+    if name in _MODULES:
+        return import_module(f".{name}", __name__)
     if name not in _HOME:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
     return getattr(import_module(f".{_HOME[name]}", __name__), name)
 
 
 def __dir__() -> list[str]:
-    return sorted(__all__)
+    return sorted([*__all__, *_MODULES])

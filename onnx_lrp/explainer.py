@@ -242,6 +242,29 @@ class Explainer:
             raise TargetError("no target given")
         return self._for(x)._explanations(x, wanted, seed, layers, ledger)
 
+    def attribute(
+        self, inputs: Any, target: AnyTarget = None, return_convergence_delta: bool = False, **options: Any
+    ) -> Any:
+        """A batch's relevance alone, in the habit of Captum's ``attribute``.
+
+        Args:
+            inputs: as for a call; Torch's tensors are taken, too.
+            target: as for a call.
+            return_convergence_delta: also return what does not arrive at the inputs.
+            options: as for a call (``seed``, ...).
+
+        Returns:
+            Relevance, an array of the input's shape, or a dict by name if there are several. With the delta: a pair of
+            that and Δ, float64 of shape (samples,), with Captum's sign: what the target has, less what the inputs get.
+
+        Raises:
+            InputError, TargetError, NumericalError, VerificationError: as for a call.
+        """
+        explanation = self(inputs, target, **options)
+        if not return_convergence_delta:
+            return explanation.relevance
+        return explanation.relevance, explanation.conservation.absorbed
+
     def probability(self, x: Any) -> np.ndarray | None:
         """What the model makes of the logits behind the head that was cut off; None if there is none, or only labels.
 

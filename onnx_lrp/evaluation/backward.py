@@ -1,8 +1,8 @@
 """The exact gradient by the reverse walk: what LRP-0 multiplies by, without the division.
 
 At a recorded activation every node is a linear map, and of a network that is linear in pieces the product of their
-transposes is the gradient. So the walk needs no rule; only an activation's slope is no share of anything: above a ReLU6's
-6 relevance passes, and the gradient is 0.
+transposes is the gradient. So the walk needs no rule; only an activation's slope is no share of anything: where a ReLU6
+is at its 6, relevance passes, and the gradient is 0.
 """
 
 from __future__ import annotations
@@ -60,7 +60,7 @@ def _transposed(step: Step, arriving: Sequence[Array | None], operands: StepOper
     role, xp = step.role, operands.weights.xp
     if isinstance(role, Route):
         return role.map.adjoint(xp, arriving, operands)
-    (g, *_) = arriving
+    g: Array = arriving[0]
     if isinstance(role, Merge):
         return [sum_to(xp, role.signs[i] * role.scale * g, operands.shape(i)) for i in role.data]
     if isinstance(role, Activation):

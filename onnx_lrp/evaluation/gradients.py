@@ -3,28 +3,25 @@
 from __future__ import annotations
 
 import threading
-from itertools import chain
 
 import numpy as np
 
 from .. import backends
-from ..backends.base import Array, Backend
+from ..backends.base import Array
 from ..engines.base import Result
 from ..engines.building import Build
 from ..engines.verifying import verify
 from ..engines.walking import WalkEngine
-from ..errors import InputError, NumericalError
+from ..errors import NumericalError
 from ..explainer import Explainer
 from ..inputs import check_inputs
-from ..ops import Route
 from ..propagation.forward import ForwardRecorder, opened
 from ..propagation.tape import Tape, Weights
 from ..targets import resolve, seed_relevance
 from ..text import printable
-from .backward import backward, without_slope
-from .predictor import Parts, is_float, rows_of, single_input
-
-ROUNDING = ("QuantizeLinear", "DynamicQuantizeLinear", "Round", "Floor", "Ceil", "Sign")
+from .backward import backward
+from .differentiable import check_differentiable, differentiator
+from .predictor import Parts, rows_of, single_input
 
 
 class Gradient:
@@ -35,8 +32,8 @@ class Gradient:
     Where a piece ends, either side's slope is right; ReLU and ReLU6 have 0 at 0.
 
     Args:
-        explainer: of a model with one input. Its backend computes, but the compiled one, which is float32 in Torch here,
-            or without Torch float64 in NumPy.
+        explainer: of a model with one input. Its backend computes, but instead of the compiled one Torch in float32 or,
+            if that is not installed, NumPy in float64.
 
     Raises:
         InputError: the model is not differentiable, or only by Torch, which is not there.
@@ -45,13 +42,13 @@ class Gradient:
     def __init__(self, explainer: Explainer) -> None:
         self.prepared, self.plan = explainer.prepared, explainer.plan
         self.value = single_input(self.prepared)
-        self.name = self.value.name or ""
-        self.parts = Parts.of(self.value)
-        self._xp, choice, device = _backend(explainer)
-        self._check()
+        self.name, self.parts = self.value.name or "", Parts.of(self.value)
+        check_differentiable(self.prepared, self.plan)
+        choice, self._by_torch = differentiator(explainer)
+        self._xp = backends.create(choice)
         self._weights = Weights(self.prepared.model, self._xp)
         self._recorder = ForwardRecorder(self.prepared.model, self.plan, self._weights, self.prepared.source)
-        engine = WalkEngine(self.prepared, self.plan, self._xp, explainer.options, device)
+        engine = WalkEngine(self.prepared, self.plan, self._xp, explainer.options, choice.device)
         self._build = Build(self.prepared, self.plan, engine, choice)
         self._unverified, self._lock = True, threading.Lock()
 
@@ -68,19 +65,22 @@ class Gradient:
     def part(self, inputs: np.ndarray, targets: np.ndarray, tensor: str) -> tuple[np.ndarray, np.ndarray]:
         """One part of a batch: a tensor's value, and the gradient there, float64 both."""
         feeds = check_inputs(inputs, [self.value], self.prepared.source)
-        tape = opened(self.plan, feeds, self._xp)
-        if self._by_torch:
-            tape.values = {name: value.requires_grad_() for name, value in tape.values.items()}
-        tape = self._recorder.complete(tape)
+        tape = self._recorded(feeds)
         logits = self._xp.to_numpy(tape.values[self.plan.target])
         samples = rows_of(logits, self.prepared, feeds)
         index = resolve(targets, samples)
-        self._verify(feeds, samples, index, logits)
+        self._verify(feeds, Result(samples, index, np.zeros(len(index)), {}, logits))
         seed = self._xp.asarray(seed_relevance("one", index, samples).reshape(logits.shape))
         value, gradient = (np.asarray(self._xp.to_numpy(a), np.float64) for a in self._at(tape, seed, tensor))
         if not np.isfinite(gradient).all():
             raise NumericalError(f"{self.prepared.source}: the gradient at {printable(tensor)!r} is not finite")
         return value, gradient
+
+    def _recorded(self, feeds: dict[str, np.ndarray]) -> Tape:
+        tape = opened(self.plan, feeds, self._xp)
+        if self._by_torch:
+            tape.values = {name: value.requires_grad_() for name, value in tape.values.items()}
+        return self._recorder.complete(tape)
 
     def _at(self, tape: Tape, seed: Array, tensor: str) -> tuple[Array, Array]:
         value = tape.values[tensor]
@@ -91,43 +91,8 @@ class Gradient:
         found = backward(self.plan, tape, self._weights, seed, tensor)
         return value, self._xp.zeros_like(value) if found is None else found
 
-    def _verify(self, feeds: dict[str, np.ndarray], samples: np.ndarray, index: np.ndarray, logits: np.ndarray) -> None:
+    def _verify(self, feeds: dict[str, np.ndarray], result: Result) -> None:
         with self._lock:
             if self._unverified:
-                verify(self._build, feeds, Result(samples, index, np.zeros(len(index)), {}, logits))
+                verify(self._build, feeds, result)
                 self._unverified = False
-
-    def _check(self) -> None:
-        """Refuse what has no gradient, and choose who differentiates."""
-        if not is_float(self.value):
-            kind = self.value.dtype.name.lower() if self.value.dtype is not None else ""
-            raise self._refused(f"its input is {kind}")
-        for step in self.plan.steps:
-            if step.op in ROUNDING:
-                raise self._refused(f"node {step.name} ({step.op}) rounds")
-        for step in self.plan.reached():
-            if isinstance(step.role, Route) and not step.role.copies:
-                raise self._refused(f"node {step.name} ({step.op}) looks numbers up")
-        left = next(chain(without_slope(self.plan)), None)
-        self._by_torch = left is not None and self._xp.name == "torch"
-        if left is not None and not self._by_torch:
-            raise InputError(
-                f"{self.prepared.source}: node {left.name} ({left.op}) is not linear in pieces, so only Torch can "
-                "differentiate the model; install it with: pip install 'onnx_lrp[torch]', and use backend='auto' or 'torch'"
-            )
-
-    def _refused(self, reason: str) -> InputError:
-        return InputError(
-            f"{self.prepared.source}: the model is not differentiable: {reason}; "
-            "compare with occlusion or random, which need no gradient"
-        )
-
-
-def _backend(explainer: Explainer) -> tuple[Backend, backends.Choice, str | None]:
-    """What computes: the explainer's own backend, or the best one that walks."""
-    engine = explainer.engine
-    if isinstance(engine, WalkEngine):
-        choice = backends.Choice(engine.name, engine.dtype.name, getattr(engine.xp, "device", None))
-        return engine.xp, choice, choice.device and str(choice.device)
-    choice = backends.choices()[-1]
-    return backends.create(choice), choice, None
