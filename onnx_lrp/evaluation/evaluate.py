@@ -22,7 +22,7 @@ from .report import Evaluation
 from .resuming import Results, fingerprint
 from .subject import Subject
 
-DEFAULTS = ("epsilon_plus", "epsilon", "gamma")
+BY_DEFAULT = ("epsilon_plus", "epsilon", "gamma")
 AGAINST = ("gradient-input", "random")
 COST = "seconds"
 Progress = Callable[[int, int, str], None]
@@ -33,7 +33,7 @@ def evaluate(
     inputs: Any,
     labels: Any = None,
     *,
-    composites: str | Composite | Iterable[str | Composite] = DEFAULTS,
+    composites: str | Composite | Iterable[str | Composite] = BY_DEFAULT,
     against: str | Iterable[str] = AGAINST,
     measures: str | Iterable[str] = ("flipping", "pointing"),
     imputation: str | None = None,
