@@ -15,10 +15,10 @@ from collections.abc import Sequence
 
 from .. import __version__
 from ..errors import InvalidModelError, OnnxLrpError, UnsupportedModelError
-from . import check, compare, convert, explain
+from . import check, compare, convert, evaluate, explain
 from .arguments import Parser
 
-COMMANDS = (check, explain, compare, convert)
+COMMANDS = (check, explain, compare, convert, evaluate)
 REJECTED, FAILED, INTERRUPTED, PIPE_CLOSED = 1, 2, 130, 141
 
 

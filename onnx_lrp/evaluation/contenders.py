@@ -16,6 +16,8 @@ from ..model.loading import Source
 from .methods import METHODS, Attribute, method
 from .predictor import Parts, predictor, single_input
 
+Composites = str | Composite | Iterable[str | Composite] | Mapping[str, str | Composite]
+
 
 @dataclass(frozen=True)
 class Contender:
@@ -48,7 +50,7 @@ class Contenders:
     @classmethod
     def of(
         cls,
-        composites: str | Composite | Iterable[str | Composite],
+        composites: Composites,
         against: str | Iterable[str],
         seed: Any,
         options: Mapping[str, Any],
@@ -60,8 +62,11 @@ class Contenders:
             CompositeError: none is given, one twice, or an unknown one.
             TargetError: the seed is an array.
         """
-        listed = [composites] if isinstance(composites, str | Composite) else list(composites)
-        names = [c if isinstance(c, str) else Composite.parse(c).name for c in listed]
+        if isinstance(composites, Mapping):
+            names, listed = list(composites), list(composites.values())
+        else:
+            listed = [composites] if isinstance(composites, str | Composite) else list(composites)
+            names = [c if isinstance(c, str) else Composite.parse(c).name for c in listed]
         others = names_of(against, "against", CompositeError)
         unknown = [name for name in others if name not in METHODS]
         if unknown:

@@ -11,11 +11,10 @@ from typing import Any
 
 import numpy as np
 
-from ..composites import Composite
 from ..errors import InputError, names_of
 from ..model.external import files_of
 from ..model.loading import Source
-from .contenders import Contenders
+from .contenders import Composites, Contenders
 from .measuring import BY_NAME, Choices, Measure, Measured, ready
 from .methods import NOTES, Attribute
 from .report import Evaluation
@@ -33,7 +32,7 @@ def evaluate(
     inputs: Any,
     labels: Any = None,
     *,
-    composites: str | Composite | Iterable[str | Composite] = BY_DEFAULT,
+    composites: Composites = BY_DEFAULT,
     against: str | Iterable[str] = AGAINST,
     measures: str | Iterable[str] = ("flipping", "pointing"),
     imputation: str | None = None,
@@ -53,7 +52,8 @@ def evaluate(
         model: path, bytes, or ``onnx.ModelProto``, with one input and one row of outputs per sample.
         inputs: a batch (n, ...): pictures, rows of features, or token ids.
         labels: the true class of each; inputs that the model gets wrong are left out.
-        composites: of LRP; the first one is what all other methods are compared with, sample by sample.
+        composites: of LRP, one or several, or a dict by what to call them; the first one is what all other methods are
+            compared with, sample by sample.
         against: other methods, see :data:`onnx_lrp.evaluation.methods.METHODS`.
         measures: ``"flipping"`` (pixel flipping, Samek et al. 2017), ``"pointing"`` (the grid pointing game, Böhle et
             al. 2021), ``"randomisation"`` (of the weights, Adebayo et al. 2018), ``"stability"`` (under noise),

@@ -16,7 +16,7 @@ from ..errors import InputError, OutputError
 from ..writing import shown
 from .measuring import Measured
 
-VERSION = 1  # of what is measured: a result of another one is not taken
+VERSION = 2  # of what is measured: a result of another one is not taken
 
 
 @dataclass

@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
+import onnx_ir as ir
 
 from ..errors import InputError
 from ..explainer import Explainer
 from ..inputs import check_inputs
 from ..model.graph import dims
 from .forms import Form
-from .predictor import Predict, predictor, single_input
+from .predictor import Parts, Predict, predictor, single_input
 
 ENOUGH = 16  # inputs: below, intervals are wider than what there is to see
 
@@ -56,7 +58,7 @@ class Subject:
         value = single_input(prepared)
         if limit is not None and limit < 1:
             raise InputError(f"limit={limit}: at least one input has to be evaluated")
-        (x,) = check_inputs(inputs, [value], prepared.source).values()
+        x = _checked(inputs, value, prepared.source)
         truth = None if labels is None else _classes(labels, len(x))
         x, form = x[:limit], Form.of(dims(value), x)
         predict = predictor(explainer)
@@ -69,6 +71,17 @@ class Subject:
             warnings.append(f"{len(kept)} inputs prove nothing; give at least {ENOUGH}")
         targets = logits[kept].argmax(1).astype(np.int64)
         return cls(explainer, predict, x[kept], targets, logits[kept], form, tuple(warnings))
+
+
+def _checked(inputs: Any, value: ir.Value, source: str) -> np.ndarray:
+    """The inputs as one array; a model of a fixed batch gets them part by part."""
+    name, parts = value.name or "", Parts.of(value)
+    if parts.declared is None:
+        return check_inputs(inputs, [value], source)[name]
+    given = np.asarray(inputs[name] if isinstance(inputs, Mapping) and name in inputs else inputs)
+    if not given.ndim or not len(given):
+        raise InputError(f"{source}: {given.shape} is no batch of inputs; give an array with an axis of samples")
+    return parts.run(lambda part: check_inputs(part, [value], source)[name], given)
 
 
 def _classes(labels: Any, count: int) -> np.ndarray:
