@@ -89,7 +89,7 @@ def _add_methods(parser: ArgumentParser) -> None:
         metavar="FILE",
         help="the true class of each input, one number per line or a .npy: what the model gets wrong is left out",
     )
-    group.add_argument("--limit", metavar="N", type=count, help="take the first N inputs (default: all)")
+    group.add_argument("--limit", metavar="N", type=count, help="take N of the inputs, evenly spread (default: all)")
 
 
 def _add_measures(parser: ArgumentParser) -> None:

@@ -64,7 +64,7 @@ def evaluate(
         region: the side in pixels of what is flipped together; by default there are at most 16 × 16.
         mask: the token id that masks one.
         seed: the relevance that LRP starts with, as for a call of the :class:`onnx_lrp.Explainer`.
-        limit: how many inputs are taken, the first ones; None for all.
+        limit: how many inputs are taken, evenly spread; None for all.
         random_seed: of everything that is drawn: the same seed gives the same numbers.
         progress: called with how many results there are, how many there will be, and what is next.
         resume: a file that keeps every result, and that the next call goes on from; made if there is none.

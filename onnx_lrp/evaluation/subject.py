@@ -49,7 +49,7 @@ class Subject:
             explainer: of the model.
             inputs: as for the explainer.
             labels: the true class of each input; None if they are not known.
-            limit: how many inputs are taken, the first ones; None for all.
+            limit: how many inputs are taken, evenly spread, since many sets are sorted by class; None for all.
 
         Raises:
             InputError: the inputs or labels do not fit, or the model gets all of them wrong.
@@ -60,10 +60,11 @@ class Subject:
             raise InputError(f"limit={limit}: at least one input has to be evaluated")
         x = _checked(inputs, value, prepared.source)
         truth = None if labels is None else _classes(labels, len(x))
-        x, form = x[:limit], Form.of(dims(value), x)
+        taken = np.linspace(0, len(x), min(limit or len(x), len(x)), endpoint=False).astype(int)
+        x, form = x[taken], Form.of(dims(value), x)
         predict = predictor(explainer)
         logits = predict(x)
-        kept = _kept(logits, None if truth is None else truth[:limit])
+        kept = _kept(logits, None if truth is None else truth[taken])
         warnings = []
         if len(kept) < len(x):
             warnings.append(f"{len(x) - len(kept)} of {len(x)} inputs are left out: the model gets them wrong")
