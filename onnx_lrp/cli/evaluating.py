@@ -134,7 +134,8 @@ def _truth(path: str | None) -> np.ndarray | None:
         if not isinstance(content, np.ndarray):
             raise InputError(f"{shown(path)}: the true classes are one array of integers")
         return content
+    lines = read_labels(path)
     try:
-        return np.array([int(line) for line in read_labels(path)])
+        return np.array([int(line) for line in lines])
     except ValueError:
         raise InputError(f"{shown(path)}: the true classes are integers, one per line") from None

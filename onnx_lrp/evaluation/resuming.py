@@ -16,6 +16,7 @@ from ..errors import InputError, OutputError
 from ..writing import shown
 from .measuring import Measured
 
+BEGINNING = '{"key": '  # of every line
 VERSION = 2  # of what is measured: a result of another one is not taken
 
 
@@ -40,7 +41,8 @@ class Results:
         try:
             text = file.read_text("utf-8") if file.exists() else ""
             lines = text.splitlines(keepends=True)
-            whole = [line for line in lines if line.endswith("\n")]
+            cut_off = lines and not lines[-1].endswith("\n") and lines[-1][: len(BEGINNING)] in BEGINNING
+            whole = lines[:-1] if cut_off else lines
             known = dict(_entry(line) for line in whole)
             with file.open("r+" if file.exists() else "w", encoding="utf-8") as opened:
                 opened.truncate(len("".join(whole).encode()))

@@ -119,7 +119,9 @@ class Frame:
 
 def nice_ticks(low: float, high: float) -> list[float]:
     """About five multiples of 1, 2 or 5 times a power of ten that hold both ends."""
-    span = (high - low) or abs(high) or 1.0
+    if high == low:
+        low, high = low - (abs(low) or 1.0) / 2, high + (abs(high) or 1.0) / 2
+    span = high - low
     power = 10.0 ** math.floor(math.log10(span / 4))
     step = next(power * factor for factor in (1, 2, 5, 10) if power * factor >= span / 5)
     return [round(k * step, 12) for k in range(math.floor(low / step + 1e-9), math.ceil(high / step - 1e-9) + 1)]
