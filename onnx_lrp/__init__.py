@@ -5,8 +5,8 @@
 >>> explanation.relevance.shape == x.shape  # doctest: +SKIP
 True
 
-Public, and kept stable, are the names in ``__all__`` and the module :mod:`onnx_lrp.quantus`; for one's own rule also the
-modifiers of :mod:`onnx_lrp.rules` (``identity``, ``pos``, ``neg``, ``Signed``, ...), for one's own op
+Public, and kept stable, are the names in ``__all__`` and the module :mod:`onnx_lrp.quantus`; for one's own rule also
+the modifiers of :mod:`onnx_lrp.rules` (``identity``, ``pos``, ``neg``, ``Signed``, ...), for one's own op
 :mod:`onnx_lrp.ops` (``register`` and the roles), and for both the functions of a
 :class:`onnx_lrp.backends.base.Backend`. All other modules are the inside of the package, and may change with any
 version.

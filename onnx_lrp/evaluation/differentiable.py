@@ -12,7 +12,7 @@ from ..propagation.plan import Plan
 from .backward import without_slope
 from .predictor import is_float, single_input
 
-ROUNDING = ("QuantizeLinear", "DynamicQuantizeLinear", "Round", "Floor", "Ceil", "Sign")
+ROUNDERS = ("QuantizeLinear", "DynamicQuantizeLinear", "Round", "Floor", "Ceil", "Sign")
 
 
 def check_differentiable(prepared: Prepared, plan: Plan) -> None:
@@ -54,7 +54,7 @@ def _obstacle(prepared: Prepared, plan: Plan) -> str | None:
     if not is_float(value):
         return f"its input is {value.dtype.name.lower() if value.dtype is not None else 'of unknown type'}"
     for step in plan.steps:
-        if step.op in ROUNDING:
+        if step.op in ROUNDERS:
             return f"node {step.name} ({step.op}) rounds"
     for step in plan.reached():
         if isinstance(step.role, Route) and not step.role.copies:

@@ -12,7 +12,7 @@ from ..model.graph import dims
 from ..model.prepared import Prepared
 from ..pictures.layout import Layout
 
-COLOURS = (1, 3)
+CHANNEL_COUNTS = (1, 3)
 
 
 @dataclass(frozen=True)
@@ -39,7 +39,7 @@ class Grid:
             return None
         if rank == count + 1:
             return cls(tuple(range(1, rank)), None)
-        last = shape[-1] in COLOURS and shape[1] not in COLOURS
+        last = shape[-1] in CHANNEL_COUNTS and shape[1] not in CHANNEL_COUNTS
         return cls(tuple(range(1, rank - 1)), rank - 1) if last else cls(tuple(range(2, rank)), 1)
 
     def spread(self, maps: np.ndarray, shape: Sequence[int]) -> np.ndarray:

@@ -13,9 +13,9 @@ from .averaging import own_generator
 from .grids import Grid
 from .predictor import MOST_NUMBERS, Predict, is_float, single_input
 
-SHARE = 8  # a patch's side is the input's over this
+PATCHES = 8  # sides of a patch that fit into the input's
 
-Window = tuple[slice, ...]  # of a sample
+Patch = tuple[slice, ...]  # of a sample
 
 
 def occlusion(prepared: Prepared, predict: Predict) -> Callable[[np.ndarray, np.ndarray], np.ndarray]:
@@ -39,7 +39,7 @@ def occlusion(prepared: Prepared, predict: Predict) -> Callable[[np.ndarray, np.
         fills = _means(inputs, grid, prepared)
         whole = predict(inputs)
         found = [
-            _falls(x, fill, list(_windows(inputs.shape, grid)), int(target), z[int(target)], predict)
+            _falls(x, fill, list(_patches(inputs.shape, grid)), int(target), z[int(target)], predict)
             for x, fill, target, z in zip(inputs, fills, np.asarray(targets), whole)
         ]
         return np.stack(found)
@@ -72,35 +72,35 @@ def _means(inputs: np.ndarray, grid: Grid | None, prepared: Prepared) -> np.ndar
     return np.broadcast_to(rounded, inputs.shape).astype(inputs.dtype)
 
 
-def _windows(shape: tuple[int, ...], grid: Grid | None) -> Iterator[Window]:
+def _patches(shape: tuple[int, ...], grid: Grid | None) -> Iterator[Patch]:
     """The patches of a sample of a batch of this shape, which cover it."""
     if grid is None:
         yield from (tuple(slice(i, i + 1) for i in place) for place in np.ndindex(*shape[1:]))
         return
-    sides = [max(1, round(shape[axis] / SHARE)) for axis in grid.space]
+    sides = [max(1, round(shape[axis] / PATCHES)) for axis in grid.space]
     starts = [
         sorted({*range(0, shape[axis] - side, max(1, side // 2)), shape[axis] - side})
         for axis, side in zip(grid.space, sides)
     ]
     for corner in product(*starts):
-        window = [slice(None)] * (len(shape) - 1)
+        patch = [slice(None)] * (len(shape) - 1)
         for axis, start, side in zip(grid.space, corner, sides):
-            window[axis - 1] = slice(start, start + side)
-        yield tuple(window)
+            patch[axis - 1] = slice(start, start + side)
+        yield tuple(patch)
 
 
 def _falls(
-    x: np.ndarray, fill: np.ndarray, windows: list[Window], target: int, whole: float, predict: Predict
+    x: np.ndarray, fill: np.ndarray, patches: list[Patch], target: int, whole: float, predict: Predict
 ) -> np.ndarray:
     """The mean fall over the patches that cover an element, float64 of one sample's shape."""
     total, covers = np.zeros(x.shape), np.zeros(x.shape)
     size = max(1, MOST_NUMBERS // x.size)
-    for start in range(0, len(windows), size):
-        part = windows[start : start + size]
+    for start in range(0, len(patches), size):
+        part = patches[start : start + size]
         copies = np.repeat(x[None], len(part), 0)
-        for copy, window in zip(copies, part):
-            copy[window] = fill[window]
-        for z, window in zip(predict(copies)[:, target], part):
-            total[window] += whole - z
-            covers[window] += 1
+        for copy, patch in zip(copies, part):
+            copy[patch] = fill[patch]
+        for z, patch in zip(predict(copies)[:, target], part):
+            total[patch] += whole - z
+            covers[patch] += 1
     return total / covers
