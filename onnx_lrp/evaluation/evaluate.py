@@ -54,7 +54,8 @@ def evaluate(
         labels: the true class of each; inputs that the model gets wrong are left out.
         composites: of LRP, one or several, or a dict by what to call them; the first one is what all other methods are
             compared with, sample by sample.
-        against: other methods, see :data:`onnx_lrp.evaluation.methods.METHODS`.
+        against: other methods, see :data:`onnx_lrp.evaluation.methods.METHODS`; one that has no meaning for the model
+            is left out with a warning.
         measures: ``"flipping"`` (pixel flipping, Samek et al. 2017), ``"pointing"`` (the grid pointing game, Böhle et
             al. 2021), ``"randomisation"`` (of the weights, Adebayo et al. 2018), ``"stability"`` (under noise),
             ``"sparseness"`` (the Gini index) and ``"conservation"`` (of LRP).
@@ -91,8 +92,10 @@ def evaluate(
         subject.explainer.prepared.sha256, _files(model), subject.x, subject.targets, seed, vars(choices), options
     )
     contest = Contest(model, subject, contenders, asked, results, base, progress)
-    found_by = {name: contest.method(name, i) for i, name in enumerate(contenders.names)}
-    return _evaluation(contest, found_by, (*subject.warnings, *reasons))
+    answers = {name: contest.method(name, i) for i, name in enumerate(contenders.names)}
+    reasons += [f"{name} is left out: {reason}" for name, reason in answers.items() if isinstance(reason, str)]
+    measured = {name: answer for name, answer in answers.items() if not isinstance(answer, str)}
+    return _evaluation(contest, measured, (*subject.warnings, *reasons))
 
 
 @dataclass(frozen=True)
@@ -107,15 +110,25 @@ class Contest:
     base: str
     progress: Progress | None
 
-    def method(self, name: str, before: int) -> dict[str, Measured]:
-        """All results of one method, and what it costs; ``before`` counts the methods that are done."""
+    def method(self, name: str, before: int) -> dict[str, Measured] | str:
+        """All results of one method, and what it costs; or why it has no meaning for the model, if it is not LRP.
+
+        Args:
+            name: of the method.
+            before: how many methods are done.
+        """
         keys = {m: fingerprint(self.base, self.contenders.identity(name), m) for m in (COST, *self.measures)}
         found = {m: known for m, key in keys.items() if (known := self.results.get(key)) is not None}
         done = before * len(keys)
         if len(found) < len(keys):
             self._tell(done + len(found), f"{name}: explaining")
-            contender = self.contenders.build(name, self.model)
-            relevance, seconds = self._timed(contender.attribute)
+            try:
+                contender = self.contenders.build(name, self.model)
+                relevance, seconds = self._timed(contender.attribute)
+            except InputError as error:
+                if name in self.contenders.composites:
+                    raise
+                return str(error)
             for m in keys:
                 if m not in found:
                     self._tell(done + len(found), f"{name}: {m}")
@@ -126,9 +139,9 @@ class Contest:
         return found
 
     def _timed(self, attribute: Attribute) -> tuple[np.ndarray, float]:
-        """Relevance, and seconds per input; what is made once, with the first input, does not count."""
+        """Relevance, and seconds per input; what is made once, with the first two inputs, does not count."""
         x, targets = self.subject.x, self.subject.targets
-        attribute(x[:1], targets[:1])
+        attribute(x[:2], targets[:2])
         start = time.perf_counter()
         relevance = attribute(x, targets)
         return relevance, (time.perf_counter() - start) / len(x)

@@ -107,6 +107,23 @@ def test_tokens_are_masked() -> None:
     assert found.warnings == ("stability is not measured: the inputs are integers, to which no noise can be added",)
 
 
+def test_a_method_without_a_meaning_is_left_out() -> None:
+    found = lrp.evaluate(tokens(), IDS, composites="epsilon", measures="flipping", mask=0)
+    assert list(found.methods) == ["epsilon", "random"]
+    assert len(found.warnings) == 1
+    assert found.warnings[0].startswith("gradient-input is left out: ")
+    assert "its input is int64" in found.warnings[0]
+
+
+def test_every_method_takes_rows() -> None:
+    against = ("gradient-input", "saliency", "smoothgrad", "integrated-gradients", "occlusion", "random")
+    found = lrp.evaluate(dense(), ROWS, composites="epsilon", against=against, measures="flipping")
+    assert list(found.methods) == ["epsilon", *against]
+    ours = found.scores["epsilon"]["logit"]  # of a linear model all three are the contributions
+    assert all(np.allclose(found.scores[n]["logit"], ours) for n in ("gradient-input", "integrated-gradients"))
+    assert found.scores["random"]["logit"].mean() < ours.mean()
+
+
 def test_one_output_is_measured_by_its_value_alone() -> None:
     found = lrp.evaluate(dense(1), ROWS, composites="epsilon", against=(), measures="flipping")
     assert set(found.scores["epsilon"]) == {"logit", "logit MoRF", "logit LeRF"}
