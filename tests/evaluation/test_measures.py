@@ -144,6 +144,20 @@ def test_similarity_is_one_until_the_explaining_layer_is_noise() -> None:
         assert row[2] == pytest.approx(1 - 6 * (d**2).sum() / (3 * 8))  # Spearman, without ties
 
 
+def test_what_no_explanation_finds_relevant_says_nothing_of_their_likeness() -> None:
+    """Ranks 1 2 3 4 and 1 2 4 3; thousands of pixels that are 0 in both would make them equal."""
+    x = np.zeros((1, 1000))
+    x[0, :4] = 1
+
+    def build(model: onnx.ModelProto) -> Attribute:
+        last = (4, 3) if model is not NET else (3, 4)
+        return lambda x, targets: x * np.array([1.0, 2, *last, *range(996)])
+
+    relevance, targets = build(NET)(x, np.zeros(1, np.int64)), np.zeros(1, np.int64)
+    found = similarity_under_noise(build, NET, weights(NET, "y"), x, targets, relevance)
+    assert found[0] == pytest.approx(1 - 6 * 2 / (4 * 15))
+
+
 def test_a_model_without_weights_is_said_to_have_none() -> None:
     net = onnx.parser.parse_model(
         '<ir_version: 8, opset_import: ["" : 17]> g (float[n] x) => (float[n] y) {y = Relu(x)}'
