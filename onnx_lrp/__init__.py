@@ -28,7 +28,7 @@ _PUBLIC = {
     "checking.check": ("Report", "check"),
     "comparison.compare": ("compare",),
     "comparison.report": ("Comparison",),
-    "composites": ("Composite", "Selector"),
+    "composites": ("Composite", "Selector", "presets"),
     "errors": (
         "BackendError", "CompositeError", "ConversionError", "InputError", "InvalidModelError", "LoadError",
         "ModelError", "NumericalError", "OnnxLrpError", "OutputError", "TargetError", "UnsupportedModelError",
@@ -42,7 +42,8 @@ _PUBLIC = {
     "model.profile": ("Profile",),
     "propagation.ledger": ("Conservation",),
     "rules": (
-        "AlphaBeta", "Epsilon", "Flat", "Gamma", "Part", "Pass", "Rule", "Term", "WSquare", "ZBox", "ZPlus", "Zero",
+        "AlphaBeta", "Epsilon", "Flat", "Gamma", "Part", "Pass", "Relative", "Rule",
+        "Term", "WSquare", "ZBox", "ZPlus", "Zero",
     ),
     "targets.regions": ("Region",),
 }  # fmt: skip
@@ -53,7 +54,7 @@ if TYPE_CHECKING:
     from .checking.check import Report, check
     from .comparison.compare import compare
     from .comparison.report import Comparison
-    from .composites import Composite, Selector
+    from .composites import Composite, Selector, presets
     from .conversion.convert import convert
     from .errors import (
         BackendError,
@@ -76,7 +77,7 @@ if TYPE_CHECKING:
     from .explanation import Explanation
     from .model.profile import Profile
     from .propagation.ledger import Conservation
-    from .rules import AlphaBeta, Epsilon, Flat, Gamma, Part, Pass, Rule, Term, WSquare, ZBox, Zero, ZPlus
+    from .rules import AlphaBeta, Epsilon, Flat, Gamma, Part, Pass, Relative, Rule, Term, WSquare, ZBox, Zero, ZPlus
     from .targets.regions import Region
 
 __all__ = [
@@ -104,6 +105,7 @@ __all__ = [
     "Pass",
     "Profile",
     "Region",
+    "Relative",
     "Report",
     "Rule",
     "Selector",
@@ -120,6 +122,7 @@ __all__ = [
     "convert",
     "evaluate",
     "explain",
+    "presets",
 ]
 
 

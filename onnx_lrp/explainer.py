@@ -35,7 +35,7 @@ from .model.sizing import Shapes
 from .propagation.ids import check_ids
 from .propagation.ledger import Conservation
 from .propagation.plan import Plan, resolve_layers
-from .targets import AnyTarget, Seed, as_region
+from .targets import AnyTarget, Rivals, Seed, as_region, as_seed
 from .text import printable
 
 MOST_SIZES = 16  # for which a model is kept ready whose sizes come with the data
@@ -79,7 +79,7 @@ class Explainer:
     def __init__(
         self,
         model: Source,
-        composite: str | Composite = "epsilon_plus",
+        composite: str | Composite = "default",
         *,
         output: str | None = None,
         backend: str = "auto",
@@ -190,6 +190,8 @@ class Explainer:
         target: AnyTarget = None,
         *,
         seed: Seed = "logit",
+        against: Rivals = None,
+        baseline: float | None = None,
         layers: Iterable[str] = (),
         ledger: bool = False,
     ) -> Explanation:
@@ -200,8 +202,11 @@ class Explainer:
             target: None (argmax per sample), an int or tuple for all samples, or one per sample; an int counts in
                 the flattened output of a sample. A :class:`Region`, or a tuple with slices in it, explains a weighted
                 sum of many elements.
-            seed: initial relevance of the target: ``"logit"`` (its value), ``"one"``, or an array of the output's
-                shape.
+            seed: initial relevance of the target: ``"logit"`` (its value), ``"one"``, ``"probability"`` (its softmax),
+                ``"odds"`` (it against all other classes by their probability), ``"margin"`` (it against the largest
+                other one), or an array of the output's shape.
+            against: with the seed ``"logit"``, the index of a class, or several, that are held against the target.
+            baseline: with the seed ``"logit"``, what is taken off the value of an output of one element.
             layers: names of nodes or tensors inside the network whose relevance is wanted, too.
             ledger: also account for every node.
 
@@ -210,7 +215,7 @@ class Explainer:
             NumericalError: relevance is not finite.
             VerificationError: the canonized model does not answer like the original.
         """
-        return self._for(x)._explanations(x, [target], seed, layers, ledger)[0]
+        return self._for(x)._explanations(x, [target], as_seed(seed, against, baseline), layers, ledger)[0]
 
     def several(
         self,
@@ -218,6 +223,8 @@ class Explainer:
         targets: int | Iterable[AnyTarget],
         *,
         seed: Seed = "logit",
+        against: Rivals = None,
+        baseline: float | None = None,
         layers: Iterable[str] = (),
         ledger: bool = False,
     ) -> list[Explanation]:
@@ -228,6 +235,8 @@ class Explainer:
             targets: how many of the largest outputs (at most as many as there are), or a list whose entries are each a
                 target as for a call.
             seed: as for a call.
+            against: as for a call.
+            baseline: as for a call.
             layers: as for a call.
             ledger: as for a call.
 
@@ -240,7 +249,7 @@ class Explainer:
         wanted = targets if isinstance(targets, int) else list(targets)
         if not wanted:
             raise TargetError("no target given")
-        return self._for(x)._explanations(x, wanted, seed, layers, ledger)
+        return self._for(x)._explanations(x, wanted, as_seed(seed, against, baseline), layers, ledger)
 
     def attribute(
         self, inputs: Any, target: AnyTarget = None, return_convergence_delta: bool = False, **options: Any
@@ -359,7 +368,9 @@ class Explainer:
 def explain(model: Source, x: Any, target: AnyTarget = None, **options: Any) -> Explanation:
     """Explain one batch: ``Explainer(model, **options)(x, target)``.
 
-    ``seed``, ``layers`` and ``ledger`` belong to the call, all other options to the :class:`Explainer`.
+    ``seed``, ``against``, ``baseline``, ``layers`` and ``ledger`` belong to the call, all other options to the
+    :class:`Explainer`.
     """
-    call = {key: options.pop(key) for key in ("seed", "layers", "ledger") if key in options}
+    own = ("seed", "against", "baseline", "layers", "ledger")
+    call = {key: options.pop(key) for key in own if key in options}
     return Explainer(model, **options)(x, target, **call)

@@ -34,6 +34,26 @@ Bound = float | tuple[float, ...] | np.ndarray
 
 
 @dataclass(frozen=True)
+class Relative:
+    """A stabilizer ε in units of z: ``factor`` times the standard deviation of z over a sample.
+
+    In Montavon et al. 2019 (section 10.2.3) ε is given so: 0.25 std. A sample is everything behind the first axis.
+    """
+
+    factor: float
+
+    def __post_init__(self) -> None:
+        if not _is_at_least_0(self.factor):
+            raise CompositeError(f"a relative stabilizer must be a number >= 0 before std, not {self.factor!r}")
+
+    def __str__(self) -> str:
+        return f"{self.factor:g}std"
+
+
+Stabilizer = float | Relative
+
+
+@dataclass(frozen=True)
 class Signed:
     """a ↦ positive·a⁺ + negative·a⁻: what most rules do to a weight, as numbers that can be reckoned with."""
 
@@ -176,13 +196,18 @@ def _is_at_least_0(value: object) -> bool:
 
 @dataclass(frozen=True, kw_only=True)
 class Rule:
-    """Base of all rules; ``epsilon`` is the stabilizer ε in every denominator, ``bias="ignore"`` leaves biases out."""
+    """Base of all rules; ``epsilon`` is the stabilizer ε in every denominator, ``bias="ignore"`` leaves biases out.
 
-    epsilon: float = 1e-6
+    ``epsilon`` may be a string such as ``"0.1std"``, a :class:`Relative` stabilizer.
+    """
+
+    epsilon: Stabilizer = 1e-6
     bias: Literal["absorb", "ignore"] = "absorb"
 
     def __post_init__(self) -> None:
-        if not _is_at_least_0(self.epsilon):
+        if isinstance(self.epsilon, str):
+            object.__setattr__(self, "epsilon", _relative(self.epsilon, type(self).__name__))
+        if not isinstance(self.epsilon, Relative) and not _is_at_least_0(self.epsilon):
             raise CompositeError(f"{type(self).__name__}: epsilon must be a number >= 0, not {self.epsilon!r}")
         if self.bias not in ("absorb", "ignore"):
             raise CompositeError(f"{type(self).__name__}: bias must be 'absorb' or 'ignore', not {self.bias!r}")
@@ -206,7 +231,17 @@ class Rule:
         ]
 
 
+def _relative(text: str, rule: str) -> Relative:
+    """``0.1std``."""
+    try:
+        return Relative(float(text.removesuffix("std"))) if text.endswith("std") else float(text)  # type: ignore[return-value]
+    except ValueError:
+        raise CompositeError(f"{rule}: epsilon must be a number >= 0, or one before std, not {text!r:.80}") from None
+
+
 def _equal(a: object, b: object) -> bool:
+    if isinstance(a, Relative) or isinstance(b, Relative):
+        return a == b
     return bool(np.array_equal(np.asarray(a), np.asarray(b)))
 
 
@@ -214,7 +249,7 @@ def _equal(a: object, b: object) -> bool:
 class Epsilon(Rule):
     """R_j = x_j Σ_k w_jk R_k / (z_k + ε sign z_k) (Bach et al. 2015, eq. 58)."""
 
-    epsilon: float = 1e-6
+    epsilon: Stabilizer = 1e-6
 
     def parts(self) -> tuple[Part, ...]:  # noqa: D102
         return (Part((Term(identity, identity),), bias=identity),)
@@ -224,7 +259,7 @@ class Epsilon(Rule):
 class Zero(Epsilon):
     """LRP-0: Epsilon with ε = 0; an output of exactly 0 gives nothing (Bach et al. 2015, eq. 56)."""
 
-    epsilon: float = 0.0
+    epsilon: Stabilizer = 0.0
 
 
 @dataclass(frozen=True)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass, replace
+from pathlib import Path
 
 import pytest
 
@@ -167,3 +168,174 @@ def test_what_is_no_rule_selector_or_number_is_one_clear_error(make: Callable[[]
 
 def test_ops_may_be_any_collection_of_names() -> None:
     assert Selector(ops=["Conv", "Gemm"]) == Selector(ops=("Conv", "Gemm"))
+
+
+CONVS = [
+    LayerInfo("stem", "Conv", 0.0, 0, 0, "input", (7, 7), 1, 3, (32, 32), (16, 16)),
+    LayerInfo("depth", "Conv", 0.3, 1, 0b1, "between", (3, 3), 16, 16, (16, 16), (None, 16)),
+    LayerInfo("point", "Conv", 0.6, 2, 0b11, "between", (1, 1), 1, 16, (16, 16), (16, 16)),
+    LayerInfo("head", "Conv", 1.0, 3, 0b111, "head", (1, 1), 1, 32, (1, 1), (1, 1)),
+    LayerInfo("fc", "Gemm", 1.0, 4, 0b1111, "head"),
+]
+
+
+@pytest.mark.parametrize(
+    ("selector", "expected", "shown"),
+    [
+        (Selector(place="input"), ["stem"], "place=input"),
+        (Selector(place="head"), ["head", "fc"], "place=head"),
+        (Selector(kernel=1), ["point", "head"], "kernel=1"),
+        (Selector(kernel=(7, 7)), ["stem"], "kernel=7x7"),
+        (Selector(depthwise=True), ["depth"], "depthwise"),
+        (Selector(("Conv",), depthwise=False), ["stem", "point", "head"], "Conv not depthwise"),
+        (Selector(dense=True), ["head", "fc"], "dense"),
+        (Selector(channels=(10, 20)), ["depth", "point"], "channels=10..20"),
+        (Selector(size=(8, 100)), ["stem", "point"], "size=8..100"),
+        (Selector(size=(1, 1), name="h*"), ["head"], "name=h* size=1..1"),
+    ],
+)
+def test_selectors_by_kind_of_layer(selector: Selector, expected: list[str], shown: str) -> None:
+    assert [layer.name for layer in selector.select(CONVS)] == expected
+    assert str(selector) == shown
+
+
+@pytest.mark.parametrize(
+    ("make", "said"),
+    [
+        (lambda: Selector(place="top"), "place must be one of input, head, between"),
+        (lambda: Selector(kernel="3x3"), "kernel of a selector"),
+        (lambda: Selector(size=3), "size of a selector must be a pair"),
+        (lambda: Selector(channels=("a", 3)), "channels of a selector must be a pair"),
+    ],
+)
+def test_selectors_are_checked(make: Callable[[], object], said: str) -> None:
+    with pytest.raises(CompositeError, match=said):
+        make()
+
+
+def test_default_prints_as_what_it_is() -> None:
+    assert str(Composite.parse("default")).splitlines() == [
+        "default",
+        "  Conv|ConvTranspose|Gemm|MatMul first place=input  ZBox(where the input's bounds are known)",
+        "  Conv|ConvTranspose dense                          Epsilon()",
+        "  Conv|ConvTranspose                                ZPlus()",
+        "  Gemm|MatMul                                       Epsilon()",
+        "  otherwise                                         Epsilon()",
+    ]
+    assigned = Composite.parse("default").assign(CONVS)
+    assert [str(rule) for rule in assigned.values()] == ["ZPlus()"] * 3 + ["Epsilon()"] * 2
+
+
+@pytest.mark.parametrize("name", [name for name in PRESETS if name.startswith("epsilon_")])
+def test_zennit_s_presets_go_by_type_unless_told_otherwise(name: str) -> None:
+    box = "low=0,high=1," if name == "epsilon_gamma_box" else ""
+    by_type, by_effect = (
+        Composite.parse(f"{name}:{box}dense_heads={word}").assign(CONVS) for word in ("false", "true")
+    )
+    assert by_type == Composite.parse(f"{name}:{box}").assign(CONVS)
+    assert by_effect[CONVS[3]] == Epsilon()
+    assert {layer.name for layer in CONVS if by_type[layer] != by_effect[layer]} == {"head"}
+
+
+@pytest.mark.parametrize("name", PRESETS)
+def test_every_preset_can_leave_biases_out(name: str) -> None:
+    box = "low=0,high=1," if name == "epsilon_gamma_box" else ""
+    kept, without = (Composite.parse(f"{name}:{box}bias={word}").assign(LAYERS) for word in ("absorb", "ignore"))
+    assert {rule.bias for rule in kept.values()} == {"absorb"}
+    assert without == {layer: replace(rule, bias="ignore") for layer, rule in kept.items()}
+
+
+@pytest.mark.parametrize(
+    ("zennit", "ours"),
+    [("EpsilonPlusFlat", "epsilon_plus_flat"), ("EpsilonAlpha2Beta1", "epsilon_alpha2_beta1"),
+     ("EpsilonGammaBox:low=0,high=1", "epsilon_gamma_box:low=0,high=1"), ("epsilon-plus", "epsilon_plus")],
+)  # fmt: skip
+def test_zennit_s_names(zennit: str, ours: str) -> None:
+    assert Composite.parse(zennit) == Composite.parse(ours)
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        ("epsilon_pls", "did you mean epsilon_plus"),
+        ("gamma:gama=1", r"no parameter gama \(did you mean gamma\?\)"),
+        ("epsilon:bias=none", "key=number"),
+        ("epsilon:bias=true", "bias must be absorb or ignore, not True"),
+        ("epsilon_plus:dense_heads=1", "dense_heads must be true or false"),
+        ("gamma:gamma=0.1std", "gamma must be one number, not 0.1std"),
+        ("default:low=0", "give both low and high"),
+        ("default:low=1,high=0", "low must be at most high"),
+        ("nowhere.toml", "nowhere.toml: cannot be read: No such file"),
+    ],
+)
+def test_near_misses(text: str, said: str) -> None:
+    with pytest.raises(CompositeError, match=said):
+        Composite.parse(text)
+
+
+@pytest.mark.parametrize(
+    "text",
+    [*(name for name in PRESETS if name != "epsilon_gamma_box"), "default:low=0,high=1/2/3,epsilon=0.1std,bias=ignore",
+     "epsilon_gamma_box:low=-1/-2,high=1/2,gamma=0.5"],
+)  # fmt: skip
+def test_files_hold_what_they_were_made_of(text: str, tmp_path: Path) -> None:
+    composite = replace(Composite.parse(text), seed="odds", evidence={"inputs": 32, "p": [0.1, 0.2]})
+    composite.save(tmp_path / "own.toml")
+    found = Composite.parse(str(tmp_path / "own.toml"))
+    assert str(found) == str(composite)
+    assert (found.seed, found.evidence) == ("odds", {"inputs": 32, "p": [0.1, 0.2]})
+    assert found.assign(CONVS) == composite.assign(CONVS)
+    with pytest.raises(lrp.OutputError, match="exists already"):
+        composite.save(tmp_path / "own.toml")
+
+
+def test_every_selector_goes_into_a_file(tmp_path: Path) -> None:
+    selector = Selector(
+        ("Conv",), "a*", True, False, (0.1, 0.9), None, True, "input", (3, 3), False, True, (1, 8), (2, float("inf"))
+    )
+    Composite("own", ((selector, Flat()),)).save(tmp_path / "own.toml")
+    assert Composite.load(tmp_path / "own.toml").entries == ((selector, Flat()),)
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        ('name = "x"\nnme = 1', "own.toml, line 2: unknown key 'nme'; did you mean name"),
+        ('[[entry]]\nops = ["Conv"]\nrule = "Gama"', "line 3: unknown rule 'Gama'; did you mean Gamma"),
+        ('[[entry]]\nops = ["Conv"]', "line 1: has no rule; choose one of Epsilon"),
+        ('[[entry]]\nrule = "Flat"\n\n[[entry]]\nrule = "Gamma"\ngamma = -1', "line 6: Gamma: gamma must be"),
+        ('[[entry]]\nrule = "Gamma"\ngama = 1', "line 3: unknown key 'gama'; did you mean gamma"),
+        ('[[entry]]\nrule = "Flat"\nkernel = "3"', "line 3: the kernel of a selector"),
+        ('[otherwise]\nrule = "Flat"\nplace = "head"', "line 3: unknown key 'place'"),
+        ("entry = 3", "line 1: entries are tables"),
+        ("seed = 3", "line 1: seed must be a word"),
+        ("name = 3\nrule = = 1", r"is not TOML: .*line 2"),
+        ("name = ", r"is not TOML: .*the end of the file"),
+    ],
+)
+def test_files_are_read_with_care(text: str, said: str, tmp_path: Path) -> None:
+    path = tmp_path / "own.toml"
+    path.write_text(text)
+    with pytest.raises(CompositeError, match=said):
+        Composite.load(path)
+
+
+def test_what_no_file_can_hold() -> None:
+    own = Composite("own", ((Selector(where=lambda layer: True), Flat()),))
+    with pytest.raises(CompositeError, match="a selector with a function"):
+        own.toml()
+    with pytest.raises(CompositeError, match="a rule of one's own"):
+        Composite("own", (), Half()).toml()
+
+
+@dataclass(frozen=True)
+class Half(Rule):
+    def parts(self) -> tuple[Part, ...]:
+        return (Part((Term(identity, identity),), scale=0.5),)
+
+
+def test_the_catalogue_says_everything_of_each() -> None:
+    infos = {info.name: info for info in lrp.presets()}
+    assert set(infos) == set(PRESETS)
+    assert all(info.what and info.use and "bias=absorb" in info.parameters for info in infos.values())
+    assert "z_k + ε sign z_k" in str(infos["epsilon"])

@@ -82,7 +82,7 @@ class Report:
 @paused_collector()
 def check(
     model: Source,
-    composite: str | Composite = "epsilon_plus",
+    composite: str | Composite = "default",
     output: str | None = None,
     pass_ops: str | Iterable[str] = (),
     fixed: Fixed = (),

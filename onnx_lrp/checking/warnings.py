@@ -8,6 +8,7 @@ from collections.abc import Iterator
 import numpy as np
 import onnx_ir as ir
 
+from ..composites import Bounded
 from ..model.canonizers.origins import Scaled, origin_of
 from ..model.graph import array, attributes, label
 from ..model.prepared import Prepared
@@ -15,7 +16,7 @@ from ..ops import Linear, Merge
 from ..ops.attention import SoftmaxMap
 from ..propagation.plan import Plan
 from ..propagation.step import Step
-from ..rules import Epsilon, ZBox
+from ..rules import Epsilon, Relative, Rule, ZBox
 
 LAYERS = ("Conv", "ConvTranspose", "Gemm", "MatMul", "FusedConv", "FusedGemm", "FusedMatMul")
 SINGLE = (ir.DataType.FLOAT, ir.DataType.FLOAT16, ir.DataType.BFLOAT16)
@@ -58,12 +59,17 @@ def _absorbing(plan: Plan) -> Iterator[str]:
 
 def unused_bounds(plan: Plan) -> Iterator[str]:
     """Bounds of the input that go with a rule which no layer takes."""
-    boxes = [selector for selector, rule in plan.composite.entries if isinstance(rule, ZBox)]
+    boxes = [selector for selector, rule in plan.composite.entries if isinstance(rule, ZBox) or _is_given(rule)]
     if boxes and not any(isinstance(step.rule, ZBox) for step in plan.steps):
         yield (
             f"the bounds low and high are not used: z^B is for {boxes[0]}, and the model has no such layer; put it on "
             'another one: composite.with_entries((Selector(("Gemm", "MatMul"), first=True), ZBox(low, high)))'
         )
+
+
+def _is_given(rule: Rule) -> bool:
+    """Whether it is z^B for bounds that somebody gave."""
+    return isinstance(rule, Bounded) and rule.given is not None
 
 
 def _folded(model: ir.Model) -> Iterator[str]:
@@ -119,7 +125,9 @@ def _channel_axis(node: ir.Node, rank: int) -> int:
 
 def _cancels(step: Step) -> Iterator[str]:
     """A sum that may cancel, under an ε that does not hold it: x / (x + b) has no bound."""
-    if not isinstance(step.rule, Epsilon) or step.rule.epsilon >= SMALL_EPSILON:
+    if not isinstance(step.rule, Epsilon) or isinstance(step.rule.epsilon, Relative):
+        return
+    if step.rule.epsilon >= SMALL_EPSILON:
         return
     who, more = f"{step.op} {step.name}", "use a larger epsilon there"
     if isinstance(step.role, Merge) and len({step.role.signs[i] for i in step.role.data}) > 1:

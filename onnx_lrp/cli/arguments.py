@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import argparse
 import math
-from typing import Literal, NoReturn
+from collections.abc import Callable
+from typing import Any, Literal, NoReturn
 
 COMPOSITES = """\
-composites: epsilon, epsilon_plus, epsilon_plus_flat, epsilon_alpha2_beta1, epsilon_alpha2_beta1_flat,
-epsilon_gamma_box, layered, gamma, zplus, alpha_beta, attnlrp, attnlrp_vit. Parameters follow a colon,
-one number per channel is written with slashes: epsilon_gamma_box:low=-2.1/-2/-1.8,high=2.2/2.4/2.6,gamma=0.3"""
+composites: default, epsilon, epsilon_plus, epsilon_plus_flat, epsilon_alpha2_beta1, epsilon_alpha2_beta1_flat,
+epsilon_gamma_box, layered, gamma, zplus, alpha_beta, attnlrp, attnlrp_vit; or a file, NAME.toml.
+`onnx-lrp rules` says what each is.
+Parameters follow a colon, one number per channel is written with slashes:
+epsilon_gamma_box:low=-2.1/-2/-1.8,high=2.2/2.4/2.6,gamma=0.3; bias=ignore and epsilon=0.1std go with all of them"""
 
 
 PREPROCESSING = "zero-one"
@@ -50,7 +53,7 @@ def add_composite(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--composite",
         metavar="NAME[:KEY=VALUE,...]",
-        default="epsilon_plus",
+        default="default",
         help="which rule goes to which layer (default: %(default)s)",
     )
     add_explained(parser)
@@ -108,13 +111,29 @@ def add_target(group: Group, default: str) -> None:
     )
 
 
-def add_seed(group: Group) -> None:
-    """--seed."""
+def add_seed(group: Group, *more: str) -> None:
+    """--seed, with ``more`` words to choose from."""
     group.add_argument(
         "--seed",
-        choices=("logit", "one"),
+        type=seed,
+        choices=("logit", "one", "odds", "margin", "probability", *more),
         default="logit",
-        help="relevance to start with: the target's value, or 1 (default: %(default)s)",
+        help="relevance to start with: the target's value, 1, its odds (it against all other classes by their "
+        "probability), its margin (it against the runner-up), its probability"
+        f"{', or an input of that name' * ('input' in more)} (default: %(default)s)",
+    )
+
+
+def add_against(group: Group, given: str, parse: Callable[[str], Any] = str) -> None:
+    """--against, whose classes are ``given`` in this way, and --baseline."""
+    group.add_argument(
+        "--against",
+        metavar="CLASS[,...]",
+        type=parse,
+        help=f"explain the target's value less that of another class, or the mean of several: {given}",
+    )
+    group.add_argument(
+        "--baseline", metavar="X", type=float, help="of an output of one element, explain its value less this number"
     )
 
 
@@ -214,6 +233,25 @@ def target(text: str) -> int | tuple[int | slice, ...] | str:
 def _stretch(text: str) -> slice:
     """``2:5``, with either end left out."""
     return slice(*(int(part) if part.strip() else None for part in text.split(":")))
+
+
+def seed(text: str) -> str:
+    """A word; for the one that is refused, the reason."""
+    if text == "softmax":
+        from ..targets.seeds import SOFTMAX
+
+        raise argparse.ArgumentTypeError(SOFTMAX)
+    return text
+
+
+def rivals(text: str) -> tuple[int, ...] | str:
+    """``5``, ``3,5`` or ``input``."""
+    try:
+        return text if text == "input" else tuple(int(part) for part in text.split(","))
+    except ValueError:
+        raise argparse.ArgumentTypeError(
+            f"{text!r} is neither the index of a class, as 5 or 3,5, nor 'input'"
+        ) from None
 
 
 def count(text: str) -> int:

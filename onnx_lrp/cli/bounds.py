@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import inspect
 import re
 from collections.abc import Sequence
 
-from ..composites import PRESETS
+from ..composites.naming import known_name, parameters_of
+from ..composites.toml import SUFFIX
 from ..pictures.preprocessing import Preprocessing
 
 
@@ -20,8 +20,9 @@ def from_preprocessing(composite: str, preprocessing: Preprocessing) -> str:
 def with_bounds(composite: str, low: Sequence[float] | None, high: Sequence[float] | None) -> str:
     """The composite with these bounds, where it takes some and has none."""
     name, _, settings = composite.partition(":")
-    known = inspect.signature(PRESETS[name.strip()]).parameters if name.strip() in PRESETS else {}
-    if "low" not in known or re.search(r"\b(low|high)\s*=", settings):
+    if composite.endswith(SUFFIX):
+        return composite
+    if "low" not in parameters_of(known_name(name.strip())) or re.search(r"\b(low|high)\s*=", settings):
         return composite
     bounds = [f"{key}={'/'.join(map(str, b))}" for key, b in (("low", low), ("high", high)) if b is not None]
     return f"{name}:{','.join(filter(None, (settings, *bounds)))}"

@@ -8,6 +8,7 @@ from .arguments import (
     BOUNDS,
     COMPOSITES,
     PREPARATION,
+    add_against,
     add_composite,
     add_computation,
     add_force,
@@ -70,6 +71,7 @@ def _add_question(parser: ArgumentParser) -> None:
     group = parser.add_argument_group("what to compare")
     add_target(group, "A's highest")
     add_seed(group)
+    add_against(group, "by their index")
     either = group.add_mutually_exclusive_group()
     either.add_argument(
         "--layers",

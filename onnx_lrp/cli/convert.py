@@ -8,7 +8,7 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from .arguments import COMPOSITES, add_model, count, names, numbers
+from .arguments import COMPOSITES, add_against, add_model, add_seed, count, names, numbers, rivals
 
 if TYPE_CHECKING:
     import onnx
@@ -17,7 +17,8 @@ NAME = "convert"
 EPILOG = f"""\
 The converted model has all inputs and outputs of the source, and the output 'relevance' ('relevance_NAME' for several
 inputs and for layers). Its input 'target' is optional: int64, one index for all samples or one for each; left out, or
--1, it means the largest output.
+-1, it means the largest output. With --against input there is an optional input 'against', alike: the class to hold
+the target against; left out, or -1, it means the runner-up.
 
 {COMPOSITES}
 Where z^B needs the bounds low and high, give them, or say with --preprocess how pictures become inputs.
@@ -30,12 +31,8 @@ def add_arguments(parser: ArgumentParser) -> None:
     add_model(parser)
     parser.add_argument("out", metavar="OUT", help="the file to write")
     parser.add_argument("--layers", metavar="NAME,...", type=names, default=(), help="nodes or tensors inside, too")
-    parser.add_argument(
-        "--seed",
-        choices=("logit", "one", "input"),
-        default="logit",
-        help="relevance to start with: the target's value, 1, or an input 'seed' (default: %(default)s)",
-    )
+    add_seed(parser, "input")
+    add_against(parser, "by their index; or input, which leaves it to a run", rivals)
     parser.add_argument("--targets", metavar="K", type=count, default=1, help="explain K targets at once (default: 1)")
     parser.add_argument("--low", metavar="X,...", type=numbers, help="lower bound of the input, or one per channel")
     parser.add_argument("--high", metavar="X,...", type=numbers, help="upper bound of the input, or one per channel")
@@ -66,9 +63,9 @@ def run(args: Namespace) -> int:
     outputs, path = Outputs(args.force, partial(files_read, args)), Path(args.out)
     outputs.reserve(path)
     model = convert(
-        args.model, _composite(args), output=args.output, layers=args.layers, seed=args.seed, targets=args.targets,
-        shapes=dict(args.shape), batchnorm=args.batchnorm, pass_ops=args.pass_op, facts=not args.no_facts,
-        fixed=held(args), profile=args.profile,
+        args.model, _composite(args), output=args.output, layers=args.layers, seed=args.seed, against=args.against,
+        baseline=args.baseline, targets=args.targets, shapes=dict(args.shape), batchnorm=args.batchnorm,
+        pass_ops=args.pass_op, facts=not args.no_facts, fixed=held(args), profile=args.profile,
     )  # fmt: skip
     data = model.SerializeToString(deterministic=True)
     outputs.add(path, lambda temporary: _write(temporary, data))

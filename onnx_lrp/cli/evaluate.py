@@ -77,7 +77,7 @@ def _add_methods(parser: ArgumentParser) -> None:
         action="extend",
         default=None,
         help="rules of LRP, with semicolons between them; may be repeated; the first is what all are compared with "
-        "(default: epsilon_plus;epsilon;gamma)",
+        "(default: default;epsilon_plus;epsilon;gamma)",
     )
     group.add_argument(
         "--against", metavar="NAME,...", type=names, default=("gradient-input", "random"),

@@ -8,6 +8,7 @@ from .arguments import (
     BOUNDS,
     COMPOSITES,
     PREPARATION,
+    add_against,
     add_computation,
     add_force,
     add_inputs,
@@ -64,6 +65,7 @@ def _add_question(parser: ArgumentParser) -> None:
     either.add_argument("--top", metavar="K", type=count, help="explain the K highest classes, one heatmap each")
     group.add_argument("--labels", metavar="FILE", help="names of the classes, one per line")
     add_seed(group)
+    add_against(group, "by their index or label")
 
 
 def _add_text(parser: ArgumentParser) -> None:

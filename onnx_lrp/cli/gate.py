@@ -8,6 +8,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import onnx_ir as ir
@@ -19,13 +20,14 @@ from ..model.graph import dims
 from ..pictures.heatmap import save_png
 from ..pictures.preprocessing import Preprocessing
 from ..pictures.sheet import contrast
+from ..targets import Seed, as_seed
 from ..writing import Outputs, shown
 from . import results
 from .feeding import Batch, Feeder, Sample
 from .naming import OutputPaths
 from .reading import files_read
 from .request import read
-from .targeting import meant
+from .targeting import meant, meant_against
 
 TOGETHER = 8  # samples: relevance of all layers is kept for as many, by both models
 
@@ -38,6 +40,7 @@ def run_gate(args: Namespace) -> tuple[list[str], int]:
     """
     outputs = Outputs(args.force, partial(files_read, args))
     outputs.check_folders(args.heatmap or "")
+    target, seed = meant(args.target, None), as_seed(args.seed, meant_against(args.against, None), args.baseline)
     request = read(args)
     comparer = Comparer(args.a, args.b, request.composite, layers=args.layers, top_k=args.top_k, **request.options)
     source = comparer.a.prepared.source
@@ -46,7 +49,7 @@ def run_gate(args: Namespace) -> tuple[list[str], int]:
         args.heatmap, None, comparer.a.composite.name, len(batches), sum(len(batch.samples) for batch in batches),
         tuple(value.name or "" for value in comparer.inputs), 1,
     )  # fmt: skip
-    job = ComparisonJob(args, comparer, request.preprocessing, outputs, names)
+    job = ComparisonJob(args, comparer, target, seed, request.preprocessing, outputs, names)
     report, pictures = job.run(batches)
     above = () if args.max_drift is None else report.above(args.max_drift)
     show = _json if args.json else _text
@@ -59,6 +62,8 @@ class ComparisonJob:
 
     args: Namespace
     comparer: Comparer
+    target: Any
+    seed: Seed
     preprocessing: Preprocessing
     outputs: Outputs
     names: OutputPaths
@@ -71,7 +76,7 @@ class ComparisonJob:
                     self.outputs.reserve(self.names.picture(sample, value.name or "", None))
         reports, pictures = [], []
         for batch in batches:
-            explanations = self.comparer(batch.feeds, meant(self.args.target, ()), seed=self.args.seed)
+            explanations = self.comparer(batch.feeds, self.target, seed=self.seed)
             samples = batch.counted(len(explanations[0].target))
             reports.append(self.comparer.report(explanations, [sample.title for sample in samples]))
             pictures += list(self._pictures(batch, samples, explanations)) if self.args.heatmap else []

@@ -15,7 +15,7 @@ from ..checking.warnings import unused_bounds
 from ..explainer import Explainer
 from ..explanation import Explanation
 from ..pictures.heatmap import save_png
-from ..targets import as_region
+from ..targets import Contrast, Seed, as_region, as_seed
 from ..text import printable, under
 from ..writing import Outputs, shown
 from . import results
@@ -24,7 +24,7 @@ from .labels import read_labels
 from .naming import OutputPaths
 from .reading import files_read
 from .request import read
-from .targeting import meant
+from .targeting import meant, meant_against
 from .texts import Texts
 
 
@@ -38,6 +38,7 @@ def run_job(args: Namespace) -> list[str]:
     outputs.check_folders(args.heatmap or "", args.save_relevance or "")
     labels = results.Labels(read_labels(args.labels))
     texts = Texts.read(args)
+    seed = as_seed(args.seed, meant_against(args.against, labels.names), args.baseline)
     request = read(args)
     explainer = Explainer(args.model, request.composite, **request.options)
     inputs = explainer.prepared.inputs
@@ -49,7 +50,7 @@ def run_job(args: Namespace) -> list[str]:
         tuple(value.name or "" for value in explainer.prepared.explaining), args.top or 1,
     )  # fmt: skip
     style = None if args.no_heatmap else results.HeatmapStyle(request.preprocessing, args.percentile, args.overlay)
-    job = Job(args, explainer, labels, meant(args.target, labels.names), style, outputs, names, texts)
+    job = Job(args, explainer, labels, meant(args.target, labels.names), seed, style, outputs, names, texts)
     lines = job.run(batches)
     return [*job.about(), *request.about, *lines]
 
@@ -62,6 +63,7 @@ class Job:
     explainer: Explainer
     labels: results.Labels
     target: Any
+    seed: Seed
     style: results.HeatmapStyle | None
     outputs: Outputs
     names: OutputPaths
@@ -113,10 +115,10 @@ class Job:
     def _explain(self, batch: Batch) -> list[Explanation]:
         """One explanation, or one for each rank of ``--top``."""
         if self.names.top == 1:
-            found = [self.explainer(batch.feeds, self.target, seed=self.args.seed, ledger=self.args.ledger)]
+            found = [self.explainer(batch.feeds, self.target, seed=self.seed, ledger=self.args.ledger)]
             self.labels.check(found[0].output)
             return found
-        found = self.explainer.several(batch.feeds, self.names.top, seed=self.args.seed, ledger=self.args.ledger)
+        found = self.explainer.several(batch.feeds, self.names.top, seed=self.seed, ledger=self.args.ledger)
         self.labels.check(found[0].output)
         self._reserve_pictures(batch, np.stack([explanation.target for explanation in found], axis=1))
         return found
@@ -138,12 +140,15 @@ class Job:
     def _explained(self, explanation: Explanation, i: int, own: np.ndarray | None) -> str:
         """The target, or the region and its sum; with what the model itself makes of it behind a head."""
         region = as_region(self.target) if self.names.top == 1 else None
+        sums = explanation.conservation.target
+        start = float(sums[min(i, len(sums) - 1)])
         if region is not None:
-            sums = explanation.conservation.target
-            return f"region {region}, {sums[min(i, len(sums) - 1)]:.6g}"
+            return f"region {region}, {start:.6g}"
         scores, element = explanation.output[i], int(explanation.target[i])
         described = self.labels.describe(scores, element)
-        if own is None or own.size != scores.size or own.dtype.kind != "f":
+        if isinstance(self.seed, Contrast):
+            described = self.labels.contrast(self.seed, scores, element, start)
+        if own is None or own.size != scores.size or own.dtype.kind != "f" or self.seed == Contrast("probability"):
             return described
         fits = own.min() >= 0 and own.max() <= 1
         return f"{described}, {'probability' if fits else 'output'} {own.reshape(-1)[element]:.4g}"

@@ -15,6 +15,7 @@ from ..pictures.heatmap import heatmap, overlay
 from ..pictures.layout import Layout
 from ..pictures.preprocessing import Preprocessing, spatial
 from ..propagation.ledger import Conservation, LedgerEntry, amplifiers, by_kind
+from ..targets import Contrast, runner_up
 from ..text import printable, table
 from .feeding import Batch
 
@@ -86,11 +87,27 @@ class Labels:
 
     def describe(self, scores: np.ndarray, element: int) -> str:
         """``3 (three), value 21.85``; ``scores`` is one sample's output, ``element`` a flat index into it."""
+        return f"{self._named(scores, element)}, value {scores.reshape(-1)[element]:.6g}"
+
+    def contrast(self, seed: Contrast, scores: np.ndarray, element: int, start: float) -> str:
+        """``3 (three) against 5 (five), 12.3``; ``scores`` is one sample's output, ``start`` the sum at the start."""
+        flat = scores.reshape(1, -1)
+        rivals = seed.classes or runner_up(flat, np.array([element]))
+        name, *others = (self._named(flat[0], int(j)) for j in (element, *rivals))
+        said = {
+            "odds": f"odds of {name}",
+            "margin": f"margin of {name} over {' and '.join(others)}",
+            "against": f"{name} against {' and '.join(others)}",
+            "probability": f"probability of {name}",
+            "baseline": f"{name} above {seed.baseline:g}",
+        }
+        return f"{said[seed.kind]}, {start:.6g}"
+
+    def _named(self, scores: np.ndarray, element: int) -> str:
         place = (
             element if scores.size in (1, *scores.shape) else tuple(map(int, np.unravel_index(element, scores.shape)))
         )
-        label = f" ({self.names[element]})" if self.names else ""
-        return f"{place}{label}, value {scores.reshape(-1)[element]:.6g}"
+        return f"{place} ({self.names[element]})" if self.names else f"{place}"
 
 
 def account(explanation: Explanation, sample: int) -> str:

@@ -1,4 +1,4 @@
-"""``--target`` as it was typed: an index, slices, a label, or a file with a mask or weights."""
+"""``--target`` and ``--against`` as they were typed: indices, slices, labels, or a file with a mask or weights."""
 
 from __future__ import annotations
 
@@ -15,8 +15,8 @@ from ..text import printable
 from ..writing import shown
 
 
-def meant(target: Any, labels: Sequence[str]) -> Any:
-    """The target; of a label the class's index.
+def meant(target: Any, labels: Sequence[str] | None) -> Any:
+    """The target; of a label the class's index. ``labels`` is None where a command takes none.
 
     Raises:
         TargetError: no such label, or two classes share it; a file that holds no array.
@@ -29,10 +29,33 @@ def meant(target: Any, labels: Sequence[str]) -> Any:
         if not isinstance(content, np.ndarray):
             raise TargetError(f"{shown(target)}: a region is one array, a mask or weights, saved as .npy")
         return Region(content)
-    places = [i for i, name in enumerate(labels) if name == target]
+    return _labelled("target", target, labels)
+
+
+def meant_against(text: str | None, labels: Sequence[str] | None) -> list[int] | None:
+    """The classes of ``--against``, with commas between them; a label may hold commas itself.
+
+    Raises:
+        TargetError: no such label, or two classes share it.
+    """
+    if text is None:
+        return None
+    return [_class(part.strip(), labels) for part in ([text] if text in (labels or ()) else text.split(","))]
+
+
+def _class(text: str, labels: Sequence[str] | None) -> int:
+    try:
+        return int(text)
+    except ValueError:
+        return _labelled("against", text, labels)
+
+
+def _labelled(what: str, text: str, labels: Sequence[str] | None) -> int:
+    places = [i for i, name in enumerate(labels or ()) if name == text]
     if not labels:
-        raise TargetError(f"target {printable(target)!r} is no index; to name a class, give all names (--labels FILE)")
+        remedy = "give the class's number" if labels is None else "to name a class, give all names (--labels FILE)"
+        raise TargetError(f"{what} {printable(text)!r} is no index; {remedy}")
     if len(places) != 1:
         several = f"classes {', '.join(map(str, places))} share" if places else "no class has"
-        raise TargetError(f"{several} the label {printable(target)!r}; give an index")
+        raise TargetError(f"{several} the label {printable(text)!r}; give an index")
     return places[0]

@@ -13,7 +13,7 @@ from ..explainer import Explainer
 from ..explanation import Explanation
 from ..inputs import check_inputs
 from ..model.loading import Source
-from ..targets import Seed, Target
+from ..targets import Rivals, Seed, Target, as_seed
 from ..text import printable
 from .matching import LayerKey, check_outputs, common_inputs, match
 from .metrics import cosine, default_top, overlap, rank_correlation
@@ -47,7 +47,7 @@ class Comparer:
         self,
         a: Source,
         b: Source,
-        composite: str | Composite = "epsilon_plus",
+        composite: str | Composite = "default",
         *,
         layers: Iterable[str] | None = None,
         top_k: int | None = None,
@@ -61,22 +61,33 @@ class Comparer:
         check_outputs(self.a.prepared, self.b.prepared)
         self.matching = match(self.a.plan, self.b.plan, layers)
 
-    def __call__(self, x: Any, target: Target = None, *, seed: Seed = "logit") -> Explanations:
+    def __call__(
+        self,
+        x: Any,
+        target: Target = None,
+        *,
+        seed: Seed = "logit",
+        against: Rivals = None,
+        baseline: float | None = None,
+    ) -> Explanations:
         """Explain a batch by both models.
 
         Args:
             x: as for the Explainer; a dict goes by A's names.
             target: as for the Explainer; by default A's argmax. It is the same in both models.
-            seed: as for the Explainer.
+            seed: as for the Explainer; a margin is that to each model's own runner-up.
+            against: as for the Explainer.
+            baseline: as for the Explainer.
 
         Raises:
             InputError, TargetError: the arguments do not fit one of the models, or their outputs differ in shape.
             NumericalError, VerificationError: as for the Explainer.
         """
         feeds = check_inputs(x, self.a.prepared.inputs, self.a.prepared.source)
-        ours = self.a(feeds, target, seed=seed, layers=[layer.tensor for layer, _ in self.matching.pairs])
+        start = as_seed(seed, against, baseline)
+        ours = self.a(feeds, target, seed=start, layers=[layer.tensor for layer, _ in self.matching.pairs])
         renamed = {value.name or "": x for value, x in zip(self.b.prepared.inputs, feeds.values())}
-        theirs = self.b(renamed, ours.target, seed=seed, layers=[layer.tensor for _, layer in self.matching.pairs])
+        theirs = self.b(renamed, ours.target, seed=start, layers=[layer.tensor for _, layer in self.matching.pairs])
         check_outputs(self.a.prepared, self.b.prepared, (ours.output.shape, theirs.output.shape))
         return ours, theirs
 
@@ -126,10 +137,12 @@ def compare(
     a: Source,
     b: Source,
     x: Any,
-    composite: str | Composite = "epsilon_plus",
+    composite: str | Composite = "default",
     *,
     target: Target = None,
     seed: Seed = "logit",
+    against: Rivals = None,
+    baseline: float | None = None,
     **options: Any,
 ) -> Comparison:
     """How far the explanations of two models lie apart on one batch.
@@ -140,14 +153,16 @@ def compare(
         x: array, dict by A's input names, or list in the models' order.
         composite: a :class:`Composite`, or a string ``NAME[:key=value,...]``.
         target: what both explain; by default A's argmax, for each sample.
-        seed: relevance to start with: ``"logit"``, each model's own value, or ``"one"``, or an array.
+        seed: relevance to start with: ``"logit"``, each model's own value, or any other as for the Explainer.
+        against: as for a call of the Explainer.
+        baseline: as for a call of the Explainer.
         options: ``layers`` and ``top_k`` of the :class:`Comparer`, and all of the Explainer's.
 
     Raises:
         OnnxLrpError: as for the :class:`Comparer`.
     """
     comparer = Comparer(a, b, composite, **options)
-    return comparer.report(comparer(x, target, seed=seed))
+    return comparer.report(comparer(x, target, seed=seed, against=against, baseline=baseline))
 
 
 def _about(explainer: Explainer) -> str:

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Literal, get_args
+from typing import Literal
 
 import numpy as np
 import onnx
@@ -30,16 +30,17 @@ from ..propagation.plan import Plan, make_plan, resolve_layers
 from ..propagation.step import Step
 from ..propagation.tape import Tape
 from ..propagation.walk import walk
+from ..targets import Contrast, Rivals
 from .activations import SymbolicWeights, make_tape, named_values
+from .contrasts import SymbolicContrast
 from .ledger import SymbolicLedger
 from .precision import single_precision, throughout
-from .seeds import Seeds
+from .seeds import CompiledSeed, SeedKind, Seeds, about_seed, compiled_seed
 from .sizes import UNFIT, measure
 from .vectors import as_matrices
 
 OLDEST_CONVERTED = 9  # OneHot, Where, ConstantOfShape
 OLDEST_IR = 8  # optional inputs, and every runtime in use
-SeedKind = Literal["logit", "one", "input"]
 
 
 @dataclass(frozen=True)
@@ -47,26 +48,30 @@ class ConversionSpec:
     """What a converted model answers with, beside its own outputs.
 
     ``layers`` maps names to tensors inside the network; ``logits`` and ``ledger`` ask for outputs with the explained
-    tensor and with the account of every node (for one target).
+    tensor and with the account of every node (for one target). ``fed`` counts what comes as an input instead of being
+    compiled in: classes of a seed ``against`` others, or 1 for the baseline.
     """
 
-    seed: SeedKind = "logit"
+    seed: CompiledSeed = "logit"
     targets: int = 1
     layers: Mapping[str, str] = field(default_factory=dict)
     logits: bool = False
     ledger: bool = False
+    fed: int = 0
 
 
 @dataclass
 class ConvertedModel:
     """A converted model, and what its inputs and outputs are called.
 
-    ``relevance`` gives the output for each tensor, ``steps`` are the rows of the ledger, ``unproven`` are masked
-    tensors whose mask the walk itself does not prove.
+    ``control`` is the input ``target`` or ``seed``, ``rival`` the input for what is fed of a contrast. ``relevance``
+    gives the output for each tensor, ``steps`` are the rows of the ledger, ``unproven`` are masked tensors whose mask
+    the walk itself does not prove.
     """
 
     model: ir.Model
     control: str = ""
+    rival: str = ""
     relevance: dict[str, str] = field(default_factory=dict)
     logits: str = ""
     ledger: str = ""
@@ -81,11 +86,13 @@ class ConvertedModel:
 
 def convert(
     model: Source,
-    composite: str | Composite = "epsilon_plus",
+    composite: str | Composite = "default",
     *,
     output: str | None = None,
     layers: Iterable[str] = (),
     seed: SeedKind = "logit",
+    against: Rivals | Literal["input"] = None,
+    baseline: float | None = None,
     targets: int = 1,
     shapes: Shapes | None = None,
     batchnorm: Literal["affine", "pass"] = "affine",
@@ -102,15 +109,21 @@ def convert(
     * the output ``relevance`` (``relevance_NAME`` if there are several inputs), float32, of the input's shape;
     * for each of ``layers`` an output ``relevance_NAME``;
     * the optional input ``target``, int64: the flat index of the output to explain, one for all samples or one per
-      sample; left out, or -1, it means the largest; no output's index, and the run fails.
+      sample; left out, or -1, it means the largest; no output's index, and the run fails;
+    * with ``against="input"`` the optional input ``against``, int64: the class to hold the target against, one for
+      all samples or one per sample; left out, or -1, it means the runner-up.
 
     Args:
         model: path, bytes, or ``ModelProto``.
         composite: a :class:`Composite`, or a string ``NAME[:key=value,...]``.
         output: name of the output to explain, the first one by default.
         layers: names of nodes or tensors inside the network whose relevance is wanted, too.
-        seed: what the walk starts with: ``"logit"`` (the target's value), ``"one"``, or ``"input"``: then the input
-            ``seed``, float32 of the explained tensor's shape, takes the place of ``target``.
+        seed: what the walk starts with: ``"logit"`` (the target's value), ``"one"``, ``"odds"``, ``"margin"`` or
+            ``"probability"`` as for a call of the :class:`Explainer`, or ``"input"``: then the input ``seed``, float32
+            of the explained tensor's shape, takes the place of ``target``.
+        against: as for a call of the Explainer: the index of a class, or several, compiled in; or ``"input"``. Where a
+            class meets itself, the run fails, as it does for a target that does not exist.
+        baseline: as for a call of the Explainer, compiled in.
         targets: how many targets to explain at once. If more than one, relevance has the shape (N, targets, ...),
             ``target`` the shape (N or 1, targets), and its default means the largest ones in descending order.
         shapes: sizes of open axes by input name; None leaves the first axis open. Only that one may stay open.
@@ -125,8 +138,7 @@ def convert(
         ModelError: the model cannot be read, is malformed, unsupported, or converted already.
         CompositeError, TargetError, InputError: an argument makes no sense.
     """
-    if seed not in get_args(SeedKind):
-        raise TargetError(f"unknown seed {seed!r}; choose one of {', '.join(get_args(SeedKind))}")
+    start, fed = compiled_seed(seed, against, baseline)
     if not isinstance(targets, int):
         raise TargetError(f"targets says how many to explain at once, as a whole number, not {targets!r:.80}")
     prepared = prepare(model, output, OLDEST_CONVERTED, pass_ops, fixed, shapes, profile)
@@ -134,7 +146,7 @@ def convert(
     wanted = resolve_layers(plan, layers, prepared.source)
     tape = measure(prepared, plan, shapes or {})
     require_loadable(prepared.uncut, [prepared.target], prepared.source, prepared.message)  # types and all
-    compiled = emit(prepared, plan, ConversionSpec(seed, targets, wanted), tape)
+    compiled = emit(prepared, plan, ConversionSpec(start, targets, wanted, fed=fed), tape)
     size_inputs(compiled.model, shapes or {}, prepared.source)
     require_loadable(compiled.model, sorted(compiled.outputs), prepared.source)
     return message(compiled.model, prepared)
@@ -174,7 +186,7 @@ def emit(prepared: Prepared, plan: Plan, answer: ConversionSpec, measured: Tape,
     model.ir_version = max(model.ir_version, OLDEST_IR)
     about = {
         "version": __version__, "source_sha256": prepared.sha256, "composite": str(plan.composite),
-        "explains": prepared.output, "seed": answer.seed, "targets": str(answer.targets),
+        "explains": prepared.output, "targets": str(answer.targets), **about_seed(answer.seed, answer.fed),
     }  # fmt: skip
     if prepared.pass_ops:
         about["pass_ops"] = ", ".join(prepared.pass_ops)
@@ -220,7 +232,20 @@ class Emission:
         self.compiled.control = self._free("seed" if answer.seed == "input" else "target")
         if answer.seed == "input":
             return [seeds.from_input(self.compiled.control)]
-        return list(seeds.from_target(self.compiled.control, answer.targets, answer.seed == "one"))
+        given = seeds.indices(self.compiled.control, answer.targets)
+        return list(seeds.from_target(given, self.start(seeds)))
+
+    def start(self, seeds: Seeds) -> Callable[[Symbol], Symbol]:
+        """From targets as one-hot rows to what the walk starts with."""
+        seed = self.answer.seed
+        if not isinstance(seed, Contrast):
+            return (lambda one_hot: one_hot) if seed == "one" else lambda one_hot: one_hot * seeds.flat
+        seed.check(seeds.shape)
+        given = None
+        if self.answer.fed:
+            self.compiled.rival = name = self._free(seed.kind)
+            given = seeds.indices(name, self.answer.fed) if seed.kind == "against" else seeds.number(name)
+        return SymbolicContrast(self.xp, seed, seeds.flat, given).start
 
     def walk(self, seed: Symbol) -> dict[str, Symbol]:
         """Relevance by tensor."""

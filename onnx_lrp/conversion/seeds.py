@@ -1,18 +1,52 @@
-"""How a converted model is told what to explain: an optional input ``target``, or an input ``seed``."""
+"""How a converted model is told what to explain: optional inputs ``target`` and ``against``, or an input ``seed``."""
 
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, replace
+from typing import Any, Literal, get_args
 
 import numpy as np
 import onnx_ir as ir
 
 from ..backends.onnx import OnnxBackend
-from ..backends.symbols import Symbol
+from ..backends.symbols import Symbol, SymbolicShape
+from ..errors import TargetError
+from ..targets import Contrast, as_seed
 
 BEST = -1  # the target that stands for the largest output
+SeedKind = Literal["logit", "one", "odds", "margin", "probability", "input"]
+CompiledSeed = Literal["logit", "one", "input"] | Contrast
+
+
+def compiled_seed(seed: Any, against: Any, baseline: float | None) -> tuple[CompiledSeed, int]:
+    """What to compile in, and how many classes ``against`` come as an input instead.
+
+    Raises:
+        TargetError: an unknown word, an array, or what does not go together.
+    """
+    if not isinstance(seed, str | Contrast) or (isinstance(seed, str) and seed not in (*get_args(SeedKind), "softmax")):
+        raise TargetError(f"unknown seed {seed!r:.80}; choose one of {', '.join(get_args(SeedKind))}")
+    if isinstance(against, str) and against != "input":
+        raise TargetError(f"against is the index of a class, a list of them, or 'input', not {against!r:.80}")
+    if seed == "input" and against is None and baseline is None:
+        return "input", 0
+    fed = isinstance(against, str)
+    found: Any = as_seed(seed, 0 if fed else against, baseline)
+    return (replace(found, classes=()) if fed else found), int(fed)
+
+
+def about_seed(seed: CompiledSeed, fed: int) -> dict[str, str]:
+    """What a converted model's metadata say of it."""
+    if not isinstance(seed, Contrast):
+        return {"seed": seed}
+    about = {"seed": seed.word}
+    if seed.kind == "against":
+        about["against"] = "input" if fed else ",".join(map(str, seed.classes))
+    if seed.kind == "baseline":
+        about["baseline"] = repr(seed.baseline)
+    return about
 
 
 @dataclass(frozen=True)
@@ -31,12 +65,22 @@ class Seeds:
     logits: Symbol
     batched: bool
 
-    def from_target(self, name: str, count: int, one: bool) -> Iterator[Symbol]:
-        """Logit × one-hot (or the one-hot itself, if ``one``) of each target.
+    def from_target(self, given: Symbol, start: Callable[[Symbol], Symbol]) -> Iterator[Symbol]:
+        """What the walk starts with for each target: ``start`` of its one-hot rows (samples, outputs).
 
-        The input, int64, has one entry for all samples or one per sample; with several targets, one row of ``count``
-        entries for all samples or one row per sample. Its default, -1, means the largest outputs; what is neither that
-        nor an output's index makes the run fail.
+        -1 among the indices, (samples or 1, targets), means the largest outputs.
+        """
+        count = given.shape[1]
+        index = self.xp.where(given < self.xp.graph.ints([0]), self._largest(self.flat, count), given)
+        for position in range(count):
+            one_hot = self.xp.one_hot(self.xp.take(index, np.array([position]), 1), self.flat.shape[1])
+            yield self.xp.reshape(start(one_hot), self.logits.shape)
+
+    def indices(self, name: str, count: int) -> Symbol:
+        """An optional input of int64, as (samples or 1, count).
+
+        It has one entry for all samples or one per sample; if the count is above 1, one row for all samples or one row
+        per sample. Its default is -1; what is neither that nor an output's index makes the run fail.
         """
         rows = (1, count) if count > 1 else (1,)
         default = ir.Tensor(np.full(rows, BEST, np.int64), name=name)
@@ -44,18 +88,23 @@ class Seeds:
         value.shape = ir.Shape([None, *rows[1:]])  # a runtime would insist on the default's otherwise
         self.graph.inputs.append(value)
         self.graph.register_initializer(value)
-        given = self._possible(self._reshaped(self.xp.graph.wrap(value, (1, count)), count))
-        flat = self._flat()
-        index = self.xp.where(given < self.xp.graph.ints([0]), self._largest(flat, count), given)
-        for position in range(count):
-            column = self.xp.take(index, np.array([position]), 1)
-            one_hot = self.xp.one_hot(column, flat.shape[1])
-            yield self.xp.reshape(one_hot if one else one_hot * flat, self.logits.shape)
+        return self._possible(self._reshaped(self.xp.graph.wrap(value, (1, count)), count))
+
+    def number(self, name: str) -> Symbol:
+        """An input of float32, one number for all samples or one per sample, as (samples or 1, 1)."""
+        value = ir.val(name, ir.DataType.FLOAT, [None])
+        self.graph.inputs.append(value)
+        return self._reshaped(self.xp.graph.wrap(value, (1,)), 1)
+
+    @property
+    def shape(self) -> SymbolicShape:
+        """Of a sample's output."""
+        return self.logits.shape[1:] if self.batched else self.logits.shape
 
     @property
     def size(self) -> int:
         """Number of outputs of a sample."""
-        return int(math.prod(self.logits.shape[1:] if self.batched else self.logits.shape))
+        return int(math.prod(self.shape))
 
     def from_input(self, name: str) -> Symbol:
         """A whole relevance, float32, of the explained tensor's shape."""
@@ -63,7 +112,9 @@ class Seeds:
         self.graph.inputs.append(value)
         return self.xp.graph.wrap(value, self.logits.shape)
 
-    def _flat(self) -> Symbol:
+    @property
+    def flat(self) -> Symbol:
+        """The explained tensor, (samples, outputs)."""
         return self.xp.reshape(self.logits, (self.logits.shape[0] if self.batched else 1, self.size))
 
     def _reshaped(self, given: Symbol, count: int) -> Symbol:

@@ -15,7 +15,7 @@ from ..model.prepared import Prepared
 from ..model.runtime import SessionOptions, open_session, run
 from ..propagation.ledger import LedgerEntry
 from ..propagation.tape import Feeds
-from ..targets import Region, Seed, largest, resolve
+from ..targets import Contrast, Region, Seed, as_seed, largest, resolve
 
 Targets = int | Sequence[Any]  # how many of the largest, or a list of Target
 
@@ -98,10 +98,12 @@ def weighed(region: Region, seed: Seed, samples: np.ndarray) -> tuple[np.ndarray
     """The relevance to start with, of the shape of ``samples``, and the element of each that has the largest share.
 
     Raises:
-        TargetError: the region does not fit, or the seed is an array.
+        TargetError: the region does not fit, or the seed is an array or a contrast.
     """
+    seed = as_seed(seed)
     if not isinstance(seed, str):
-        raise TargetError("a region starts with the seed 'logit' or 'one', not with an array")
+        given = seed if isinstance(seed, Contrast) else "an array"
+        raise TargetError(f"a region starts with the seed 'logit' or 'one', not with {given}; explain one class")
     weights = region.weights(samples)
     start = (weights * samples if seed == "logit" else weights).astype(samples.dtype)
     return start, np.abs(weights * samples).reshape(len(samples), -1).argmax(1)
@@ -119,6 +121,6 @@ def per_sample(logits: np.ndarray, prepared: Prepared, feeds: Feeds) -> np.ndarr
 
 def reshaped(seed: Seed, logits: np.ndarray, samples: np.ndarray) -> Seed:
     """An array seed in the per-sample shape."""
-    if isinstance(seed, str) or np.shape(seed) != logits.shape:
+    if isinstance(seed, str | Contrast) or np.shape(seed) != logits.shape:
         return seed
     return np.asarray(seed).reshape(samples.shape)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import threading
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
+from functools import partial
 from itertools import chain
 from typing import Any
 
@@ -13,7 +14,7 @@ import numpy as np
 from ..backends.symbols import BatchSize, SymbolicShape
 from ..conversion.convert import ConversionSpec
 from ..conversion.sizes import measure
-from ..errors import ConversionError
+from ..errors import ConversionError, InvalidModelError
 from ..model.loadable import require_loadable
 from ..model.prepared import Prepared
 from ..model.runtime import SessionOptions, run
@@ -23,14 +24,15 @@ from ..propagation.ledger import LedgerEntry, entry
 from ..propagation.plan import Plan
 from ..propagation.step import Step
 from ..propagation.tape import Feeds, Tape
-from ..targets import largest, resolve, seed_relevance
+from ..targets import Contrast, Seed, as_seed, largest, resolve, seed_relevance
 from .auditing import AuditedModel
-from .base import Question, Result, original, per_sample, reshaped, sums, weighed
+from .base import Question, Result, Targets, indices, original, per_sample, reshaped, sums, weighed
 from .sessions import SessionCache, is_open
 
 MOST_TARGETS = 8  # at once: the compiled model grows with each
 LOGITS = ""  # stands for the explained tensor among the outputs: no tensor is called so
 Indices = list[np.ndarray | None] | None
+Controls = tuple[np.ndarray | None, np.ndarray | None]  # for the inputs ``control`` and ``rival``; None: its default
 
 
 class CompiledEngine:
@@ -73,6 +75,7 @@ class CompiledEngine:
             samples = per_sample(original(self.prepared, feeds, self.options), self.prepared, feeds)
             seed, index = weighed(question.region, question.seed, samples.astype(np.float32))
             question = replace(question, region=None, seed=seed, targets=[index])
+        question = replace(question, seed=as_seed(question.seed))
         tape = self._measured(feeds)
         blank = self._blank(tape, feeds)
         samples = per_sample(blank, self.prepared, feeds)
@@ -82,12 +85,27 @@ class CompiledEngine:
         else:
             given = [t if t is None else resolve(t, samples) for t in question.targets]
         count = _count(question)
-        alone = question.ledger or not isinstance(question.seed, str) or _any_open(given) or count > MOST_TARGETS
+        alone = question.ledger or _is_array(question.seed) or _any_open(given) or count > MOST_TARGETS
         if count > 1 and alone:
             return self._one_by_one(feeds, question, given)
-        wanted, control = self._question(question, count, given, blank, samples)
-        outputs, entries = self._stream(feeds, tape, wanted, control)
-        return self._results(feeds, outputs, entries, wanted, given, control)
+        wanted, controls = self._question(question, count, given, blank, samples)
+        try:
+            outputs, entries = self._stream(feeds, tape, wanted, controls)
+        except InvalidModelError:
+            self._check_apart(feeds, question.seed, question.targets)
+            raise
+        return self._results(feeds, outputs, entries, wanted, given, reshaped(question.seed, blank, samples))
+
+    def _check_apart(self, feeds: Feeds, seed: Seed, targets: Targets) -> None:
+        """Raise if that is why a run failed: a class against itself, where only the run knew the target.
+
+        Raises:
+            TargetError: it is.
+        """
+        if isinstance(seed, Contrast):
+            samples = per_sample(original(self.prepared, feeds, self.options), self.prepared, feeds)
+            for index in indices(targets, samples):
+                seed.check_apart(index)
 
     def _one_by_one(self, feeds: Feeds, question: Question, given: Indices) -> list[Result]:
         if given is None:
@@ -97,17 +115,24 @@ class CompiledEngine:
 
     def _question(
         self, question: Question, count: int, given: Indices, blank: np.ndarray, samples: np.ndarray
-    ) -> tuple[ConversionSpec, np.ndarray | None]:
-        """What to compile, and the value of its input ``target`` or ``seed``; None for its default."""
-        seed = seed_relevance(reshaped(question.seed, blank, samples), np.zeros(len(samples), np.int64), samples)
-        word: Any = question.seed if isinstance(question.seed, str) else "input"
-        wanted = ConversionSpec(word, count, dict(question.layers), logits=True, ledger=question.ledger)
-        if word == "input":
-            return wanted, seed.reshape(blank.shape)
-        if given is None or given[0] is None:
-            return wanted, None
-        columns = [index for index in given if index is not None]
-        return wanted, columns[0] if count == 1 else np.stack(columns, axis=1)
+    ) -> tuple[ConversionSpec, Controls]:
+        """What to compile, and the values of its inputs."""
+        seed = reshaped(question.seed, blank, samples)
+        spec = partial(ConversionSpec, targets=count, layers=dict(question.layers), logits=True, ledger=question.ledger)
+        columns = [index for index in given or () if index is not None]
+        target = None if not columns else columns[0] if count == 1 else np.stack(columns, axis=1)
+        if isinstance(seed, Contrast):
+            seed.check(samples.shape[1:])
+            for index in columns:
+                seed.check_apart(index)
+            rival = _rival(seed, len(samples))
+            if rival is None:
+                return spec(seed), (target, None)
+            return spec(Contrast(seed.kind), fed=rival[:1].size), (target, rival)
+        start = seed_relevance(seed, np.zeros(len(samples), np.int64), samples)
+        if isinstance(seed, str):
+            return spec("logit" if seed == "logit" else "one"), (target, None)
+        return spec("input"), (start.reshape(blank.shape), None)
 
     def _measured(self, feeds: Feeds) -> Tape:
         """Sizes for inputs of this shape: for any number of samples, or else for just as many."""
@@ -153,7 +178,7 @@ class CompiledEngine:
         return any(isinstance(step.role, Activation) and not step.role.batchwise for step in self.plan.steps)
 
     def _stream(
-        self, feeds: Feeds, tape: Tape, wanted: ConversionSpec, control: np.ndarray | None
+        self, feeds: Feeds, tape: Tape, wanted: ConversionSpec, controls: Controls
     ) -> tuple[dict[str, np.ndarray], tuple[LedgerEntry, ...]]:
         """Outputs by name of a tensor, of all parts together, and the ledger."""
         found: list[dict[str, np.ndarray]] = []
@@ -164,8 +189,9 @@ class CompiledEngine:
                 some |= {name: a[part] for name, a in feeds.items() if tape.shapes[name][:1] == (BatchSize(),)}
             program = self._sessions.get(tape, wanted, None if part is None else part.stop - part.start)
             compiled = program.compiled
-            if control is not None:
-                some[compiled.control] = control if part is None else control[part]
+            for name, rows in zip((compiled.control, compiled.rival), controls):
+                if rows is not None:
+                    some[name] = rows if part is None else rows[part]
             names = {**compiled.relevance, LOGITS: compiled.logits}
             fetched = [*names.values(), *([compiled.ledger] if compiled.ledger else [])]
             results = run(program.session, fetched, some, self.prepared.source)
@@ -193,7 +219,7 @@ class CompiledEngine:
         entries: tuple[LedgerEntry, ...],
         wanted: ConversionSpec,
         given: Indices,
-        control: np.ndarray | None,
+        seed: Seed,
     ) -> list[Result]:
         """One for each target."""
         recorded = outputs[LOGITS]
@@ -206,7 +232,6 @@ class CompiledEngine:
         results = []
         for rank, index in enumerate(chosen):
             relevance = {wanted.layers.get(n, n): r if wanted.targets == 1 else r[:, rank] for n, r in outputs.items()}
-            seed = control.reshape(logits.shape) if control is not None and wanted.seed == "input" else wanted.seed
             start = sums(seed_relevance(seed, index, logits))
             results.append(Result(logits, index, start, relevance, recorded, entries))
         return results
@@ -214,6 +239,18 @@ class CompiledEngine:
 
 def _count(question: Question) -> int:
     return question.targets if isinstance(question.targets, int) else len(question.targets)
+
+
+def _is_array(seed: Seed) -> bool:
+    return not isinstance(seed, str | Contrast)
+
+
+def _rival(seed: Contrast, samples: int) -> np.ndarray | None:
+    """What a run is fed of a contrast, a row per sample, so that one session answers for all classes or baselines."""
+    if seed.kind == "against":
+        rows = np.tile(np.array(seed.classes, np.int64), (samples, 1))
+        return rows if len(seed.classes) > 1 else rows[:, 0]
+    return np.full(samples, seed.baseline, np.float32) if seed.kind == "baseline" else None
 
 
 def _any_open(given: Indices) -> bool:

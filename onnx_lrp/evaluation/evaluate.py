@@ -18,7 +18,7 @@ from .report import Evaluation
 from .resuming import Results, fingerprint
 from .subject import Subject
 
-BY_DEFAULT = ("epsilon_plus", "epsilon", "gamma")
+BY_DEFAULT = ("default", "epsilon_plus", "epsilon", "gamma")
 AGAINST = ("gradient-input", "random")
 
 

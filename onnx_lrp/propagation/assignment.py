@@ -2,23 +2,30 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from itertools import groupby
+from typing import Any
 
+import numpy as np
 import onnx_ir as ir
 
-from ..composites import WEIGHTED, Composite, LayerInfo
+from ..composites import CONVOLUTION, WEIGHTED, Composite, LayerInfo, Place, Sizes
 from ..errors import CompositeError
-from ..model.graph import Dependence, label, user_node
+from ..model.graph import Dependence, attributes, dims, label, user_node
 from ..model.validation import Verdict
 from ..ops import Linear, Merge, Product, Role, Route
-from ..rules import Epsilon, Rule, Zero
+from ..rules import Bound, Epsilon, Gamma, Rule, Zero
 from ..rules import Pass as PassRule
+from .bounds import Ends, known_bounds
 from .facts import vanishes_at_zero
 
 
-def layers(verdict: Verdict) -> dict[ir.Node, LayerInfo]:
-    """Every node that takes a rule, as selectors see it; the parts of one node of the user's share depth and order."""
+def layers(verdict: Verdict, bounds: tuple[Bound, Bound] | None = None) -> dict[ir.Node, LayerInfo]:
+    """Every node that takes a rule, as selectors see it; the parts of one node of the user's share depth and order.
+
+    ``bounds`` are what somebody knows of the inputs' values.
+    """
+    known = known_bounds(verdict, bounds)
     depth: dict[ir.Value, int] = {}
     place: dict[ir.Node, int] = {}
     order: dict[ir.Node, int] = {}
@@ -42,12 +49,67 @@ def layers(verdict: Verdict) -> dict[ir.Node, LayerInfo]:
         above.update({value: met for node in nodes for value in node.outputs})
     deepest = max((n for node, n in place.items() if verdict.roles[node].mixes), default=0)
     relative = {node: min(n / deepest, 1.0) if deepest else 1.0 for node, n in place.items()}
+    kinds = {node: _kind(node, verdict.roles[node]) for node in order}
+    places = _places({node: (order[node], before[node]) for node, kind in kinds.items() if kind in WEIGHTED})
     return {
         node: LayerInfo(
-            node.name or label(node), _kind(node, verdict.roles[node]), relative[node], order[node], before[node]
+            node.name or label(node), kind, relative[node], order[node], before[node], places.get(node, "between"),
+            **_sizes(node, kind), bounds=_bounds(node, verdict.roles[node], known),
         )
-        for node in order
+        for node, kind in kinds.items()
+    }  # fmt: skip
+
+
+def _bounds(node: ir.Node, role: Role, known: Mapping[ir.Value, Ends]) -> tuple[Bound, Bound] | None:
+    """Of what a layer reads."""
+    value = node.inputs[role.receives[0]]
+    if value is None or value not in known:
+        return None
+    low, high = map(_plain, known[value])
+    return low, high
+
+
+def _plain(bound: np.ndarray) -> Bound:
+    """One number where there is but one, else one per channel where they vary along no other axis."""
+    if (bound == bound.flat[0]).all():
+        return float(bound.flat[0])
+    return tuple(map(float, bound.flat)) if bound.ndim > 1 and bound.shape[1] == bound.size else bound
+
+
+def _places(weighted: dict[ir.Node, tuple[int, int]]) -> dict[ir.Node, Place]:
+    """Of layers with weights, by (order, those before): the heads have none behind, the inputs none before."""
+    orders, followed = 0, 0
+    for own, before in weighted.values():
+        orders, followed = orders | 1 << own, followed | before
+    found: dict[ir.Node, Place] = {}
+    for node, (own, before) in weighted.items():
+        if not followed >> own & 1:
+            found[node] = "head"
+        elif not orders & before:
+            found[node] = "input"
+    return found
+
+
+def _sizes(node: ir.Node, kind: str) -> dict[str, Any]:
+    """What a selector may ask of a convolution."""
+    weight = dims(node.inputs[1]) if kind in CONVOLUTION and node.inputs[1] is not None else None
+    if weight is None:
+        return {}
+    groups = int(attributes(node).get("group", 1))
+    read, made = (dims(value) if value is not None else None for value in (node.inputs[0], node.outputs[0]))
+    channels = weight[0] if kind == "ConvTranspose" else weight[1]
+    return {
+        "kernel": tuple(n for n in weight[2:] if isinstance(n, int)),
+        "groups": groups,
+        "channels": channels * (groups if kind == "Conv" else 1) if isinstance(channels, int) else 0,
+        "read": _spatial(read, len(weight)),
+        "made": _spatial(made, len(weight)),
     }
+
+
+def _spatial(shape: list[int | str | None] | None, rank: int) -> Sizes:
+    """The sizes behind the channels, None where they are open."""
+    return tuple(n if isinstance(n, int) else None for n in shape[2:]) if shape else (None,) * (rank - 2)
 
 
 def _kind(node: ir.Node, role: Role) -> str:
@@ -66,7 +128,7 @@ def assign(verdict: Verdict, composite: Composite, batchnorm: str, target: ir.Va
     Raises:
         CompositeError: a rule that its layer cannot take.
     """
-    found = layers(verdict)
+    found = layers(verdict, composite.bounds)
     assigned = composite.assign(list(found.values()))
     rules = {node: assigned[layer] for node, layer in found.items()}
     for node in rules:
@@ -75,11 +137,7 @@ def assign(verdict: Verdict, composite: Composite, batchnorm: str, target: ir.Va
             rules[node] = PassRule()
         if role.held and rules[node] is composite.default:
             rules[node] = Zero()
-        if _only_epsilon(role) and not isinstance(rules[node], Epsilon):
-            what = "merges tensors" if isinstance(role, Merge) else "has no weights of its own"
-            raise CompositeError(f"{label(node)} ({node.op_type}) {what}: it takes Epsilon or Zero, not {rules[node]}")
-        if isinstance(rules[node], PassRule) and not role.keeps_shape:
-            raise CompositeError(f"{label(node)} ({node.op_type}) changes the shape: Pass cannot go there")
+        _require_fit(node, role, rules[node])
     return rules | _input_scaling(verdict, rules, target)
 
 
@@ -119,5 +177,12 @@ def _elementwise(role: Role) -> bool:
     return role.ruled and len(role.receives) == 1 and (role.keeps_shape or isinstance(role, Merge))
 
 
-def _only_epsilon(role: Role) -> bool:
-    return isinstance(role, Merge | Product) or (isinstance(role, Linear) and role.composed)
+def _require_fit(node: ir.Node, role: Role, rule: Rule) -> None:
+    who = f"{label(node)} ({node.op_type})"
+    if isinstance(role, Merge) and not isinstance(rule, Epsilon | Gamma):
+        raise CompositeError(f"{who} merges tensors: it takes Epsilon, Zero or Gamma, not {rule}")
+    composed = isinstance(role, Product) or (isinstance(role, Linear) and role.composed)
+    if composed and not isinstance(rule, Epsilon):
+        raise CompositeError(f"{who} has no weights of its own: it takes Epsilon or Zero, not {rule}")
+    if isinstance(rule, PassRule) and not role.keeps_shape:
+        raise CompositeError(f"{who} changes the shape: Pass cannot go there")

@@ -23,7 +23,7 @@ class OnePassForBothSigns(Shortcut):
 
     def applies(self, at: FastRelevance, parts: Sequence[Part]) -> bool:  # noqa: D102
         fits = at.claims.nonnegative and not at.claims.masked and at.claims.output is not None
-        return bool(fits and at.layer.rule.bias == "absorb" and at.epsilon and self.gain(parts) > 0)
+        return bool(fits and at.layer.rule.bias == "absorb" and at.number and self.gain(parts) > 0)
 
     @staticmethod
     def gain(parts: Sequence[Part]) -> float:
@@ -36,13 +36,13 @@ class OnePassForBothSigns(Shortcut):
 
     def run(self, at: FastRelevance, parts: Sequence[Part], r: Array) -> list[Factor]:  # noqa: D102
         gain = self.gain(parts)
-        base = at.forward(_signed_part(gain, 0.0), at.epsilon)
+        base = at.forward(_signed_part(gain, 0.0), at.number)
         found: list[Factor] = []
         for part in parts:
             sign, slopes = part.sign(True), part.slopes(True) or identity
             served = at.taken("gate", part, at.gated, r)
             z = at.claims.output
-            size = at.xp.maximum(_sum(base, sign * slopes.negative, z), at.epsilon) if slopes.negative else base
+            size = at.xp.maximum(_sum(base, sign * slopes.negative, z), at.number) if slopes.negative else base
             flipped = replace(part, scale=part.scale * sign)
             found += at.taken("transpose", flipped, at.transposed, served / size)
         return found
@@ -83,7 +83,7 @@ class OneQuotientForBothSigns(OnePassForBothSigns):
         _, below, difference, positive, negative = self.weights(parts)
         z = at.claims.output
         above = at.xp.maximum(z, 0.0)
-        q = c / (at.forward(_signed_part(positive, negative), at.epsilon / k) + above)
+        q = c / (at.forward(_signed_part(positive, negative), at.number / k) + above)
         found: list[Factor] = []
         for modifier, s in ((difference, above * q), (below, z * q)):
             part = _signed_part(modifier.positive, modifier.negative)

@@ -8,7 +8,7 @@ from functools import cache, cached_property
 from typing import Any, ClassVar
 
 from ..backends.base import Array, Backend
-from ..rules import Modifier, Part, Signed, times
+from ..rules import Modifier, Part, Relative, Signed, Stabilizer, times
 from .linear import LinearRelevance, quotient
 
 Factor = tuple[Modifier, Array]  # (what is done to a, c): relevance is Σ ã ⊙ c
@@ -63,9 +63,14 @@ class FastRelevance:
         return self.layer.xp
 
     @property
-    def epsilon(self) -> float:
+    def epsilon(self) -> Stabilizer:
         """The rule's stabilizer."""
         return self.layer.rule.epsilon
+
+    @property
+    def number(self) -> float:
+        """The stabilizer, where it is a number above 0, with which denominators can be made; else 0."""
+        return 0.0 if isinstance(self.epsilon, Relative) else self.epsilon
 
     @property
     def keeps_bias(self) -> bool:

@@ -13,12 +13,13 @@ This is what runs where facts are off, on every backend: :mod:`.shortcuts` has t
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable
 from dataclasses import dataclass
 
 from ..backends.base import Array, Backend
 from ..ops import LinearMap
-from ..rules import OUTPUT, Part, Rule
+from ..rules import OUTPUT, Part, Relative, Rule, Stabilizer
 
 
 @dataclass(frozen=True)
@@ -57,11 +58,23 @@ class LinearRelevance:
         return self.xp.where(z > 0 if part.gate == "positive" else z < 0, r, 0.0)
 
 
-def quotient(xp: Backend, r: Array, z: Array, epsilon: float) -> Array:
-    """R / st(z); for ε = 0, an output of 0 hands on nothing."""
+def quotient(xp: Backend, r: Array, z: Array, epsilon: Stabilizer) -> Array:
+    """R / st(z); where ε = 0, an output of 0 hands on nothing."""
+    if isinstance(epsilon, Relative):
+        d = xp.abs(z) + epsilon.factor * deviation(xp, z)
+        z, epsilon = xp.where(z < 0, -d, d), 0.0
     if epsilon == 0:
         return xp.where(z == 0, 0.0, r / xp.where(z == 0, 1.0, z))
     return r / xp.stabilize(z, epsilon)
+
+
+def deviation(xp: Backend, z: Array) -> Array:
+    """The standard deviation of each sample's entries, in a shape that broadcasts to z."""
+    shape = xp.shape(z)
+    axes = list(range(1, len(shape)))
+    count = math.prod(shape[axis] for axis in axes)
+    centred = z - xp.sum(z, axes, keepdims=True) * (1.0 / count)
+    return xp.elementwise("Sqrt", xp.sum(centred * centred, axes, keepdims=True) * (1.0 / count))
 
 
 def total(summands: Iterable[Array]) -> Array:

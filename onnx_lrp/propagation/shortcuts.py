@@ -17,7 +17,7 @@ from dataclasses import replace
 import numpy as np
 
 from ..backends.base import Array, Backend
-from ..rules import Modifier, Part, Signed, Term, identity, neg, ones, pos, times
+from ..rules import Modifier, Part, Relative, Signed, Stabilizer, Term, identity, neg, ones, pos, times
 from .both_signs import OnePassForBothSigns, OneQuotientForBothSigns
 from .fast import Factor, FastRelevance, Shortcut
 from .linear import quotient, total
@@ -69,8 +69,11 @@ class OwnDenominator(Shortcut):
         return [(identity, layer.map.transpose(xp, s, layer.w, xp.shape(layer.a)))]
 
 
-def divide_by_output(xp: Backend, r: Array, z: Array, epsilon: float, over: bool, masked: bool) -> Array:
+def divide_by_output(xp: Backend, r: Array, z: Array, epsilon: Stabilizer, over: bool, masked: bool) -> Array:
     """R / st(z) for a recorded output z (or its ReLU, if ``masked``); with ``over``, r is the c of R = z ⊙ c."""
+    if isinstance(epsilon, Relative):
+        assert not masked, "a ReLU has another deviation than what it is of"
+        return quotient(xp, z * r if over else r, z, epsilon)
     if over and epsilon:
         return r * xp.stabilized_ratio(z, epsilon, masked)
     r = z * r if over else r
@@ -164,13 +167,13 @@ class KnownSign(Shortcut):
     stage = "quotient"
 
     def applies(self, at: FastRelevance, part: Part) -> bool:  # noqa: D102
-        return bool(at.epsilon and part.sign(at.claims.nonnegative))
+        return bool(at.number and part.sign(at.claims.nonnegative))
 
     def run(self, at: FastRelevance, part: Part, r: Array) -> Array:  # noqa: D102
         sign = part.sign(at.claims.nonnegative)
-        d = at.forward(part, sign * at.epsilon)
+        d = at.forward(part, sign * at.number)
         if part.gate != "all":
-            d = at.xp.maximum(d, at.epsilon) if sign > 0 else at.xp.minimum(d, -at.epsilon)
+            d = at.xp.maximum(d, at.number) if sign > 0 else at.xp.minimum(d, -at.number)
         return r / d
 
 

@@ -8,10 +8,11 @@ from dataclasses import dataclass
 
 from ..backends.base import Array, Backend, sum_to
 from ..ops import Activation, Linear, Merge, Product, Route
+from ..rules import Gamma, identity
 from ..rules import Pass as PassRule
-from ..rules import identity
 from .fast import Claims, FastRelevance
 from .linear import LinearRelevance, quotient, total
+from .merging import merged
 from .plan import Plan
 from .shortcuts import SHORTCUTS, divide_by_output
 from .step import Step
@@ -155,6 +156,8 @@ def _over_output(step: Step, r: Relevance, operands: StepOperands) -> Array:
 def _merge(step: Step, role: Merge, r: Relevance, operands: StepOperands, facts: bool) -> list[Relevance]:
     """Share by signed contribution: R_i = x_i R / st(Σ x_i); constants are a bias, and may be left out of the sum."""
     assert step.rule is not None
+    if isinstance(step.rule, Gamma):
+        return merged(step, role, plain(r, operands.tape), operands)
     xp, tape, epsilon = operands.weights.xp, operands.tape, step.rule.epsilon
     if not facts:
         positions = role.data if step.rule.bias == "ignore" else sorted(role.values)

@@ -1,6 +1,12 @@
-"""What is explained of a tensor: one element (``indices``), or a weighting of all of them (``regions``)."""
+"""What is explained of a tensor: one element (``indices``), one against others (``contrasts``), or a weighting of all
+(``regions``)."""
 
-from .indices import Seed, Target, largest, resolve, seed_relevance
+from .contrasts import SEED_WORDS, Contrast, runner_up
+from .indices import Target, largest, resolve, seed_relevance
 from .regions import AnyTarget, Region, as_region
+from .seeds import Rivals, Seed, as_seed
 
-__all__ = ["AnyTarget", "Region", "Seed", "Target", "as_region", "largest", "resolve", "seed_relevance"]
+__all__ = [
+    "SEED_WORDS", "AnyTarget", "Contrast", "Region", "Rivals", "Seed", "Target", "as_region", "as_seed", "largest",
+    "resolve", "runner_up", "seed_relevance",
+]  # fmt: skip

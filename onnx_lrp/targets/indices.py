@@ -8,9 +8,10 @@ from collections.abc import Sequence
 import numpy as np
 
 from ..errors import TargetError
+from .contrasts import Contrast
+from .seeds import Seed, as_seed
 
 Target = int | Sequence[int] | Sequence[Sequence[int]] | np.ndarray | None
-Seed = str | np.ndarray
 
 
 def resolve(target: Target, logits: np.ndarray) -> np.ndarray:
@@ -94,20 +95,21 @@ def _ravel(index: np.ndarray, shape: tuple[int, ...]) -> np.ndarray:
 
 
 def seed_relevance(seed: Seed, target: np.ndarray, logits: np.ndarray) -> np.ndarray:
-    """The relevance to start with: zero but for the targets.
+    """The relevance to start with: zero but for the targets, or what a contrast says.
 
     Args:
-        seed: ``"logit"`` (the output's own value), ``"one"``, or an array of the shape of ``logits``, which is taken as
-            it is.
+        seed: ``"logit"`` (the output's own value), ``"one"``, a :class:`Contrast` or the word for one, or an array of
+            the shape of ``logits``, which is taken as it is.
         target: flat index per sample, shape (samples,).
         logits: shape (samples, ...).
 
     Raises:
-        TargetError: unknown word, wrong shape, or not finite.
+        TargetError: unknown word, wrong shape, not finite, or a contrast that does not fit.
     """
+    seed = as_seed(seed)
+    if isinstance(seed, Contrast):
+        return seed.start(logits, target)
     if isinstance(seed, str):
-        if seed not in ("logit", "one"):
-            raise TargetError(f"unknown seed {seed!r}; choose 'logit', 'one', or give an array")
         flat = np.zeros((len(logits), _size(logits)), logits.dtype)
         rows = np.arange(len(flat))
         flat[rows, target] = logits.reshape(flat.shape)[rows, target] if seed == "logit" else 1.0

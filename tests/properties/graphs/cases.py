@@ -14,6 +14,7 @@ from onnx_lrp import AlphaBeta, Composite, Epsilon, Explainer, Flat, Gamma, Rule
 from onnx_lrp.composites import DIAGONAL, PRESETS, WEIGHTED
 from onnx_lrp.errors import UnsupportedModelError
 from onnx_lrp.ops.smooth import TRUSTABLE
+from onnx_lrp.rules import Relative
 
 from .curved import FAVOURITES, NEWEST, favourite, opsets
 from .joints import activation, answer, any_step, first_step, join
@@ -23,7 +24,9 @@ BOUND = 4.0  # of every input
 BOX = f"low=-{BOUND:g},high={BOUND:g}"
 RULES: list[Rule] = [
     Epsilon(0.1), Epsilon(bias="ignore"), Zero(), Gamma(1.0), Gamma(epsilon=0.1, bias="ignore"), AlphaBeta(1.5, 0.5),
-    AlphaBeta(3.0, 2.0, epsilon=0.1), ZPlus(bias="ignore"), WSquare(), WSquare(square_bias=True), Flat(),
+    AlphaBeta(3.0, 2.0, epsilon=0.1), ZPlus(bias="ignore"), Epsilon(Relative(0.3)), ZPlus(epsilon=Relative(0.3)),
+    Gamma(0.5, epsilon=Relative(0.3)),
+    WSquare(), WSquare(square_bias=True), Flat(),
 ]  # fmt: skip
 OPSETS = range(9, NEWEST + 1)  # the first is the last that has an Upsample
 HEADS = ["Softmax", "LogSoftmax", "Sigmoid", "ArgMax"]
@@ -61,14 +64,16 @@ def composites(draw: Draw) -> str | Composite:
     kind = draw(st.sampled_from(["preset", "preset", "rule", "mixed"]))
     if kind == "preset":
         name = draw(st.sampled_from(sorted(PRESETS)))
-        box = name == "epsilon_gamma_box" or (name == "layered" and draw(st.booleans()))
-        return f"{name}:{BOX}" if box else name
+        box = name == "epsilon_gamma_box" or (name in ("layered", "default") and draw(st.booleans()))
+        others = draw(st.sampled_from(["", "", "", "bias=ignore", "epsilon=0.3std"]))
+        return ":".join(filter(None, (name, ",".join(filter(None, (BOX if box else "", others))))))
     if kind == "rule":
         rule = draw(st.sampled_from(RULES))
         return Composite("rule", ((Selector(WEIGHTED + DIAGONAL, strict=False), rule),))
     first = (Selector(WEIGHTED, first=True, strict=False), ZBox(-BOUND, BOUND))
     entries = [(Selector((op,), strict=False), draw(st.sampled_from(RULES))) for op in (*WEIGHTED, *DIAGONAL)]
-    return Composite("mixed", (first, *entries), draw(st.sampled_from([Epsilon(), Epsilon(0.1), Zero()])))
+    merges = [(Selector((op,), strict=False), Gamma(0.5)) for op in ("Add", "Sub", "Sum") if draw(st.booleans())]
+    return Composite("mixed", (first, *entries, *merges), draw(st.sampled_from([Epsilon(), Epsilon(0.1), Zero()])))
 
 
 @st.composite
