@@ -35,6 +35,8 @@ _PUBLIC = {
         "VerificationError",
     ),
     "conversion.convert": ("convert",),
+    "evaluation.evaluate": ("evaluate",),
+    "evaluation.report": ("Evaluation",),
     "explainer": ("Explainer", "explain"),
     "explanation": ("Explanation",),
     "model.profile": ("Profile",),
@@ -69,6 +71,8 @@ if TYPE_CHECKING:
         UnsupportedModelError,
         VerificationError,
     )
+    from .evaluation.evaluate import evaluate
+    from .evaluation.report import Evaluation
     from .explainer import Explainer, explain
     from .explanation import Explanation
     from .model.profile import Profile
@@ -85,6 +89,7 @@ __all__ = [
     "Conservation",
     "ConversionError",
     "Epsilon",
+    "Evaluation",
     "Explainer",
     "Explanation",
     "Flat",
@@ -115,6 +120,7 @@ __all__ = [
     "check",
     "compare",
     "convert",
+    "evaluate",
     "explain",
     "presets",
 ]

@@ -56,6 +56,11 @@ def add_composite(parser: argparse.ArgumentParser) -> None:
         default="default",
         help="which rule goes to which layer (default: %(default)s)",
     )
+    add_explained(parser)
+
+
+def add_explained(parser: argparse.ArgumentParser) -> None:
+    """--output, --pass-op, --profile, --fixed, --shape: what is explained, and what of it is taken for granted."""
     parser.add_argument(
         "--output", metavar="NAME", help="the output, tensor or node to explain (default: the first output)"
     )
@@ -204,6 +209,11 @@ def size(text: str) -> tuple[int, int] | Literal["native"]:
 def names(text: str) -> tuple[str, ...]:
     """``conv1,conv2``."""
     return tuple(filter(None, text.split(",")))
+
+
+def composites(text: str) -> list[str]:
+    """``epsilon_plus;epsilon_gamma_box:low=0,high=1``."""
+    return [part.strip() for part in text.split(";") if part.strip()]
 
 
 def numbers(text: str) -> tuple[float, ...]:

@@ -11,11 +11,11 @@ from .holding import files_of_fixed
 
 
 def files_read(args: Namespace) -> Iterator[Path]:
-    """Models with their external data, inputs (of a folder all that is in it), labels, fixed values."""
+    """Models with their external data, inputs (of a folder all that is in it), labels, classes, fixed values."""
     for name in ("model", "a", "b"):
         if getattr(args, name, None):
             yield from files_of(Path(getattr(args, name)))
-    for name in ("labels", "tokens", "tokenizer"):
+    for name in ("labels", "tokens", "tokenizer", "true_classes", "resume"):
         if getattr(args, name, None):
             yield Path(getattr(args, name))
     yield from files_of_fixed(args)

@@ -39,12 +39,12 @@ Inputs = Sequence[np.ndarray | None]
 
 
 def evaluable(node: ir.Node, opset: int) -> bool:
-    """Whether :func:`evaluate` can compute this node."""
+    """Whether :func:`evaluate_node` can compute this node."""
     quantizes = node.op_type in QUANTIZING and node.domain in ("", "ai.onnx")
     return is_function_of_its_inputs(node) and (not quantizes or _quantizer(node, opset) is not None)
 
 
-def evaluate(node: ir.Node, inputs: Inputs, opset: int) -> list[np.ndarray]:
+def evaluate_node(node: ir.Node, inputs: Inputs, opset: int) -> list[np.ndarray]:
     """The node's outputs for these inputs (None: left out).
 
     Raises:

@@ -46,14 +46,15 @@ def side_by_side(tiles: Sequence[tuple[str, Image]]) -> Image:
     sheet = Image.new("RGB", (width, TITLE + height), GREY)
     pen, left = ImageDraw.Draw(sheet), 0
     for title, image in tiles:
-        pen.text((left + 4, 4), title, fill="black", font=_font())
+        pen.text((left + 4, 4), title, fill="black", font=font())
         sheet.paste(image, (left, TITLE))
         left += image.width + GAP
     return sheet
 
 
-def _font() -> Any:
+def font(size: int = 16) -> Any:
+    """Pillow's own, in this size where it can be scaled."""
     from PIL import ImageFont, features
 
     # Without FreeType there is only one size, and asking for another is an error
-    return ImageFont.load_default(16) if features.check("freetype2") else ImageFont.load_default()
+    return ImageFont.load_default(size) if features.check("freetype2") else ImageFont.load_default()

@@ -9,7 +9,7 @@ import onnx_ir as ir
 
 from ..backends.base import Array, Backend
 from ..errors import InvalidModelError, OnnxLrpError
-from ..model.evaluation import evaluate, opset_of
+from ..model.evaluation import evaluate_node, opset_of
 from ..model.graph import array
 from ..ops.columns import VOCABULARY
 from ..text import printable
@@ -81,7 +81,7 @@ class ForwardRecorder:
             if any(a is None and v is not None for a, v in zip(inputs, node.inputs)):
                 waiting.append(node)
                 continue
-            for value, result in zip(node.outputs, evaluate(node, inputs, self.opset)):
+            for value, result in zip(node.outputs, evaluate_node(node, inputs, self.opset)):
                 tape.derived[value.name or ""] = result
         return waiting
 

@@ -6,7 +6,7 @@ import numpy as np
 import onnx_ir as ir
 from onnx_ir.passes import InPlacePass, PassResult
 
-from ..evaluation import evaluable, evaluate
+from ..evaluation import evaluable, evaluate_node
 from ..graph import FLOATS, array
 
 
@@ -31,7 +31,7 @@ class FoldConstants(InPlacePass):
             if values is not None and evaluable(node, self.opset):
                 modified = True
                 self.folded += 1
-                self._replace(model, node, evaluate(node, values, self.opset))
+                self._replace(model, node, evaluate_node(node, values, self.opset))
         return PassResult(model, modified)
 
     def _inputs(self, node: ir.Node) -> list[np.ndarray | None] | None:

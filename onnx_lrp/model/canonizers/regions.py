@@ -9,7 +9,7 @@ import numpy as np
 import onnx_ir as ir
 
 from ...errors import InvalidModelError
-from ..evaluation import evaluate
+from ..evaluation import evaluate_node
 from ..graph import HINT, array, attributes, dims
 from .identifying import PROBES
 
@@ -36,7 +36,7 @@ class Elementwise:
         try:
             for node in self.nodes:
                 inputs = [values[v] if v in values else _number(v) for v in node.inputs]
-                values[node.outputs[0]] = _double(evaluate(node, inputs, opset)[0])
+                values[node.outputs[0]] = _double(evaluate_node(node, inputs, opset)[0])
         except InvalidModelError:
             return None
         return values[self.nodes[-1].outputs[0]]
