@@ -68,7 +68,12 @@ class Prepared:
         flexible = any(not isinstance((dims(value) or [None])[0], int) for value in explaining)
         if shape[0] == 1:
             return flexible or len(shape) > 1
-        return (flexible and named_alike(explaining, self.model.graph.outputs[0])) or self._independent(shape, inputs)
+        counts = named_alike(explaining, self.model.graph.outputs[0]) or self._scales_together()
+        return (flexible and counts) or self._independent(shape, inputs)
+
+    def _scales_together(self) -> bool:
+        """Whether all samples decide on one scale: then none is independent, and yet each has its own row."""
+        return any(node.op_type == "DynamicQuantizeLinear" for node in self.model.graph)
 
     def _independent(self, target: Sequence[object], shapes: Mapping[str, Sequence[object]]) -> bool:
         """As found by trying, once per shape of a sample."""

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import numpy as np
 import onnx
+import onnx.parser
 import onnxruntime as ort
 import pytest
 from quantizing import (
@@ -253,3 +254,13 @@ def test_the_zoo_s_quantised_files(case: str, backend: str) -> None:
 
 def test_static_forms_are_all_different() -> None:
     assert len({quantized("mnist_cnn", form) for form in FORMS}) == len(STATIC)
+
+
+def test_samples_that_are_scaled_together_are_samples_still() -> None:
+    """Whatever their axis is called; a batch of two numbers is no sample of two."""
+    text = """<ir_version: 8, opset_import: ["" : 11]> g (float[N] x) => (float[M] y) {
+        q, s, z = DynamicQuantizeLinear (x) d = DequantizeLinear (q, s, z) y = Relu (d) }"""
+    model = onnx.parser.parse_model(text)
+    found = [lrp.explain(model, np.array([0.5, 2.0], np.float32), backend=b).relevance for b in ("numpy", "onnx")]
+    for relevance in found:
+        np.testing.assert_allclose(relevance, [0.5, 2.0], atol=0.01)
