@@ -189,7 +189,7 @@ class Explainer:
         x: Any,
         target: AnyTarget = None,
         *,
-        seed: Seed = "logit",
+        seed: Seed | None = None,
         against: Rivals = None,
         baseline: float | None = None,
         layers: Iterable[str] = (),
@@ -204,7 +204,8 @@ class Explainer:
                 sum of many elements.
             seed: initial relevance of the target: ``"logit"`` (its value), ``"one"``, ``"probability"`` (its softmax),
                 ``"odds"`` (it against all other classes by their probability), ``"margin"`` (it against the largest
-                other one), or an array of the output's shape.
+                other one), or an array of the output's shape; by default what the
+                composite says, the logit.
             against: with the seed ``"logit"``, the index of a class, or several, that are held against the target.
             baseline: with the seed ``"logit"``, what is taken off the value of an output of one element.
             layers: names of nodes or tensors inside the network whose relevance is wanted, too.
@@ -215,14 +216,18 @@ class Explainer:
             NumericalError: relevance is not finite.
             VerificationError: the canonized model does not answer like the original.
         """
-        return self._for(x)._explanations(x, [target], as_seed(seed, against, baseline), layers, ledger)[0]
+        return self._for(x)._explanations(x, [target], self._seed(seed, against, baseline), layers, ledger)[0]
+
+    def _seed(self, seed: Seed | None, against: Rivals, baseline: float | None) -> Seed:
+        """What was asked for, or else the composite's own."""
+        return as_seed(self.composite.seed_for(seed, against, baseline), against, baseline)
 
     def several(
         self,
         x: Any,
         targets: int | Iterable[AnyTarget],
         *,
-        seed: Seed = "logit",
+        seed: Seed | None = None,
         against: Rivals = None,
         baseline: float | None = None,
         layers: Iterable[str] = (),
@@ -249,7 +254,7 @@ class Explainer:
         wanted = targets if isinstance(targets, int) else list(targets)
         if not wanted:
             raise TargetError("no target given")
-        return self._for(x)._explanations(x, wanted, as_seed(seed, against, baseline), layers, ledger)
+        return self._for(x)._explanations(x, wanted, self._seed(seed, against, baseline), layers, ledger)
 
     def attribute(
         self, inputs: Any, target: AnyTarget = None, return_convergence_delta: bool = False, **options: Any

@@ -117,10 +117,9 @@ def add_seed(group: Group, *more: str) -> None:
         "--seed",
         type=seed,
         choices=("logit", "one", "odds", "margin", "probability", *more),
-        default="logit",
         help="relevance to start with: the target's value, 1, its odds (it against all other classes by their "
         "probability), its margin (it against the runner-up), its probability"
-        f"{', or an input of that name' * ('input' in more)} (default: %(default)s)",
+        f"{', or an input of that name' * ('input' in more)} (default: logit, or what the composite's file says)",
     )
 
 

@@ -40,9 +40,10 @@ def run_gate(args: Namespace) -> tuple[list[str], int]:
     """
     outputs = Outputs(args.force, partial(files_read, args))
     outputs.check_folders(args.heatmap or "")
-    target, seed = meant(args.target, None), as_seed(args.seed, meant_against(args.against, None), args.baseline)
+    target, against = meant(args.target, None), meant_against(args.against, None)
     request = read(args)
     comparer = Comparer(args.a, args.b, request.composite, layers=args.layers, top_k=args.top_k, **request.options)
+    seed = as_seed(comparer.a.composite.seed_for(args.seed, against, args.baseline), against, args.baseline)
     source = comparer.a.prepared.source
     batches = Feeder(comparer.inputs, request.for_model(comparer.a.prepared), source).batches(request.files, TOGETHER)
     names = OutputPaths(

@@ -38,9 +38,10 @@ def run_job(args: Namespace) -> list[str]:
     outputs.check_folders(args.heatmap or "", args.save_relevance or "")
     labels = results.Labels(read_labels(args.labels))
     texts = Texts.read(args)
-    seed = as_seed(args.seed, meant_against(args.against, labels.names), args.baseline)
     request = read(args)
     explainer = Explainer(args.model, request.composite, **request.options)
+    against = meant_against(args.against, labels.names)
+    seed = as_seed(explainer.composite.seed_for(args.seed, against, args.baseline), against, args.baseline)
     inputs = explainer.prepared.inputs
     preprocessing = request.for_model(explainer.prepared)
     batches = Feeder(inputs, preprocessing, explainer.prepared.source).batches(texts.fed(request.files, inputs))

@@ -66,7 +66,7 @@ class Comparer:
         x: Any,
         target: Target = None,
         *,
-        seed: Seed = "logit",
+        seed: Seed | None = None,
         against: Rivals = None,
         baseline: float | None = None,
     ) -> Explanations:
@@ -84,7 +84,7 @@ class Comparer:
             NumericalError, VerificationError: as for the Explainer.
         """
         feeds = check_inputs(x, self.a.prepared.inputs, self.a.prepared.source)
-        start = as_seed(seed, against, baseline)
+        start = as_seed(self.a.composite.seed_for(seed, against, baseline), against, baseline)
         ours = self.a(feeds, target, seed=start, layers=[layer.tensor for layer, _ in self.matching.pairs])
         renamed = {value.name or "": x for value, x in zip(self.b.prepared.inputs, feeds.values())}
         theirs = self.b(renamed, ours.target, seed=start, layers=[layer.tensor for _, layer in self.matching.pairs])
@@ -140,7 +140,7 @@ def compare(
     composite: str | Composite = "default",
     *,
     target: Target = None,
-    seed: Seed = "logit",
+    seed: Seed | None = None,
     against: Rivals = None,
     baseline: float | None = None,
     **options: Any,

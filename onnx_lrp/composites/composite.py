@@ -51,6 +51,12 @@ class Composite:
         given = [rule.given for _, rule in self.entries if isinstance(rule, Bounded) and rule.given is not None]
         return given[0] if given else None
 
+    def seed_for(self, seed: Any, *others: object) -> Any:
+        """What was asked for; where nothing was, the composite's own seed, and beside ``others`` the plain one."""
+        if seed is not None:
+            return seed
+        return self.seed if all(other is None for other in others) else "logit"
+
     def with_entries(self, *entries: Entry) -> Composite:
         """The same composite with these entries in front."""
         return replace(self, entries=(*entries, *self.entries))

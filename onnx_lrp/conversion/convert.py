@@ -90,7 +90,7 @@ def convert(
     *,
     output: str | None = None,
     layers: Iterable[str] = (),
-    seed: SeedKind = "logit",
+    seed: SeedKind | None = None,
     against: Rivals | Literal["input"] = None,
     baseline: float | None = None,
     targets: int = 1,
@@ -118,8 +118,8 @@ def convert(
         composite: a :class:`Composite`, or a string ``NAME[:key=value,...]``.
         output: name of the output to explain, the first one by default.
         layers: names of nodes or tensors inside the network whose relevance is wanted, too.
-        seed: what the walk starts with: ``"logit"`` (the target's value), ``"one"``, ``"odds"``, ``"margin"`` or
-            ``"probability"`` as for a call of the :class:`Explainer`, or ``"input"``: then the input ``seed``, float32
+        seed: what the walk starts with, by default what the composite says: ``"logit"`` (the target's value),
+            ``"one"``, ``"odds"``, ``"margin"`` or ``"probability"`` as for a call of the :class:`Explainer`, or ``"input"``: then the input ``seed``, float32
             of the explained tensor's shape, takes the place of ``target``.
         against: as for a call of the Explainer: the index of a class, or several, compiled in; or ``"input"``. Where a
             class meets itself, the run fails, as it does for a target that does not exist.
@@ -138,11 +138,12 @@ def convert(
         ModelError: the model cannot be read, is malformed, unsupported, or converted already.
         CompositeError, TargetError, InputError: an argument makes no sense.
     """
-    start, fed = compiled_seed(seed, against, baseline)
+    rules = Composite.parse(composite)
+    start, fed = compiled_seed(rules.seed_for(seed, against, baseline), against, baseline)
     if not isinstance(targets, int):
         raise TargetError(f"targets says how many to explain at once, as a whole number, not {targets!r:.80}")
     prepared = prepare(model, output, OLDEST_CONVERTED, pass_ops, fixed, shapes, profile)
-    plan = make_plan(prepared.verdict, prepared.model, Composite.parse(composite), batchnorm, facts)
+    plan = make_plan(prepared.verdict, prepared.model, rules, batchnorm, facts)
     wanted = resolve_layers(plan, layers, prepared.source)
     tape = measure(prepared, plan, shapes or {})
     require_loadable(prepared.uncut, [prepared.target], prepared.source, prepared.message)  # types and all

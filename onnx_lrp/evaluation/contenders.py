@@ -36,14 +36,14 @@ class Contenders:
     Attributes:
         composites: of LRP, by what they are called.
         against: names of other methods.
-        seed: the relevance that LRP starts with.
+        seed: the relevance that LRP starts with; None for each composite's own.
         options: of every Explainer.
         random_seed: of methods that draw numbers.
     """
 
     composites: Mapping[str, Composite]
     against: tuple[str, ...]
-    seed: str
+    seed: str | None
     options: Mapping[str, Any]
     random_seed: int = 0
 
@@ -73,7 +73,7 @@ class Contenders:
             raise CompositeError(f"no method {unknown[0]!r} to compare with; there are {', '.join(METHODS)}")
         if not names or len({*names, *others}) < len(names) + len(others):
             raise CompositeError("give at least one composite" if not names else "a method is given twice")
-        if not isinstance(seed, str):
+        if not isinstance(seed, str | None):
             raise TargetError("evaluate starts from a word such as 'logit' or 'one', not from an array")
         return cls(dict(zip(names, map(Composite.parse, listed))), others, seed, options, random_seed)
 
@@ -104,7 +104,7 @@ class Contenders:
         return Contender(name, made.attribute, made.note)
 
 
-def lrp_attribution(explainer: Explainer, seed: str) -> Attribute:
+def lrp_attribution(explainer: Explainer, seed: str | None) -> Attribute:
     """Relevance of a model's one input, part by part, float64."""
     parts = Parts.of(single_input(explainer.prepared))
 

@@ -34,7 +34,7 @@ def evaluate(
     steps: int = 16,
     region: int | None = None,
     mask: int | None = None,
-    seed: str = "logit",
+    seed: str | None = None,
     limit: int | None = None,
     random_seed: int = 0,
     progress: Progress | None = None,
@@ -59,7 +59,8 @@ def evaluate(
         steps: how many points a flipping curve has, besides the untouched input.
         region: the side in pixels of what is flipped together; by default there are at most 16 × 16.
         mask: the token id that masks one.
-        seed: the relevance that LRP starts with, as for a call of the :class:`onnx_lrp.Explainer`.
+        seed: the relevance that LRP starts with, as for a call of the :class:`onnx_lrp.Explainer`; by default each
+            composite's own.
         limit: how many inputs are taken, evenly spread; None for all.
         random_seed: of everything that is drawn: the same seed gives the same numbers.
         progress: called with how many results there are, how many there will be, and what is next.
@@ -95,7 +96,8 @@ def evaluate(
 
 def _evaluation(contest: Contest, found: dict[str, dict[str, Measured]], warnings: tuple[str, ...]) -> Evaluation:
     inputs = (
-        f"{len(contest.subject.x)} inputs, explained is the model's own prediction (seed {contest.contenders.seed})"
+        f"{len(contest.subject.x)} inputs, explained is the model's own prediction"
+        f"{f' (seed {contest.contenders.seed})' * (contest.contenders.seed is not None)}"
     )
     measured = {name: [result for m, result in all_of.items() if m != COST] for name, all_of in found.items()}
     return Evaluation(
