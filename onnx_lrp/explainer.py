@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+import contextlib
 import threading
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import replace
+from functools import cache as cached
+from functools import partial
 from typing import Any, Literal
 
 import numpy as np
 
 from . import backends
+from .checking.observed import alike, seen
 from .composites import Composite
 from .engines.base import Engine, Question, Result, original
 from .engines.building import Build, Setup, first_that_fits
@@ -33,9 +37,9 @@ from .model.profile import STRICT, Profile
 from .model.runtime import SessionOptions
 from .model.sizing import Shapes
 from .propagation.ids import check_ids
-from .propagation.ledger import Conservation
+from .propagation.ledger import Conservation, LedgerEntry
 from .propagation.plan import Plan, resolve_layers
-from .targets import AnyTarget, Rivals, Seed, as_region, as_seed
+from .targets import AnyTarget, Contrast, Rivals, Seed, as_region, as_seed
 from .text import printable
 
 MOST_SIZES = 16  # for which a model is kept ready whose sizes come with the data
@@ -303,7 +307,30 @@ class Explainer:
             if verifying:
                 verify(built, feeds, results[0])
                 self._unverified = False
-            return [self._explanation(feeds, result, wanted) for result in results]
+            found = [self._explanation(feeds, result, wanted) for result in results]
+        differ = len(found) > 1 and not isinstance(seed, Contrast)  # a margin and its mirror image are alike
+        several = cached(partial(alike, found)) if differ else tuple[str, ...]
+        return [replace(e, doubts=partial(self._doubts, e, feeds, seed, several)) for e in found]
+
+    def _doubts(
+        self, explanation: Explanation, feeds: dict[str, np.ndarray], seed: Seed, several: Callable[[], tuple[str, ...]]
+    ) -> tuple[str, ...]:
+        """What an explanation gives reason to doubt, on its own and among several of a batch."""
+        ask = partial(self._ledger_of_one, explanation, feeds, seed)
+        return (*several(), *seen(explanation, self.plan, feeds, ask))
+
+    def _ledger_of_one(
+        self, explanation: Explanation, feeds: dict[str, np.ndarray], seed: Seed
+    ) -> tuple[LedgerEntry, ...]:
+        """The account of the first sample, or of all where inputs have no samples of their own."""
+        count = len(explanation.target)
+        alone = all(x.shape[:1] == (count,) for x in feeds.values()) and isinstance(seed, str | Contrast)
+        with contextlib.suppress(OnnxLrpError):  # a model may not take one sample
+            some = {name: x[:1] for name, x in feeds.items()} if alone else feeds
+            question = Question([explanation.target[:1] if alone else explanation.target], seed, ledger=True)
+            with np.errstate(all="ignore"):
+                return self._run(some, question)[1][0].entries
+        return ()
 
     def _answered(
         self, feeds: dict[str, np.ndarray], targets: int | list[AnyTarget], question: Question

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import hashlib
 import os
-from dataclasses import dataclass
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from functools import cached_property, partial
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -30,6 +32,7 @@ class Explanation:
         layers: relevance by tensor name, for the layers that were asked for.
         conservation: sums at the target and at the inputs, per sample.
         ledger: the account of every node, from the output down, if it was asked for.
+        doubts: finds the :attr:`warnings` when somebody asks for them.
     """
 
     inputs: dict[str, np.ndarray]
@@ -38,6 +41,18 @@ class Explanation:
     layers: dict[str, np.ndarray]
     conservation: Conservation
     ledger: tuple[LedgerEntry, ...] = ()
+    doubts: Callable[[], tuple[str, ...]] = field(default=tuple, repr=False, compare=False)
+
+    @cached_property
+    def warnings(self) -> tuple[str, ...]:
+        """What gives reason to doubt it, one line each, with a remedy: found when it is first read, which may explain
+        one sample once more, to say where relevance got lost.
+        """
+        return self.doubts()
+
+    def __getstate__(self) -> dict[str, Any]:
+        """The explanation travels without the explainer, its warnings with it."""
+        return {**self.__dict__, "doubts": partial(tuple, self.warnings)}
 
     @property
     def relevance(self) -> np.ndarray | dict[str, np.ndarray]:

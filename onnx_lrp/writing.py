@@ -55,6 +55,11 @@ class Outputs:
             raise OutputError(f"{shown(path)}: two results would go to this one file; explain them one at a time")
         self._reserved.add(path)
 
+    @property
+    def paths(self) -> list[Path]:
+        """The files that are written."""
+        return list(self._writers)
+
     def add(self, path: Path, writer: Writer) -> None:
         """Have ``writer`` make the file when all is done.
 

@@ -8,10 +8,9 @@ from collections.abc import Callable
 from typing import Any, Literal, NoReturn
 
 COMPOSITES = """\
-composites: default, epsilon, epsilon_plus, epsilon_plus_flat, epsilon_alpha2_beta1, epsilon_alpha2_beta1_flat,
-epsilon_gamma_box, layered, gamma, zplus, alpha_beta, attnlrp, attnlrp_vit; or a file, NAME.toml.
-`onnx-lrp rules` says what each is.
-Parameters follow a colon, one number per channel is written with slashes:
+composites: default, epsilon, gamma, zplus, alpha_beta, epsilon_plus, epsilon_plus_flat, epsilon_alpha2_beta1,
+epsilon_alpha2_beta1_flat, epsilon_gamma_box, layered, attnlrp, attnlrp_vit. `onnx-lrp rules` says what each is; a file
+NAME.toml can hold another one. Parameters follow a colon, one number per channel is written with slashes:
 epsilon_gamma_box:low=-2.1/-2/-1.8,high=2.2/2.4/2.6,gamma=0.3; bias=ignore and epsilon=0.1std go with all of them"""
 
 

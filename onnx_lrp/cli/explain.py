@@ -97,4 +97,5 @@ def _add_results(parser: ArgumentParser) -> None:
     group.add_argument("--save-relevance", metavar="FILE.npz", help="keep all numbers as NumPy arrays")
     group.add_argument("--ledger", action="store_true", help="print where relevance went, node by node")
     add_force(group)
+    group.add_argument("--json", action="store_true", help="print JSON instead of lines")
     group.add_argument("-v", "--verbose", action="store_true", help="print how the model was rewritten, and the rules")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from argparse import Namespace
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -11,7 +12,7 @@ from typing import Any
 import numpy as np
 import onnx_ir as ir
 
-from ..checking.warnings import unused_bounds
+from ..checking.warnings import unknown_bounds, unused_bounds
 from ..explainer import Explainer
 from ..explanation import Explanation
 from ..pictures.heatmap import save_png
@@ -23,6 +24,7 @@ from .feeding import Batch, Feeder, Sample
 from .labels import read_labels
 from .naming import OutputPaths
 from .reading import files_read
+from .records import record
 from .request import read
 from .targeting import meant, meant_against
 from .texts import Texts
@@ -52,8 +54,13 @@ def run_job(args: Namespace) -> list[str]:
     )  # fmt: skip
     style = None if args.no_heatmap else results.HeatmapStyle(request.preprocessing, args.percentile, args.overlay)
     job = Job(args, explainer, labels, meant(args.target, labels.names), seed, style, outputs, names, texts)
-    lines = job.run(batches)
-    return [*job.about(), *request.about, *lines]
+    found = job.explained(batches)
+    lines = job.results(batches, found)
+    outputs.write()
+    about, warnings = [*job.about(), *request.about], job.warnings(found)
+    if args.json:
+        return [record(explainer, seed, labels, batches, found, about, warnings, outputs.paths)]
+    return [*about, *lines, *(f"warning: {warning}" for warning in warnings)]
 
 
 @dataclass(frozen=True)
@@ -76,24 +83,32 @@ class Job:
         how = f"{e.composite.name}{under(str(e.prepared.profile))} ({e.engine.name}, {e.engine.dtype.name})"
         yield f"{e.prepared.source}: explains {printable(e.prepared.output)!r} by {how}"
         yield from (f"note: {note}" for note in e.prepared.assumptions())
-        yield from (f"warning: {warning}" for warning in unused_bounds(e.plan))
+        yield from (f"note: {note}" for note in unknown_bounds(e.plan))
         if self.args.verbose:
             yield from (f"note: {note}" for note in e.prepared.notes)
             yield from str(e.composite).splitlines()
 
-    def run(self, batches: list[Batch]) -> list[str]:
-        """Explain and write; returns what there is to say."""
+    def warnings(self, found: list[list[Explanation]]) -> list[str]:
+        """What gives reason to doubt the results: of each kind one, since numbers differ from batch to batch."""
+        lines = [*unused_bounds(self.explainer.plan), *(line for ranks in found for e in ranks for line in e.warnings)]
+        kinds = {re.sub(r"[\d.e+-]+", "", line)[:40]: line for line in reversed(lines)}
+        return list(reversed(kinds.values()))
+
+    def explained(self, batches: list[Batch]) -> list[list[Explanation]]:
+        """Check what can be written, then explain every batch."""
         for batch in batches:
             self._reserve_numbers(batch)
             if self.names.top == 1:
                 self._reserve_pictures(batch, None)
-        found = [self._explain(batch) for batch in batches]
+        return [self._explain(batch) for batch in batches]
+
+    def results(self, batches: list[Batch], found: list[list[Explanation]]) -> list[str]:
+        """What there is to say of every batch; what there is to write waits for the end."""
         lines: list[str] = []
         before = 0
         for batch, ranks in zip(batches, found):
             lines += self._results(batch, ranks, before)
             before += len(ranks[0].target)
-        self.outputs.write()
         return lines
 
     def _reserve_numbers(self, batch: Batch) -> None:

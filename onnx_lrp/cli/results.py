@@ -14,7 +14,7 @@ from ..model.graph import dims
 from ..pictures.heatmap import heatmap, overlay
 from ..pictures.layout import Layout
 from ..pictures.preprocessing import Preprocessing, spatial
-from ..propagation.ledger import Conservation, LedgerEntry, amplifiers, by_kind
+from ..propagation.ledger import Conservation, LedgerEntry, by_kind
 from ..targets import Contrast, runner_up
 from ..text import printable, table
 from .feeding import Batch
@@ -143,4 +143,4 @@ def ledger(entries: Sequence[LedgerEntry]) -> list[str]:
     ]
     lines = table(("node", "op", "rule", "arrived", "handed on", "absorbed"), rows)
     kinds = [f"absorbed by {kind}: {amount:.3g}" for kind, amount in by_kind(entries).items() if amount]
-    return [*lines, *kinds, *(f"warning: {line}" for line in amplifiers(entries))]
+    return [*lines, *kinds]

@@ -119,8 +119,9 @@ def convert(
         output: name of the output to explain, the first one by default.
         layers: names of nodes or tensors inside the network whose relevance is wanted, too.
         seed: what the walk starts with, by default what the composite says: ``"logit"`` (the target's value),
-            ``"one"``, ``"odds"``, ``"margin"`` or ``"probability"`` as for a call of the :class:`Explainer`, or ``"input"``: then the input ``seed``, float32
-            of the explained tensor's shape, takes the place of ``target``.
+            ``"one"``, ``"odds"``, ``"margin"`` or ``"probability"`` as for a call of the :class:`Explainer`, or
+            ``"input"``: then the input ``seed``, float32 of the explained tensor's shape, takes the place of
+            ``target``.
         against: as for a call of the Explainer: the index of a class, or several, compiled in; or ``"input"``. Where a
             class meets itself, the run fails, as it does for a target that does not exist.
         baseline: as for a call of the Explainer, compiled in.

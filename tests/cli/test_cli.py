@@ -162,15 +162,15 @@ def test_explain_lists_every_offender(capsys: Capture, folder: Path) -> None:
 def test_explain_a_digit(capsys: Capture, folder: Path, backend: str) -> None:
     code, printed, errors = run(capsys, "explain", CNN, digit(3), "--backend", backend)
     assert (code, errors) == (0, "")
-    assert f"explains 'logits' by epsilon_plus ({backend}, float" in printed
+    assert f"explains 'logits' by default ({backend}, float" in printed
     assert "zero-one (the default)" in printed
     assert "prediction: 3, value 21.85" in printed
     target, inputs, absorbed = map(float, ACCOUNT.search(printed).groups())
     assert target == pytest.approx(21.8539, abs=1e-3)
     assert inputs + absorbed == pytest.approx(target, abs=1e-3)
-    assert "heatmap: 3_epsilon_plus.png" in printed
-    assert files(folder) == ["3_epsilon_plus.png"]
-    with Image.open("3_epsilon_plus.png") as image:
+    assert "heatmap: 3_default.png" in printed
+    assert files(folder) == ["3_default.png"]
+    with Image.open("3_default.png") as image:
         assert image.size == (448, 448)
         assert len(image.getcolors(1 << 18)) > 10
 
@@ -180,7 +180,7 @@ def test_all_digits_are_right(capsys: Capture, folder: Path) -> None:
     assert code == 0
     assert re.findall(r"prediction: (\d)", printed) == list("0123456789")
     assert len(ACCOUNT.findall(printed)) == 10
-    assert files(folder) == [f"{n}_epsilon_plus.png" for n in range(10)]
+    assert files(folder) == [f"{n}_default.png" for n in range(10)]
 
 
 def test_a_batch_is_what_its_samples_are(capsys: Capture) -> None:
@@ -205,7 +205,7 @@ def test_relevance_survives_saving(capsys: Capture) -> None:
     assert code == 0
     assert "relevance: r.npz" in printed
     x = np.asarray(Image.open(digit(3)), np.float32)[None, None] / 255
-    expected = onnx_lrp.explain(CNN, x, backend="numpy")
+    expected = onnx_lrp.explain(CNN, x, composite="default:low=0,high=1", backend="numpy")
     with np.load("r.npz") as kept:
         np.testing.assert_allclose(kept["relevance::input"], expected.relevance, rtol=1e-6, atol=1e-9)
         np.testing.assert_array_equal(kept["target"], [3])
@@ -218,7 +218,7 @@ def test_top_draws_one_heatmap_each(capsys: Capture, folder: Path) -> None:
     targets = [float(target) for target, _, _ in ACCOUNT.findall(printed)]
     assert targets == sorted(targets, reverse=True)
     assert files(folder) == [
-        "3_epsilon_plus_2.png", "3_epsilon_plus_3.png", "3_epsilon_plus_7.png",
+        "3_default_2.png", "3_default_3.png", "3_default_7.png",
         "r_top1.npz", "r_top2.npz", "r_top3.npz",
     ]  # fmt: skip
     assert np.load("r_top2.npz")["target"] == [2]
@@ -311,7 +311,7 @@ def test_arrays_are_samples_or_batches(capsys: Capture, folder: Path) -> None:
     assert re.findall(r"prediction: (\d)", printed) == ["3", "5", "7"]
     assert "zero-one" not in printed
     assert np.load("r.npz")["relevance::input"].shape == (3, 1, 28, 28)
-    assert {"one_epsilon_plus.png", "two_0_epsilon_plus.png", "two_1_epsilon_plus.png"} <= set(files(folder))
+    assert {"one_default.png", "two_0_default.png", "two_1_default.png"} <= set(files(folder))
 
 
 @pytest.mark.parametrize("name", ["input", "arr_0"])
@@ -352,7 +352,7 @@ def test_one_by_one_where_the_model_takes_one(capsys: Capture, folder: Path) -> 
     code, printed, _ = run(capsys, "explain", model, "a.npy", "b.npy", "--save-relevance", "r.npz")
     assert code == 0
     assert printed.count("prediction: 0") == 2
-    assert {"r_a.npz", "r_b.npz", "a_epsilon_plus.png", "b_epsilon_plus.png"} <= set(files(folder))
+    assert {"r_a.npz", "r_b.npz", "a_default.png", "b_default.png"} <= set(files(folder))
 
 
 def test_a_fixed_batch_takes_as_many(capsys: Capture, folder: Path) -> None:
@@ -369,7 +369,7 @@ def test_files_of_one_name_from_two_folders(capsys: Capture, folder: Path) -> No
         (folder / name).mkdir()
         shutil.copy(digit(3), folder / name)
     assert run(capsys, "explain", CNN, "first/3.png", "second/3.png")[0] == 0
-    assert {"3_epsilon_plus.png", "3-2_epsilon_plus.png"} <= set(files(folder))
+    assert {"3_default.png", "3-2_default.png"} <= set(files(folder))
 
 
 def test_a_flattened_picture_is_folded_back(capsys: Capture) -> None:
@@ -396,9 +396,9 @@ def test_a_file_that_exists_is_left_alone(capsys: Capture, folder: Path) -> None
 
 
 def test_top_finds_what_exists_too(capsys: Capture, folder: Path) -> None:
-    (folder / "3_epsilon_plus_2.png").write_bytes(b"mine")
+    (folder / "3_default_2.png").write_bytes(b"mine")
     assert refused(capsys, "explain", CNN, digit(3), "--top", "2")[0] == 2
-    assert files(folder) == ["3_epsilon_plus_2.png"]
+    assert files(folder) == ["3_default_2.png"]
 
 
 def test_nothing_is_written_if_one_file_cannot_be(
@@ -543,7 +543,7 @@ def test_hostile_names(
         assert len(printed) < 4_000
         assert not re.search(r"[\x00-\x09\x0b-\x1f\x7f-\x9f\u2028-\u202e\u2066-\u2069\ud800-\udfff]", printed + errors)
         assert not re.search(r"^INFO forged", printed + errors, re.M)
-    assert set(files(folder)) <= {model.name, "x.npy", "x_epsilon_plus.png"}
+    assert set(files(folder)) <= {model.name, "x.npy", "x_default.png"}
 
 
 # ------------------------------------------------------------------------------------------------------- as a program
@@ -645,4 +645,59 @@ def test_the_ledger_warns_of_amplification(capsys: Capture, folder: Path) -> Non
     assert "use a larger epsilon there, or float64" in printed
     _, printed, _ = run(capsys, "explain", "cancels.onnx", "x.npy", "--ledger", "--no-heatmap", "--composite",
                         "epsilon:epsilon=1")  # fmt: skip
-    assert "warning" not in printed
+    assert "amplifies" not in printed
+
+
+def test_json_says_what_the_lines_say(capsys: Capture, folder: Path) -> None:
+    code, printed, _ = run(
+        capsys, "explain", CNN, digit(3), digit(5), "--top", "2", "--json", "--save-relevance", "r.npz"
+    )
+    assert code == 0
+    found = json.loads(printed)
+    assert (found["explains"], found["seed"], found["backend"]) == ("logits", "logit", "onnx")
+    assert [sample["prediction"]["index"] for sample in found["samples"]] == [3, 5]
+    for sample in found["samples"]:
+        for element in sample["explained"]:
+            assert element["sum_target"] == pytest.approx(element["value"], rel=1e-5)
+            assert element["sum_absorbed"] == pytest.approx(element["sum_target"] - element["sum_inputs"])
+    assert sorted(found["files"]) == files(folder)
+    assert len(found["files"]) == 6
+
+
+def test_unknown_bounds_are_told_once(capsys: Capture, folder: Path) -> None:
+    np.save("x.npy", np.random.default_rng(0).uniform(0, 1, (2, 1, 28, 28)).astype(np.float32))
+    _, printed, _ = run(capsys, "explain", CNN, "x.npy", "--no-heatmap")
+    assert printed.count("note: the input's bounds are not known, so the first layer is under z⁺") == 1
+    for known in (["--preprocess", "zero-one"], ["--composite", "default:low=0,high=1"], ["--composite", "epsilon"]):
+        _, printed, _ = run(capsys, "explain", CNN, "x.npy", "--no-heatmap", *known)
+        assert "bounds are not known" not in printed
+
+
+def test_doubts_are_printed_at_the_end(capsys: Capture, folder: Path) -> None:
+    x = np.zeros((2, 1, 28, 28), np.float32)
+    x[:, :, 10:16, 10:16] = 1
+    np.save("x.npy", x)
+    _, printed, _ = run(capsys, "explain", CNN, "x.npy", "--no-heatmap")
+    assert re.search(r"^warning: 95 % of the input 'input' is exactly 0", printed.splitlines()[-1])
+
+
+def test_rules_print_and_write(capsys: Capture, folder: Path) -> None:
+    code, printed, _ = run(capsys, "rules")
+    assert code == 0
+    assert [line.partition(":")[0] for line in printed.splitlines() if re.match(r"\w+: ", line)] == list(COMPOSITES)
+    _, printed, _ = run(capsys, "rules", "EpsilonGammaBox")
+    assert "ZBox       R_j = " in printed
+    _, printed, _ = run(capsys, "rules", "--json")
+    assert [info["name"] for info in json.loads(printed)] == list(COMPOSITES)
+    assert run(capsys, "rules", "default:low=0,high=1", "--save", "own.toml")[0] == 0
+    code, printed, _ = run(
+        capsys, "explain", CNN, digit(3), "--composite", "own.toml", "--no-heatmap", "--backend", "numpy"
+    )
+    assert code == 0
+    _, again, _ = run(capsys, "explain", CNN, digit(3), "--no-heatmap", "--backend", "numpy")
+    assert printed == again
+    assert refused(capsys, "rules", "default", "--save", "own.toml")[0] == 2
+    assert refused(capsys, "rules", "--save", "x.toml")[0] == 2
+    Path("own.toml").write_text('[otherwise]\nrule = "Epsilom"')
+    code, said = refused(capsys, "explain", CNN, digit(3), "--composite", "own.toml")
+    assert (code, "own.toml, line 2: unknown rule 'Epsilom'; did you mean Epsilon?" in said) == (2, True)

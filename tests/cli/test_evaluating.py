@@ -34,7 +34,7 @@ def test_pictures_are_evaluated_together(capsys: Capture) -> None:
     out, err = capsys.readouterr()
     assert err == ""
     assert "pictures prepared as zero-one (the default)" in out
-    assert "  10 inputs, explained is the model's own prediction (seed logit)" in out
+    assert "  10 inputs, explained is the model's own prediction" in out
     assert "pixel flipping: 196 regions of 2x2, in 4 steps, imputed by blur" in out
     assert "grid pointing: 10 mosaics of four, 28x28, each asked for its four classes" in out
     assert "warning: 10 inputs prove nothing; give at least 16" in out

@@ -54,7 +54,7 @@ def test_sentences_become_rows_of_tokens(capsys: Capture, folder: Path) -> None:
     shares = [sum(abs(int(word.rstrip("%"))) for word in row.split()[2::2]) for row in rows]
     assert all(abs(share - 100) <= 3 for share in shares)
     pictures = sorted(path.name for path in folder.glob("*.png"))
-    assert pictures == ["lines_0_epsilon_plus.png", "lines_1_epsilon_plus.png"]
+    assert pictures == ["lines_0_default.png", "lines_1_default.png"]
     with Image.open(pictures[0]) as short, Image.open(pictures[1]) as long:
         assert long.width > short.width > 100
 
