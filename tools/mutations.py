@@ -35,10 +35,12 @@ def within(file: str, place: str, name: str, old: str, new: str, equivalent: str
 LINEAR, SHORTCUTS, SIGNS = (f"onnx_lrp/propagation/{name}.py" for name in ("linear", "shortcuts", "both_signs"))
 FACTS, PLAN, FUSION = (f"onnx_lrp/propagation/{name}.py" for name in ("facts", "plan", "fusion"))
 WALK, AUDIT, FAST = (f"onnx_lrp/propagation/{name}.py" for name in ("walk", "audit", "fast"))
-ROLES, RULES, COMPOSITES = "onnx_lrp/ops/roles.py", "onnx_lrp/rules.py", "onnx_lrp/composites.py"
+ROLES, RULES, SELECTORS = "onnx_lrp/ops/roles.py", "onnx_lrp/rules.py", "onnx_lrp/composites/selectors.py"
 HELD = {name: f"onnx_lrp/{name}.py" for name in (
     "ops/attention", "ops/norms", "model/canonizers/holding", "conversion/vectors", "conversion/convert"
 )}  # fmt: skip
+MERGING, BOUNDS, ASSIGNMENT = (f"onnx_lrp/propagation/{name}.py" for name in ("merging", "bounds", "assignment"))
+LAYERS, CONTRASTS = "onnx_lrp/composites/layers.py", "onnx_lrp/targets/contrasts.py"
 AUDITING, ACTIVATIONS = "onnx_lrp/engines/auditing.py", "onnx_lrp/conversion/activations.py"
 
 formula = partial(Mutant, file=LINEAR)
@@ -86,12 +88,12 @@ MUTANTS: tuple[Mutant, ...] = (
     shortcut(
         "own-denominator-forgets-multiplier",
         old="at.epsilon, at.over, at.claims.masked)",
-        new="at.epsilon, False, at.claims.masked)",
+        new="at.number, False, at.claims.masked)",
     ),
     shortcut(
         "own-denominator-always-multiplier",
         old="at.epsilon, at.over, at.claims.masked)",
-        new="at.epsilon, True, at.claims.masked)",
+        new="at.number, True, at.claims.masked)",
     ),
     shortcut(
         "divide-by-output-always-masked", old="at.epsilon, at.over, at.claims.masked)", new="at.epsilon, at.over, True)"
@@ -165,22 +167,22 @@ MUTANTS: tuple[Mutant, ...] = (
     # shortcuts of the quotient
     shortcut(
         "known-sign-unknown",
-        old="return bool(at.epsilon and part.sign(at.claims.nonnegative))",
-        new="return bool(at.epsilon)",
+        old="return bool(at.number and part.sign(at.claims.nonnegative))",
+        new="return bool(at.number)",
     ),
     shortcut(
         "known-sign-always-nonnegative",
-        old="return bool(at.epsilon and part.sign(at.claims.nonnegative))",
-        new="return bool(at.epsilon and part.sign(True))",
+        old="return bool(at.number and part.sign(at.claims.nonnegative))",
+        new="return bool(at.number and part.sign(True))",
     ),
     shortcut(
         "known-sign-other-stabilizer",
-        old="d = at.forward(part, sign * at.epsilon)",
-        new="d = at.forward(part, at.epsilon)",
+        old="d = at.forward(part, sign * at.number)",
+        new="d = at.forward(part, at.number)",
     ),
     shortcut(
         "known-sign-unserved-near-zero",
-        old="d = at.xp.maximum(d, at.epsilon) if sign > 0 else",
+        old="d = at.xp.maximum(d, at.number) if sign > 0 else",
         new="d = d if sign > 0 else",
     ),
     # shortcuts of the transpose
@@ -217,16 +219,14 @@ MUTANTS: tuple[Mutant, ...] = (
         old="fits = at.claims.nonnegative and not at.claims.masked",
         new="fits = at.claims.nonnegative",
     ),
-    signs(
-        "one-pass-other-bias", old='fits and at.layer.rule.bias == "absorb" and at.epsilon', new="fits and at.epsilon"
-    ),
-    signs("one-pass-no-stabilizer", old='== "absorb" and at.epsilon and self.gain', new='== "absorb" and self.gain'),
+    signs("one-pass-other-bias", old='fits and at.layer.rule.bias == "absorb" and at.number', new="fits and at.number"),
+    signs("one-pass-no-stabilizer", old='== "absorb" and at.number and self.gain', new='== "absorb" and self.gain'),
     signs("one-pass-ungated", old='part.gate == "all" or not part.sign', new="not part.sign"),
     signs("one-pass-of-any-gain", old="return gains.pop() if len(gains) == 1 else 0.0", new="return gains.pop()"),
     signs("one-pass-no-sign", old="flipped = replace(part, scale=part.scale * sign)", new="flipped = part"),
     signs(
         "one-pass-near-zero",
-        old="size = at.xp.maximum(_sum(base, sign * slopes.negative, z), at.epsilon)",
+        old="size = at.xp.maximum(_sum(base, sign * slopes.negative, z), at.number)",
         new="size = _sum(base, sign * slopes.negative, z)",
     ),
     signs("one-quotient-without-multiplier", old="return at.over and gates and", new="return gates and"),
@@ -243,7 +243,7 @@ MUTANTS: tuple[Mutant, ...] = (
     ),
     signs(
         "one-quotient-no-epsilon",
-        old="(_signed_part(positive, negative), at.epsilon / k)",
+        old="(_signed_part(positive, negative), at.number / k)",
         new="(_signed_part(positive, negative))",
     ),
     # facts
@@ -262,7 +262,7 @@ MUTANTS: tuple[Mutant, ...] = (
     fact("vanishes-without-arriving", old="return arriving and copies", new="return copies"),
     fact("masked-whatever-arrives", old="all(arrives.get(value, True) for value in rectified)", new="True"),
     fact("masked-seed-is-logit", old="{target: False})  # a seed", new="{target: True})  # a seed"),
-    fact("masked-target", old="if rectified and output is not target and", new="if rectified and"),
+    fact("masked-target", old="            and output is not target\n", new=""),
     fact("masked-graph-output", old=" and not value.is_graph_output()", new=""),
     fact(
         "masked-other-readers",
@@ -331,8 +331,8 @@ MUTANTS: tuple[Mutant, ...] = (
         old="return self == OUTPUT",
         new="return self.terms == OUTPUT.terms and self.bias == OUTPUT.bias",
     ),
-    Mutant("first-by-order", COMPOSITES, "not orders & layer.before", "not orders % (1 << layer.order)"),
-    Mutant("last-by-order", COMPOSITES, "not followed >> layer.order & 1", "orders.bit_length() == layer.order + 1"),
+    Mutant("first-by-order", SELECTORS, "not orders & layer.before", "not orders % (1 << layer.order)"),
+    Mutant("last-by-order", SELECTORS, "not followed >> layer.order & 1", "orders.bit_length() == layer.order + 1"),
     # two steps that are one layer
     fusion("fused-with-readers", old="product is not target and len(product.uses()) == 1", new="product is not target"),
     fusion("fused-target", old="product is not None and product is not target and", new="product is not None and"),
@@ -436,4 +436,17 @@ MUTANTS: tuple[Mutant, ...] = (
     ),
     Mutant("vectors-as-they-are", HELD["conversion/convert"], "    as_matrices(model)\n", ""),
     Mutant("vectors-other-axis", HELD["conversion/vectors"], "rank + axis)", "rank + axis - 1)"),
+    # relative stabilizers, γ at merges, bounds, seeds that compare
+    formula("deviation-of-all", old="axes = list(range(1, len(shape)))", new="axes = list(range(len(shape)))"),
+    formula("deviation-not-centred", old="centred = z - xp.sum(z", new="centred = z - 0.0 * xp.sum(z"),
+    fact("relative-masked", old="isinstance(rule.epsilon, Relative) or", new=""),
+    fact("gamma-merge-masked", old="or (isinstance(role, Merge) and isinstance(rule, Gamma))", new=""),
+    Mutant("merged-bias-kept", MERGING, 'if step.rule.bias == "ignore" else sorted', "if False else sorted"),
+    Mutant("merged-ungated", MERGING, 'if part.gate != "all":', "if False:"),
+    Mutant("bounds-not-ordered", BOUNDS, "np.minimum(*ends), np.maximum(*ends)", "ends[0], ends[1]"),
+    Mutant("bounds-of-borders", BOUNDS, 'if node.op_type == "Pad" else ()', "if False else ()"),
+    Mutant("dense-by-channels", LAYERS, "{*self.read, *self.made} == {1}", "{*self.made} == {1}"),
+    Mutant("head-is-input", ASSIGNMENT, "if not followed >> own & 1:", "if False:"),
+    Mutant("odds-of-all", CONTRASTS, "w = -_softmax(_others(logits, target))", "w = -_softmax(_flat(logits))"),
+    Mutant("against-not-shared", CONTRASTS, "= -1.0 / len(self.classes)", "= -1.0"),
 )
