@@ -199,6 +199,10 @@ def test_selectors_by_kind_of_layer(selector: Selector, expected: list[str], sho
     assert str(selector) == shown
 
 
+def test_a_kernel_as_large_as_its_map_is_a_convolution() -> None:
+    assert not LayerInfo("c5", "Conv", 0.5, 0, 0, "between", (5, 5), 1, 16, (5, 5), (1, 1)).dense
+
+
 @pytest.mark.parametrize(
     ("make", "said"),
     [

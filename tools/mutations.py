@@ -439,8 +439,7 @@ MUTANTS: tuple[Mutant, ...] = (
     # relative stabilizers, γ at merges, bounds, seeds that compare
     formula("deviation-of-all", old="axes = list(range(1, len(shape)))", new="axes = list(range(len(shape)))"),
     formula("deviation-not-centred", old="centred = z - xp.sum(z", new="centred = z - 0.0 * xp.sum(z"),
-    fact("relative-masked", old="isinstance(rule.epsilon, Relative) or", new=""),
-    fact("gamma-merge-masked", old="or (isinstance(role, Merge) and isinstance(rule, Gamma))", new=""),
+    fact("relative-masked", old="rule is None or not isinstance(rule.epsilon, Relative)", new="True"),
     Mutant("merged-bias-kept", MERGING, 'if step.rule.bias == "ignore" else sorted', "if False else sorted"),
     Mutant("merged-ungated", MERGING, 'if part.gate != "all":', "if False:"),
     Mutant("bounds-not-ordered", BOUNDS, "np.minimum(*ends), np.maximum(*ends)", "ends[0], ends[1]"),

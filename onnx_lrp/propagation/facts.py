@@ -20,7 +20,7 @@ import onnx_ir as ir
 
 from ..model.graph import array
 from ..ops import Activation, Linear, Merge, Product, Role, Route
-from ..rules import Gamma, Relative, Rule
+from ..rules import Relative, Rule
 
 Roles = Mapping[ir.Node, Role]
 Rules = Mapping[ir.Node, Rule]
@@ -90,18 +90,16 @@ def _masked(roles: Roles, rules: Rules, target: ir.Value) -> dict[ir.Value, ir.V
         if (
             rectified
             and output is not target
-            and _may_stand_in(rules.get(node), roles[node])
+            and _may_stand_in(rules.get(node))
             and all(arrives.get(value, True) for value in rectified)
         ):
             masked[output] = rectified[0]
     return masked
 
 
-def _may_stand_in(rule: Rule | None, role: Role) -> bool:
-    """Whether a ReLU's output does in the denominator: not where the deviation of z counts, or parts of a merge."""
-    return rule is None or not (
-        isinstance(rule.epsilon, Relative) or (isinstance(role, Merge) and isinstance(rule, Gamma))
-    )
+def _may_stand_in(rule: Rule | None) -> bool:
+    """Whether a ReLU's output does in the denominator: not where the deviation of z counts."""
+    return rule is None or not isinstance(rule.epsilon, Relative)
 
 
 def _rectified(value: ir.Value, roles: Roles) -> list[ir.Value]:
