@@ -38,7 +38,7 @@ _PUBLIC = {
     "evaluation.evaluate": ("evaluate",),
     "evaluation.report": ("Evaluation",),
     "explainer": ("Explainer", "explain"),
-    "explanation": ("Explanation",),
+    "explanation.value": ("Explanation",),
     "model.profile": ("Profile",),
     "propagation.ledger": ("Conservation",),
     "rules": (

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import threading
+from collections import Counter
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import replace
 from functools import cache as cached
@@ -27,7 +28,8 @@ from .errors import (
     UnsupportedModelError,
     names_of,
 )
-from .explanation import Explanation
+from .explanation import Context, Explanation
+from .explanation.context import nothing
 from .inputs import check_inputs
 from .model.fixing import Fixed, by_name
 from .model.loading import Source, pack
@@ -177,6 +179,14 @@ class Explainer:
         """What computes."""
         return self._built.engine
 
+    def __repr__(self) -> str:
+        """Model, output and rules."""
+        if self._missing is not None and not self._sized:
+            return f"Explainer of a model whose sizes come with the data, by {self.composite.name}"
+        counts = Counter(str(step.rule) for step in self.plan.steps if step.rule is not None)
+        rules = ", ".join(f"{rule} on {n}" for rule, n in counts.most_common())
+        return f"{self.prepared.source}: explains {printable(self.prepared.output)!r} by {self.composite.name}: {rules}"
+
     def __getstate__(self) -> dict[str, Any]:
         """What it was made of, the model as one message: sessions are made anew where it arrives."""
         built = None if self._missing else self._first
@@ -307,7 +317,8 @@ class Explainer:
             if verifying:
                 verify(built, feeds, results[0])
                 self._unverified = False
-            found = [self._explanation(feeds, result, wanted) for result in results]
+            context = self._context(feeds, seed)
+            found = [self._explanation(feeds, result, wanted, context) for result in results]
         differ = len(found) > 1 and not isinstance(seed, Contrast)  # a margin and its mirror image are alike
         several = cached(partial(alike, found)) if differ else tuple[str, ...]
         return [replace(e, doubts=partial(self._doubts, e, feeds, seed, several)) for e in found]
@@ -370,7 +381,21 @@ class Explainer:
                 self._first = first_that_fits(self._setup, failed.left)
             return self._first
 
-    def _explanation(self, feeds: dict[str, np.ndarray], result: Result, wanted: dict[str, str]) -> Explanation:
+    def _context(self, feeds: dict[str, np.ndarray], seed: Seed) -> Context:
+        """Where the explanations of a batch come from; the model's own answer only when somebody reads it."""
+        prepared, plan = self.prepared, self.plan
+        has_head = prepared.probability is not None
+        ask = partial(original, prepared, feeds, self.options, prepared.probability) if has_head else nothing
+        return Context(
+            prepared.source, prepared.sha256, prepared.output, self.composite.name, str(self.composite),
+            tuple((step.name, step.op, str(step.rule)) for step in plan.steps if step.rule is not None),
+            str(prepared.profile), str(seed) if isinstance(seed, str | Contrast) else "array", self.engine.name,
+            self.engine.dtype.name, (), feeds, ask,
+        )  # fmt: skip
+
+    def _explanation(
+        self, feeds: dict[str, np.ndarray], result: Result, wanted: dict[str, str], context: Context
+    ) -> Explanation:
         found, n = result.relevance, len(result.logits)
         relevance = {name: self._result(found, name, x.shape) for name, x in feeds.items()}
         inside = {name: found[tensor] for name, tensor in wanted.items() if tensor in found}
@@ -382,7 +407,7 @@ class Explainer:
             start, parts = start.sum(keepdims=True), [np.array([float(r.sum())]) for r in shared]
             sizes = [np.array([float(np.abs(r).sum())]) for r in shared]
         account = Conservation(start, np.asarray(sum(parts)), np.asarray(sum(sizes)))
-        return Explanation(relevance, result.logits, result.index, inside, account, result.entries)
+        return Explanation(relevance, result.logits, result.index, inside, account, result.entries, context=context)
 
     def _result(self, found: dict[str, np.ndarray], name: str, shape: tuple[int, ...]) -> np.ndarray:
         """Relevance of one input; zeros if none of it got there."""

@@ -1,0 +1,68 @@
+"""Where an explanation comes from: the model, the question, the rules, the data."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field, replace
+from functools import cached_property, partial
+from typing import Any
+
+import numpy as np
+
+
+def nothing() -> None:
+    """What a model without a head makes of its logits."""
+
+
+@dataclass(frozen=True)
+class Context:
+    """Where an explanation comes from.
+
+    Attributes:
+        model: what the model is called, its path as a rule.
+        sha256: of the model, in hexadecimal digits.
+        explains: the tensor that is explained.
+        composite: its name.
+        table: the composite as it prints.
+        rules: (node, op, rule) of every node that took one, in the order of execution.
+        profile: what is explained beyond ReLU nets.
+        seed: what relevance starts with, as words.
+        backend: what computed it.
+        dtype: in which precision.
+        labels: names of the classes, empty if they have none.
+        data: the inputs that were explained, by name.
+        ask: gives what the model itself makes of the logits, behind the head that was cut off.
+    """
+
+    model: str
+    sha256: str
+    explains: str
+    composite: str
+    table: str
+    rules: tuple[tuple[str, str, str], ...]
+    profile: str
+    seed: str
+    backend: str
+    dtype: str
+    labels: tuple[str, ...] = ()
+    data: Mapping[str, np.ndarray] = field(default_factory=dict, repr=False, compare=False)
+    ask: Callable[[], np.ndarray | None] = field(default=nothing, repr=False, compare=False)
+
+    @cached_property
+    def own(self) -> np.ndarray | None:
+        """The model's own answer behind the explained tensor, found when it is first read; None if there is none."""
+        return self.ask()
+
+    def of_sample(self, i: int, samples: int) -> Context:
+        """The same for one sample of several."""
+
+        def one(a: np.ndarray | None) -> np.ndarray | None:
+            return a if a is None or a.shape[:1] != (samples,) else a[i : i + 1]
+
+        data = {name: one(a) for name, a in self.data.items()}
+        return replace(self, data=data, ask=lambda: one(self.own))  # type: ignore[arg-type]
+
+    def __getstate__(self) -> dict[str, Any]:
+        """The context travels without the explainer, the model's own answer with it."""
+        own = {"": self.own}
+        return {**self.__dict__, "ask": partial(own.get, "")}
