@@ -31,10 +31,10 @@ def estimate(scores: np.ndarray, seed: int = 0) -> Estimate:
 
     Scores that are NaN (there was nothing to measure) do not count; without any other the mean is NaN.
     """
-    return total([scores], seed)
+    return summed([scores], seed)
 
 
-def total(groups: Sequence[np.ndarray], seed: int = 0) -> Estimate:
+def summed(groups: Sequence[np.ndarray], seed: int = 0) -> Estimate:
     """The sum of the means of several groups of scores, (n,) each, which are resampled on their own.
 
     ``samples`` are those of the smallest group; scores that are NaN are left out, as in :func:`estimate`.

@@ -15,7 +15,7 @@ from ..evaluation.subject import Subject
 
 POINTING = "pointing"
 FLIPPING = ("p", "logit")  # the first that there is: a single output has no probability
-Scores = dict[str, np.ndarray]
+SampleScores = dict[str, np.ndarray]
 
 
 @dataclass(frozen=True)
@@ -47,7 +47,7 @@ class Ground:
         played = () if isinstance(self.mosaics, str) else (about_pointing(self.mosaics, self.subject),)
         return flipping(self.subject, self.choices).about, *played
 
-    def scores(self, contender: Contender, count: int | None = None) -> Scores:
+    def scores(self, contender: Contender, count: int | None = None) -> SampleScores:
         """One number per sample by each measure: (n,) of pixel flipping, (m,) of pointing.
 
         Args:

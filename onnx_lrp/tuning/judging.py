@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from ..evaluation.statistics import Estimate, paired, total
-from .ground import Scores
+from ..evaluation.statistics import Estimate, paired, summed
+from .ground import SampleScores
 
 
 @dataclass(frozen=True)
@@ -32,10 +32,10 @@ class Judgement:
         return [name for name, found in self.differences.items() if found.low > 0]
 
 
-def judged(candidate: Scores, other: Scores) -> Judgement:
+def judged(candidate: SampleScores, other: SampleScores) -> Judgement:
     """Compare two by scores of the same samples: by measure (n,)."""
     differences = {name: paired(scores, other[name]) for name, scores in candidate.items()}
-    return Judgement(differences, total([scores - other[name] for name, scores in candidate.items()]))
+    return Judgement(differences, summed([scores - other[name] for name, scores in candidate.items()]))
 
 
 def decided(found: Judgement) -> tuple[bool, str]:

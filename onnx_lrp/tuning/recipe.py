@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from ..composites import CONVOLUTION, DENSE, Bounded, Composite, Entry, Selector, preset
@@ -39,10 +39,10 @@ class Recipe:
     first: Rule | str | None = "box"
     seed: str = "logit"
     bias: str = "absorb"
-    merges: Rule = Epsilon()
-    lower: Rule = ZPlus()
-    upper: Rule = ZPlus()
-    dense: Rule = Epsilon()
+    merges: Rule = field(default_factory=Epsilon)
+    lower: Rule = field(default_factory=ZPlus)
+    upper: Rule = field(default_factory=ZPlus)
+    dense: Rule = field(default_factory=Epsilon)
 
     def composite(self) -> Composite:
         """What it comes to."""
@@ -54,7 +54,8 @@ class Recipe:
     def _below(self) -> list[Entry]:
         """The first layers, and what is dense in effect."""
         first = Bounded(self.low, self.high) if isinstance(self.first, str) else self.first
-        return [(INPUT, first)] * (first is not None) + [(DENSE_HEAD, Epsilon())] * self.heads  # type: ignore[list-item]
+        below: list[Entry] = [] if first is None else [(INPUT, first)]
+        return [*below, (DENSE_HEAD, Epsilon())] if self.heads else below
 
     def _between(self) -> list[Entry]:
         """Convolutions, dense layers, merges: an entry for each that differs from what stands behind it."""
@@ -82,11 +83,16 @@ class Stage:
         return {name: replace(recipe, **changes) for name, changes in self.choices.items()}
 
 
-def _rules(*fields: str, rules: tuple[Rule, ...]) -> dict[str, dict[str, Rule]]:
-    return {str(rule): dict.fromkeys(fields, rule) for rule in rules}
+def _rules(*fields: str, rules: dict[str, Rule]) -> dict[str, dict[str, Rule]]:
+    return {name: dict.fromkeys(fields, rule) for name, rule in rules.items()}
 
 
-ZONE = (ZPlus(), Gamma(1.0), Gamma(0.5), Gamma(0.25), Gamma(0.1), Epsilon())
+def _gammas(*numbers: float) -> dict[str, Rule]:
+    return {f"Gamma {number:g}": Gamma(number) for number in numbers}
+
+
+EPSILON: dict[str, Rule] = {"Epsilon": Epsilon()}
+ZONE: dict[str, Rule] = {"ZPlus": ZPlus(), **_gammas(1.0, 0.5, 0.25, 0.1), **EPSILON}
 STAGES = (
     Stage("head", {"dense in effect": {"heads": True}, "by op type": {"heads": False}}),
     Stage(
@@ -95,9 +101,9 @@ STAGES = (
     ),
     Stage("seed", {"logit": {"seed": "logit"}, "odds": {"seed": "odds"}}),
     Stage("bias", {"absorb": {"bias": "absorb"}, "ignore": {"bias": "ignore"}}),
-    Stage("merges", _rules("merges", rules=(Epsilon(), Gamma(1.0), Gamma(0.25)))),
+    Stage("merges", _rules("merges", rules=EPSILON | _gammas(1.0, 0.25))),
     Stage("convolutions", _rules("lower", "upper", rules=ZONE)),
     Stage("lower half", _rules("lower", rules=ZONE)),
     Stage("upper half", _rules("upper", rules=ZONE)),
-    Stage("dense layers", _rules("dense", rules=(Epsilon(), Gamma(0.25), Gamma(0.05)))),
+    Stage("dense layers", _rules("dense", rules=EPSILON | _gammas(0.25, 0.05))),
 )

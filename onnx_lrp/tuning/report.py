@@ -11,7 +11,7 @@ from ..evaluation.report import ABOUT, Standing
 from ..text import printable, table
 from .search import Trial
 
-DEFAULT, BEST = "default", "tuned"
+DEFAULT, TUNED = "default", "tuned"
 
 
 @dataclass(frozen=True)
@@ -66,8 +66,8 @@ class Tuning:
         yield f"{self.source}: a composite tuned"
         yield from (f"  {line}" for line in self.settings)
         measures = list(dict.fromkeys(row.measure for row in self.rows))
-        yield "candidates, one stage after the other, means over the tuning inputs:"
-        titles = ("stage", "choice", "inputs", *measures, "")
+        yield "candidates, one stage after the other, means over the first tuning inputs, gain over the best so far:"
+        titles = ("stage", "choice", "inputs", *measures, "gain", "")
         yield from (f"  {line}" for line in table(titles, [_cells(trial, measures) for trial in self.trail]))
         yield "on the held-out inputs:"
         for measure in measures:
@@ -83,4 +83,5 @@ class Tuning:
 
 def _cells(trial: Trial, measures: list[str]) -> tuple[str, ...]:
     scores = [f"{trial.scores[m]:.4g}" if m in trial.scores else "" for m in measures]
-    return trial.stage, trial.choice, str(trial.inputs or ""), *scores, printable(trial.note)
+    gain = "" if trial.gain is None else f"{trial.gain:+.4g}"
+    return trial.stage, trial.choice, str(trial.inputs or ""), *scores, gain, printable(trial.note)

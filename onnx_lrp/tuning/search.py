@@ -10,7 +10,7 @@ from ..errors import CompositeError, OnnxLrpError
 from ..evaluation.contenders import Contender
 from ..evaluation.contest import Progress
 from ..evaluation.statistics import Estimate
-from .ground import Ground, Scores
+from .ground import Ground, SampleScores
 from .judging import judged
 from .recipe import STAGES, Recipe
 
@@ -26,6 +26,7 @@ class Trial:
         choice: the candidate's.
         inputs: how many it was measured on last.
         scores: means over these by measure; empty of one that was not measured.
+        gain: the sum over the measures of what it has more than the best so far, on the same inputs; None without.
         note: ``"taken"``, or why not.
     """
 
@@ -33,6 +34,7 @@ class Trial:
     choice: str
     inputs: int
     scores: Mapping[str, float]
+    gain: float | None
     note: str
 
 
@@ -58,7 +60,7 @@ class Search:
     rules: Callable[[Composite], str]
     progress: Progress | None = None
     trail: list[Trial] = field(default_factory=list)
-    _known: dict[tuple[str, int], Scores] = field(default_factory=dict)
+    _known: dict[tuple[str, int], SampleScores] = field(default_factory=dict)
     _ready: dict[str, Contender] = field(default_factory=dict)
 
     @property
@@ -109,7 +111,7 @@ class Search:
                 seen.add(key)
             except CompositeError as error:
                 note = str(error)
-            trials[name] = Trial(stage, name, 0, {}, note)
+            trials[name] = Trial(stage, name, 0, {}, None, note)
         return trials, [name for name, trial in trials.items() if not trial.note]
 
     def _tried(
@@ -120,13 +122,12 @@ class Search:
         try:
             scores = self.scores(recipe, count)
         except OnnxLrpError as error:
-            return Trial(stage, name, count, {}, str(error)), None
+            return Trial(stage, name, count, {}, None, str(error)), None
         found, means = judged(scores, reference), {m: float(values.mean()) for m, values in scores.items()}
-        if found.worse:
-            return Trial(stage, name, count, means, f"worse in {' and '.join(found.worse)}"), None
-        return Trial(stage, name, count, means, "another one gains more"), found.gain
+        note = f"worse in {' and '.join(found.worse)}" if found.worse else "another one gains more"
+        return Trial(stage, name, count, means, found.gain.mean, note), None if found.worse else found.gain
 
-    def scores(self, recipe: Recipe, count: int) -> Scores:
+    def scores(self, recipe: Recipe, count: int) -> SampleScores:
         """Of a recipe on the first tuning inputs, measured once.
 
         Raises:

@@ -3,27 +3,23 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import asdict, replace
 from typing import Any
 
 import numpy as np
 
-from .. import __version__
 from ..composites import Composite
 from ..errors import CompositeError, InputError
 from ..evaluation.contenders import Contender, Contenders, lrp_attribution
 from ..evaluation.contest import Progress
 from ..evaluation.measuring import Choices
-from ..evaluation.report import Standing
-from ..evaluation.statistics import Estimate, estimate
-from ..evaluation.subject import ENOUGH, Subject
+from ..evaluation.subject import Subject
 from ..model.loading import Source
 from ..propagation.assignment import assign
 from ..rules import Bound
-from .ground import POINTING, Ground, Scores, spread, taken
-from .judging import Judgement, decided, judged
+from .concluding import concluded
+from .ground import Ground, spread, taken
 from .recipe import Recipe
-from .report import BEST, DEFAULT, Tuning
+from .report import TUNED, DEFAULT, Tuning
 from .search import FEWEST, Search
 
 TUNING = 32  # inputs to choose by
@@ -93,8 +89,8 @@ def tune(
         progress(search.total, search.total, "held-out inputs")
     held = {DEFAULT: judges.scores(build(start.composite()))}
     if best != start:
-        held[BEST] = judges.scores(build(best.composite()))
-    return _tuning(search, judges, best.composite(), start.composite(), held)
+        held[TUNED] = judges.scores(build(best.composite()))
+    return concluded(search, judges, best.composite(), start.composite(), held)
 
 
 def _grounds(subject: Subject, tuning: int, choices: Choices) -> tuple[Ground, Ground]:
@@ -122,61 +118,6 @@ def _rules(subject: Subject, composite: Composite, options: Mapping[str, Any]) -
     prepared = subject.explainer.prepared
     target = prepared.model.graph.outputs[0]
     return "\n".join(map(str, assign(prepared.verdict, composite, options.get("batchnorm", "affine"), target).values()))
-
-
-def _tuning(search: Search, judges: Ground, best: Composite, default: Composite, held: dict[str, Scores]) -> Tuning:
-    """Decide, and put it together."""
-    found = judged(held[BEST], held[DEFAULT]) if BEST in held else None
-    better, reason = decided(found) if found else (False, "keep the default: no candidate gains on the tuning inputs")
-    rows = tuple(
-        Standing(name, measure, estimate(values), found.differences[measure] if found and name == BEST else None)
-        for name, scores in held.items() for measure, values in scores.items()
-    )  # fmt: skip
-    evidence = _evidence(search, judges, rows, better)
-    composite = replace(best if better else default, evidence=evidence)
-    inputs, others = len(search.ground.subject.x), len(judges.subject.x)
-    settings = (
-        f"{inputs} inputs to choose by, {others} held out to judge by; explained is the model's own prediction",
-        *judges.about,
-    )
-    return Tuning(
-        composite, not better, tuple(search.trail), rows, judges.subject.explainer.prepared.source, settings, reason,
-        _warnings(judges),
-    )  # fmt: skip
-
-
-def _evidence(search: Search, judges: Ground, rows: tuple[Standing, ...], better: bool) -> dict[str, Any]:
-    """Numbers and words only: a composite's file holds them."""
-    subject = judges.subject
-    found: dict[str, Any] = {
-        "kept_default": not better,
-        "model_sha256": subject.explainer.prepared.sha256,
-        "version": __version__,
-        "inputs": len(search.ground.subject.x),
-        "held_out": len(subject.x),
-        "random_seed": judges.choices.random_seed,
-        "measured": list(judges.about),
-        "intervals": "mean, and the ends of its 95 % interval, on the held-out inputs",
-    }
-    for row in rows:
-        found[f"{row.measure}_{row.method}"] = _numbers(row.value)
-        found |= {} if row.difference is None else {f"{row.measure}_difference": _numbers(row.difference)}
-    return found
-
-
-def _numbers(value: Estimate) -> list[float]:
-    return [round(number, 6) for number in (value.mean, value.low, value.high)]
-
-
-def _warnings(judges: Ground) -> tuple[str, ...]:
-    found = list(judges.subject.warnings)
-    if isinstance(judges.mosaics, str):
-        found.append(f"{POINTING} is not measured, and flipping alone can be gamed: {judges.mosaics}")
-    if len(judges.subject.x) < ENOUGH:
-        found.append(
-            f"{len(judges.subject.x)} held-out inputs prove little; give at least {ENOUGH} more than to choose by"
-        )
-    return tuple(found)
 
 
 def _plain(bound: Bound | None) -> Bound | None:
