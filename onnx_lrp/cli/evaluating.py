@@ -48,7 +48,8 @@ def run_evaluation(args: Namespace) -> list[str]:
     bar = Bar(sys.stderr.isatty())
     with bar:
         found = evaluate(
-            args.model, batch_of(args, request), true_classes(args.true_classes), composites=_bounded(texts, args, request),
+            args.model, batch_of(args, request), true_classes(args.true_classes),
+            composites=_bounded(texts, args, request),
             against=args.against, measures=args.measures, imputation=args.imputation, steps=args.steps,
             region=args.region, mask=args.mask, seed=args.seed, limit=args.limit, random_seed=args.random_seed,
             progress=bar.show, resume=args.resume, **request.options,

@@ -12,7 +12,7 @@ from ..evaluation.statistics import Estimate, estimate
 from ..evaluation.subject import ENOUGH
 from .ground import POINTING, Ground, SampleScores
 from .judging import decided, judged
-from .report import TUNED, DEFAULT, Tuning
+from .report import DEFAULT, TUNED, Tuning
 from .search import Search
 
 

@@ -19,7 +19,7 @@ from ..rules import Bound
 from .concluding import concluded
 from .ground import Ground, spread, taken
 from .recipe import Recipe
-from .report import TUNED, DEFAULT, Tuning
+from .report import DEFAULT, TUNED, Tuning
 from .search import FEWEST, Search
 
 TUNING = 32  # inputs to choose by
