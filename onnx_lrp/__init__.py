@@ -46,6 +46,8 @@ _PUBLIC = {
         "Term", "WSquare", "ZBox", "ZPlus", "Zero",
     ),
     "targets.regions": ("Region",),
+    "tuning.report": ("Tuning",),
+    "tuning.tune": ("tune",),
 }  # fmt: skip
 _HOME = {name: module for module, names in _PUBLIC.items() for name in names}
 _MODULES = ("quantus",)  # public as they are
@@ -79,6 +81,8 @@ if TYPE_CHECKING:
     from .propagation.ledger import Conservation
     from .rules import AlphaBeta, Epsilon, Flat, Gamma, Part, Pass, Relative, Rule, Term, WSquare, ZBox, Zero, ZPlus
     from .targets.regions import Region
+    from .tuning.report import Tuning
+    from .tuning.tune import tune
 
 __all__ = [
     "AlphaBeta",
@@ -111,6 +115,7 @@ __all__ = [
     "Selector",
     "TargetError",
     "Term",
+    "Tuning",
     "UnsupportedModelError",
     "VerificationError",
     "WSquare",
@@ -123,6 +128,7 @@ __all__ = [
     "evaluate",
     "explain",
     "presets",
+    "tune",
 ]
 
 

@@ -15,10 +15,10 @@ from .arguments import (
     add_preprocessing,
     add_seed,
     composites,
-    count,
     names,
     png,
 )
+from .measured import add_flipping, add_truth
 
 NAME = "evaluate"
 EPILOG = f"""\
@@ -84,12 +84,7 @@ def _add_methods(parser: ArgumentParser) -> None:
         help="other methods, or '' for none (default: gradient-input,random)",
     )  # fmt: skip
     add_seed(group)
-    group.add_argument(
-        "--true-classes",
-        metavar="FILE",
-        help="the true class of each input, one number per line or a .npy: what the model gets wrong is left out",
-    )
-    group.add_argument("--limit", metavar="N", type=count, help="take N of the inputs, evenly spread (default: all)")
+    add_truth(group)
 
 
 def _add_measures(parser: ArgumentParser) -> None:
@@ -98,20 +93,7 @@ def _add_measures(parser: ArgumentParser) -> None:
         "--measures", metavar="NAME,...", type=names, default=("flipping", "pointing"),
         help="see below (default: flipping,pointing)",
     )  # fmt: skip
-    group.add_argument(
-        "--imputation",
-        choices=("blur", "mean", "noisy-linear", "mask"),
-        help="what comes in place of what is taken away (default: blur for pictures, mean for rows, mask for tokens)",
-    )
-    group.add_argument("--steps", metavar="N", type=count, default=16, help="points of a curve (default: %(default)s)")
-    group.add_argument(
-        "--region",
-        metavar="N",
-        type=count,
-        help="side in pixels of what is taken away together (default: at most 16x16)",
-    )
-    group.add_argument("--mask", metavar="ID", type=int, help="the token id that masks one")
-    group.add_argument("--random-seed", metavar="N", type=int, default=0, help="of all that is drawn (default: 0)")
+    add_flipping(group)
 
 
 def _add_results(parser: ArgumentParser) -> None:

@@ -48,7 +48,8 @@ def run_evaluation(args: Namespace) -> list[str]:
     bar = Bar(sys.stderr.isatty())
     with bar:
         found = evaluate(
-            args.model, _inputs(args, request), _truth(args.true_classes), composites=_bounded(texts, args, request),
+            args.model, batch_of(args, request), true_classes(args.true_classes),
+            composites=_bounded(texts, args, request),
             against=args.against, measures=args.measures, imputation=args.imputation, steps=args.steps,
             region=args.region, mask=args.mask, seed=args.seed, limit=args.limit, random_seed=args.random_seed,
             progress=bar.show, resume=args.resume, **request.options,
@@ -106,8 +107,12 @@ def _bounded(texts: list[str], args: Namespace, request: Request) -> dict[str, s
     return {text: from_preprocessing(text, request.preprocessing) if known else text for text in texts}
 
 
-def _inputs(args: Namespace, request: Request) -> Any:
-    """All files as one batch."""
+def batch_of(args: Namespace, request: Request) -> Any:
+    """All files as one batch.
+
+    Raises:
+        InputError: they differ in shape, or do not fit the model.
+    """
     contents = [file.content for file in request.files]
     if len(contents) == 1 and isinstance(contents[0], np.ndarray):
         return contents[0]
@@ -125,8 +130,12 @@ def _together(feeds: list[dict[str, np.ndarray]]) -> Mapping[str, np.ndarray]:
     return {name: np.concatenate([feed[name] for feed in feeds]) for name in feeds[0]}
 
 
-def _truth(path: str | None) -> np.ndarray | None:
-    """Integers, one per line or as an array."""
+def true_classes(path: str | None) -> np.ndarray | None:
+    """Of each input, one integer per line of a file, or as an array; None without a file.
+
+    Raises:
+        InputError: the file holds something else.
+    """
     if path is None:
         return None
     if path.lower().endswith(".npy"):

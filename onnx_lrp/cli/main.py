@@ -15,10 +15,10 @@ from collections.abc import Sequence
 
 from .. import __version__
 from ..errors import InvalidModelError, OnnxLrpError, UnsupportedModelError
-from . import check, compare, convert, evaluate, explain, rules
+from . import check, compare, convert, evaluate, explain, rules, tune
 from .arguments import Parser
 
-COMMANDS = (check, explain, compare, convert, evaluate, rules)
+COMMANDS = (check, explain, compare, convert, evaluate, tune, rules)
 REJECTED, FAILED, INTERRUPTED, PIPE_CLOSED = 1, 2, 130, 141
 
 

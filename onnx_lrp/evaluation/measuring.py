@@ -70,7 +70,12 @@ def ready(name: str, subject: Subject, contenders: Contenders, model: Source, ch
     return BY_NAME[name](subject, contenders, model, choices)
 
 
-def _flipping(subject: Subject, contenders: Contenders, model: Source, choices: Choices) -> Measure | str:
+def flipping(subject: Subject, choices: Choices) -> Measure:
+    """Pixel flipping of these inputs.
+
+    Raises:
+        InputError: a choice does not fit them.
+    """
     if choices.steps < 1:
         raise InputError(f"steps={choices.steps}: at least one step has to be taken")
     form, x = subject.form, subject.x
@@ -87,16 +92,34 @@ def _flipping(subject: Subject, contenders: Contenders, model: Source, choices: 
     return Measure(f"pixel flipping: {what}, in {min(choices.steps, pieces.count)} steps, imputed by {chosen}", ask)
 
 
-def _pointing(subject: Subject, contenders: Contenders, model: Source, choices: Choices) -> Measure | str:
+def _flipping(subject: Subject, contenders: Contenders, model: Source, choices: Choices) -> Measure | str:
+    return flipping(subject, choices)
+
+
+def board(subject: Subject, seed: int) -> Mosaics | str:
+    """Mosaics of these inputs, or the reason why there are none."""
     if subject.form.kind != "pictures":
         return "no pictures, so there are no mosaics of them"
     try:
-        board = _board(subject, choices.random_seed)
+        return _board(subject, seed)
     except InputError as error:
         return str(error)
-    height, width = subject.form.planes(board.pictures).shape[2:]
-    about = f"grid pointing: {len(board.pictures)} mosaics of four, {height}x{width}, each asked for its four classes"
-    return Measure(about, lambda who, _: Measured({"pointing": pointing(who.attribute, board, subject.form)}))
+
+
+def _pointing(subject: Subject, contenders: Contenders, model: Source, choices: Choices) -> Measure | str:
+    found = board(subject, choices.random_seed)
+    if isinstance(found, str):
+        return found
+    return Measure(
+        about_pointing(found, subject),
+        lambda who, _: Measured({"pointing": pointing(who.attribute, found, subject.form)}),
+    )
+
+
+def about_pointing(found: Mosaics, subject: Subject) -> str:
+    """How the pointing game is played on these mosaics."""
+    height, width = subject.form.planes(found.pictures).shape[2:]
+    return f"grid pointing: {len(found.pictures)} mosaics of four, {height}x{width}, each asked for its four classes"
 
 
 def _board(subject: Subject, seed: int) -> Mosaics:
@@ -105,10 +128,10 @@ def _board(subject: Subject, seed: int) -> Mosaics:
     places = [subject.form.axes.index(axis) for axis in "HW"]
     make = partial(mosaics, subject.x, softmaxed(subject.logits), subject.form, seed=seed)
     if sizes is None or not any(isinstance(sizes[place], int) for place in places):
-        board = make(larger=True)
+        found = make(larger=True)
         try:
-            subject.predict(board.pictures[:1])
-            return board
+            subject.predict(found.pictures[:1])
+            return found
         except OnnxLrpError:
             pass  # open only in name: what comes behind has one size
     return make(larger=False)
