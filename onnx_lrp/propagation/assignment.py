@@ -93,7 +93,7 @@ def _places(weighted: dict[ir.Node, tuple[int, int]]) -> dict[ir.Node, Place]:
 def _sizes(node: ir.Node, kind: str) -> dict[str, Any]:
     """What a selector may ask of a convolution."""
     weight = dims(node.inputs[1]) if kind in CONVOLUTION and node.inputs[1] is not None else None
-    if weight is None:
+    if weight is None or len(weight) < 3:  # a malformed one has its own complaint
         return {}
     groups = int(attributes(node).get("group", 1))
     read, made = (dims(value) if value is not None else None for value in (node.inputs[0], node.outputs[0]))
