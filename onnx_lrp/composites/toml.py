@@ -1,17 +1,20 @@
 """Composites as TOML: one ``[[entry]]`` with a selector's fields, a rule and its numbers; then ``[otherwise]``::
 
-name = "mine"
+    name = "mine"
 
-[[entry]]
-ops = ["Conv"]
-place = "input"
-rule = "ZBox"
-low = 0
-high = 1
+    [[entry]]
+    ops = ["Conv"]
+    place = "input"
+    rule = "ZBox"
+    low = 0
+    high = 1
 
-[otherwise]
-rule = "Epsilon"
-epsilon = "0.1std"
+    [otherwise]
+    rule = "Epsilon"
+    epsilon = "0.1std"
+
+The rule ``Bounded`` is z^B where the bounds of the model's input are known, or given as low and high; layers for which
+they are not go on to the next entry.
 """
 
 from __future__ import annotations
