@@ -16,12 +16,14 @@ from .arguments import (
     add_percentile,
     add_preprocessing,
     add_seed,
+    add_talk,
     add_target,
     count,
     drift,
     names,
     png,
 )
+from .telling import tell
 
 NAME = "compare"
 EPILOG = f"""\
@@ -62,8 +64,7 @@ def run(args: Namespace) -> int:
     from .gate import run_gate
 
     lines, code = run_gate(args)
-    for line in lines:
-        print(line)
+    tell(lines, args.quiet)
     return code
 
 
@@ -98,3 +99,4 @@ def _add_results(parser: ArgumentParser) -> None:
     )
     add_percentile(group)
     add_force(group)
+    add_talk(group, "print how both models were rewritten")

@@ -8,7 +8,8 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from .arguments import COMPOSITES, add_against, add_model, add_seed, count, names, numbers, rivals
+from .arguments import COMPOSITES, add_against, add_model, add_seed, add_talk, count, names, numbers, rivals
+from .telling import tell
 
 if TYPE_CHECKING:
     import onnx
@@ -47,6 +48,7 @@ def add_arguments(parser: ArgumentParser) -> None:
     )
     parser.add_argument("--no-facts", action="store_true", help="skip nothing that is provably zero: slower, no less")
     parser.add_argument("-f", "--force", action="store_true", help="replace a file that exists")
+    add_talk(parser)
 
 
 def run(args: Namespace) -> int:
@@ -70,8 +72,7 @@ def run(args: Namespace) -> int:
     data = model.SerializeToString(deterministic=True)
     outputs.add(path, lambda temporary: _write(temporary, data))
     outputs.write()
-    for line in _about(args, model, len(data)):
-        print(line)
+    tell(_about(args, model, len(data)), args.quiet)
     return 0
 
 
@@ -95,7 +96,8 @@ def _about(args: Namespace, model: onnx.ModelProto, size: int) -> Iterator[str]:
     about = {prop.key.partition(".")[2]: prop.value for prop in model.metadata_props}
     composite = printable(about["composite"].splitlines()[0])
     how = composite + under(about.get("profile", "strict"))
-    yield f"{shown(args.model)}: explains {printable(about['explains'])!r} by {how}"
+    if not args.quiet:
+        yield f"{shown(args.model)}: explains {printable(about['explains'])!r} by {how}"
     yield f"written: {shown(args.out)}, {size / 1e6:.1f} MB"
     yield f"  inputs: {', '.join(printable(value.name) for value in model.graph.input)}"
     yield f"  outputs: {', '.join(printable(value.name) for value in model.graph.output)}"

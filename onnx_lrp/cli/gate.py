@@ -53,8 +53,8 @@ def run_gate(args: Namespace) -> tuple[list[str], int]:
     job = ComparisonJob(args, comparer, target, seed, request.preprocessing, outputs, names)
     report, pictures = job.run(batches)
     above = () if args.max_drift is None else report.above(args.max_drift)
-    show = _json if args.json else _text
-    return show(args, report, above, pictures, request.about), int(bool(above))
+    show, about = _json if args.json else _text, [*request.about, *_rewritten(args, comparer)]
+    return show(args, report, above, pictures, about), int(bool(above))
 
 
 @dataclass(frozen=True)
@@ -109,10 +109,20 @@ class ComparisonJob:
         return self.preprocessing.display(x, dims(value) or x.shape) if picture else None
 
 
+def _rewritten(args: Namespace, comparer: Comparer) -> Iterator[str]:
+    """With -v: what was done to each model."""
+    for name, explainer in (("A", comparer.a), ("B", comparer.b)) if args.verbose else ():
+        yield from (f"note: {name}: {note}" for note in explainer.prepared.notes)
+
+
 def _text(
     args: Namespace, report: Comparison, above: tuple[str, ...], pictures: list[Path], about: list[str]
 ) -> list[str]:
-    lines = [*about, *str(report).splitlines(), *(f"heatmap: {shown(path)}" for path in pictures)]
+    lines = [
+        *(() if args.quiet else about),
+        *str(report).splitlines(),
+        *(f"heatmap: {shown(path)}" for path in pictures),
+    ]
     if args.max_drift is None:
         return lines
     if not above:

@@ -60,7 +60,7 @@ def run_job(args: Namespace) -> list[str]:
     about, warnings = [*job.about(), *request.about], job.warnings(found)
     if args.json:
         return [record(explainer, seed, labels, batches, found, about, warnings, outputs.paths)]
-    return [*about, *lines, *(f"warning: {warning}" for warning in warnings)]
+    return [*(() if args.quiet else about), *lines, *(f"warning: {warning}" for warning in warnings)]
 
 
 @dataclass(frozen=True)

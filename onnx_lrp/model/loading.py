@@ -11,7 +11,7 @@ import onnx
 from google.protobuf.message import DecodeError
 
 from ..errors import LoadError
-from ..text import printable
+from ..text import brief
 from .external import attach
 from .wellformed import check_body, check_header, tensors
 
@@ -101,7 +101,7 @@ def _read(source: Source) -> tuple[onnx.ModelProto, str, Path | None, str]:
     if not isinstance(source, str | os.PathLike):
         raise LoadError(_no_model(source))
     path = Path(source)
-    name = printable(str(path))
+    name = brief(str(path))
     data = _file(path, name)
     return _parse(data, name), name, path.parent, _digest(data)
 
