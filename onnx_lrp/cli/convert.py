@@ -35,6 +35,11 @@ def add_arguments(parser: ArgumentParser) -> None:
     add_seed(parser, "input")
     add_against(parser, "by their index; or input, which leaves it to a run", rivals)
     parser.add_argument("--targets", metavar="K", type=count, default=1, help="explain K targets at once (default: 1)")
+    parser.add_argument(
+        "--target-input",
+        action="store_true",
+        help="target must be given in every run: onnxruntime warns of an optional one when it loads the model",
+    )
     parser.add_argument("--low", metavar="X,...", type=numbers, help="lower bound of the input, or one per channel")
     parser.add_argument("--high", metavar="X,...", type=numbers, help="upper bound of the input, or one per channel")
     parser.add_argument(
@@ -66,8 +71,8 @@ def run(args: Namespace) -> int:
     outputs.reserve(path)
     model = convert(
         args.model, _composite(args), output=args.output, layers=args.layers, seed=args.seed, against=args.against,
-        baseline=args.baseline, targets=args.targets, shapes=dict(args.shape), batchnorm=args.batchnorm,
-        pass_ops=args.pass_op, facts=not args.no_facts, fixed=held(args), profile=args.profile,
+        baseline=args.baseline, targets=args.targets, target_input=args.target_input,
+        shapes=dict(args.shape), batchnorm=args.batchnorm, pass_ops=args.pass_op, facts=not args.no_facts, fixed=held(args), profile=args.profile,
     )  # fmt: skip
     data = model.SerializeToString(deterministic=True)
     outputs.add(path, lambda temporary: _write(temporary, data))

@@ -107,7 +107,7 @@ def test_a_long_path_leaves_room_for_the_reason(capsys: Capture, folder: Path) -
     for name in ("model.onnx", "x.npy"):
         (deep / name).write_bytes(b"nothing of the kind")
     assert complaint(capsys, "check", str(deep / "model.onnx")).startswith(f"onnx-lrp: error: …/{'b' * 80}/model.onnx:")
-    assert complaint(capsys, "explain", CNN, str(deep / "x.npy")).startswith(f"onnx-lrp: error: …/{'b' * 80}/x.npy: ")
+    assert complaint(capsys, "explain", CNN, str(deep / "x.npy")).startswith(f"onnx-lrp: error: '…/{'b' * 80}/x.npy': ")
     assert len(complaint(capsys, "check", str(deep / f"{'c' * 200}.onnx"))) < 160
 
 
