@@ -72,7 +72,8 @@ def run(args: Namespace) -> int:
     model = convert(
         args.model, _composite(args), output=args.output, layers=args.layers, seed=args.seed, against=args.against,
         baseline=args.baseline, targets=args.targets, target_input=args.target_input,
-        shapes=dict(args.shape), batchnorm=args.batchnorm, pass_ops=args.pass_op, facts=not args.no_facts, fixed=held(args), profile=args.profile,
+        shapes=dict(args.shape), batchnorm=args.batchnorm, pass_ops=args.pass_op, facts=not args.no_facts,
+        fixed=held(args), profile=args.profile,
     )  # fmt: skip
     data = model.SerializeToString(deterministic=True)
     outputs.add(path, lambda temporary: _write(temporary, data))
