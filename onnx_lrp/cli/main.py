@@ -15,10 +15,10 @@ from collections.abc import Sequence
 
 from .. import __version__
 from ..errors import InvalidModelError, OnnxLrpError, UnsupportedModelError
-from . import check, compare, completion, convert, evaluate, explain, rules
+from . import check, compare, completion, convert, doctor, evaluate, explain, rules
 from .arguments import Parser
 
-COMMANDS = (check, explain, compare, convert, evaluate, rules, completion)
+COMMANDS = (check, explain, compare, convert, evaluate, rules, doctor, completion)
 REJECTED, FAILED, INTERRUPTED, PIPE_CLOSED = 1, 2, 130, 141
 
 
