@@ -15,7 +15,7 @@ from ..text import printable, table
 
 NEEDED = ("numpy", "onnx", "onnx-ir", "onnxruntime", "pillow")
 EXTRAS = {"torch": "torch", "tokenizers": "text", "quantus": "quantus"}  # packages, and the extra that brings each
-NEAR = 1e-4  # of the largest |R|: float32 against float64
+CLOSE_ENOUGH = 1e-4  # of the largest |R|: float32 against float64
 
 
 @dataclass(frozen=True)
@@ -133,7 +133,7 @@ def _compared(backend: str) -> str:
     found = Explainer(model, "epsilon_plus", backend=backend)(x)
     wanted, given = reference.inputs["x"], found.inputs["x"]
     apart = float(np.abs(given - wanted).max() / np.abs(wanted).max())
-    if not apart <= NEAR or (found.target != reference.target).any():
+    if not apart <= CLOSE_ENOUGH or (found.target != reference.target).any():
         return f"differs from NumPy's answer by {apart:.1e} of its largest |R|"
     return f"ok, {apart:.1e} from NumPy's answer in float64"
 
