@@ -115,7 +115,12 @@ def add_explained(parser: argparse.ArgumentParser) -> None:
 
 def add_inputs(parser: argparse.ArgumentParser) -> None:
     """INPUT...: the data to explain."""
-    parser.add_argument("inputs", metavar="INPUT", nargs="+", help=".png, .jpg, .jpeg, .webp, .bmp, .npy or .npz")
+    parser.add_argument(
+        "inputs",
+        metavar="INPUT",
+        nargs="+",
+        help=".png, .jpg, .jpeg, .webp, .bmp, .npy or .npz; or a folder: all pictures in it",
+    )
 
 
 def add_target(group: Group, default: str) -> None:
