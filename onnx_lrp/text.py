@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import os
+from collections.abc import Iterable, Sequence
+
+LONGEST_PATH = 100
 
 
 def printable(text: str, limit: int = 120) -> str:
@@ -17,6 +20,28 @@ def printable(text: str, limit: int = 120) -> str:
 
 def _escaped(character: str) -> str:
     return character.encode("unicode_escape").decode("ascii")
+
+
+def brief(path: str, limit: int = LONGEST_PATH) -> str:
+    """A path as a message names it: of a long one the last folders and the file, so that the reason stays near."""
+    safe = printable(path, 4096)
+    if len(safe) <= limit:
+        return safe
+    folders, name = os.path.split(safe)
+    kept = printable(name, limit - 2)
+    for folder in reversed(folders.split(os.sep)):
+        if len(kept) + len(folder) + 3 > limit:
+            break
+        kept = os.path.join(folder, kept)
+    return os.path.join("…", kept)
+
+
+def nearest(word: str, known: Iterable[str], most: int = 1) -> str:
+    """``; did you mean seed?``, or nothing where no known word is like this one."""
+    import difflib  # only where something went wrong
+
+    near = difflib.get_close_matches(word, list(known), most, 0.6)
+    return f"; did you mean {' or '.join(map(printable, near))}?" if near else ""
 
 
 def under(profile: str) -> str:

@@ -21,10 +21,14 @@ def shown(path: Path | str) -> str:
 
 @dataclass
 class Outputs:
-    """Where a run writes; ``force`` allows replacing files, but for those that the run reads."""
+    """Where a run writes; ``force`` allows replacing files, but for those that the run reads.
+
+    ``former`` says of a file that it may be replaced all the same.
+    """
 
     force: bool = False
     read: Callable[[], Iterable[Path]] = tuple
+    former: Callable[[Path], bool] = lambda _: False
     _reserved: set[Path] = field(default_factory=set)
     _writers: dict[Path, Writer] = field(default_factory=dict)
 
@@ -47,7 +51,7 @@ class Outputs:
         _check_folder(path)
         if os.path.isdir(path):  # unlike Path.is_dir, it takes any name
             raise OutputError(f"{shown(path)}: is a folder; give the name of a file")
-        if os.path.lexists(path) and not self.force:
+        if os.path.lexists(path) and not self.force and not self.former(path):
             raise OutputError(f"{shown(path)}: exists already; choose another name, or force its replacement (--force)")
         if os.path.exists(path) and any(os.path.exists(kept) and os.path.samefile(kept, path) for kept in self.read()):
             raise OutputError(f"{shown(path)}: is read by this very run; choose another name")
@@ -69,6 +73,10 @@ class Outputs:
         if path not in self._reserved:
             self.reserve(path)
         self._writers[path] = writer
+
+    def wrap(self, path: Path, wrapper: Callable[[Writer], Writer]) -> None:
+        """Have something more done to a file that is written."""
+        self._writers[path] = wrapper(self._writers[path])
 
     def write(self) -> None:
         """Make every file under a temporary name next to its own, then rename them all.

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import math
+import re
 from collections.abc import Callable
 from typing import Any, Literal, NoReturn
 
@@ -38,7 +39,25 @@ class Parser(argparse.ArgumentParser):
         """Leave with exit code 2."""
         from ..text import printable
 
-        self.exit(2, f"onnx-lrp: error: {printable(message, 2000)}; see {self.prog} --help\n")
+        meant = self._meant(message)
+        self.exit(2, f"onnx-lrp: error: {printable(message, 2000)}{meant}; see {self.prog} --help\n")
+
+    def parse_known_args(self, args: Any = None, namespace: Any = None) -> tuple[Any, list[str]]:
+        """As argparse does, but each command complains of its own unknown options, and knows what they resemble."""
+        found, unknown = super().parse_known_args(args, namespace)
+        if unknown:
+            self.error(f"unrecognized arguments: {' '.join(unknown)}")
+        return found, unknown
+
+    def _meant(self, message: str) -> str:
+        """What is like the word that was refused."""
+        from ..text import nearest
+
+        if chosen := re.match(r"argument .*: invalid choice: '(.*)' \(choose from (.*)\)", message):
+            return nearest(chosen[1], re.findall(r"[\w-]+", chosen[2]))
+        if option := re.match(r"unrecognized arguments: (--[\w-]+)", message):
+            return nearest(option[1], self._option_string_actions)
+        return ""
 
 
 def add_model(parser: argparse.ArgumentParser) -> None:
@@ -96,7 +115,12 @@ def add_explained(parser: argparse.ArgumentParser) -> None:
 
 def add_inputs(parser: argparse.ArgumentParser) -> None:
     """INPUT...: the data to explain."""
-    parser.add_argument("inputs", metavar="INPUT", nargs="+", help=".png, .jpg, .jpeg, .webp, .bmp, .npy or .npz")
+    parser.add_argument(
+        "inputs",
+        metavar="INPUT",
+        nargs="+",
+        help=".png, .jpg, .jpeg, .webp, .bmp, .npy or .npz; or a folder: all pictures in it",
+    )
 
 
 def add_target(group: Group, default: str) -> None:
@@ -156,6 +180,14 @@ def add_preprocessing(parser: argparse.ArgumentParser) -> None:
         type=size,
         help="where the model leaves it open: so many pixels, or the picture's own (default: what its metadata says)",
     )
+
+
+def add_talk(group: Group, verbose: str = "") -> None:
+    """-q, and -v where there is more to say."""
+    either = group.add_mutually_exclusive_group()
+    either.add_argument("-q", "--quiet", action="store_true", help="print results only: no notes, no warnings")
+    if verbose:
+        either.add_argument("-v", "--verbose", action="store_true", help=verbose)
 
 
 def add_percentile(group: Group) -> None:

@@ -8,7 +8,7 @@ from argparse import ArgumentParser, Namespace
 from dataclasses import asdict
 
 from ..errors import OnnxLrpError
-from .arguments import COMPOSITES, add_model
+from .arguments import COMPOSITES, add_model, add_talk
 
 NAME = "check"
 EPILOG = f"{COMPOSITES}\n\nExit code: 0 supported, 1 rejected, 2 the file cannot be read or an option is wrong."
@@ -19,6 +19,7 @@ def add_arguments(parser: ArgumentParser) -> None:
     add_model(parser)
     parser.add_argument("--outputs", action="store_true", help="list the tensors that --output can name, and no more")
     parser.add_argument("--json", action="store_true", help="print JSON instead of a table")
+    add_talk(parser)
 
 
 def run(args: Namespace) -> int:
@@ -43,7 +44,7 @@ def run(args: Namespace) -> int:
     if args.json:
         _print_json(report.as_dict())
     else:
-        print(report)
+        print(str(report).partition("\n")[0] if args.quiet else report)
     return 0 if report.supported else 1
 
 

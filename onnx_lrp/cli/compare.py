@@ -16,12 +16,14 @@ from .arguments import (
     add_percentile,
     add_preprocessing,
     add_seed,
+    add_talk,
     add_target,
     count,
     drift,
     names,
     png,
 )
+from .telling import tell
 
 NAME = "compare"
 EPILOG = f"""\
@@ -31,14 +33,16 @@ inputs, and in every layer whose node or tensor has one name in both models:
   rank     Spearman's correlation: the order of all elements
   top-k    the share of the k largest |R| that both have
 drift is 1 - cosine at the input of a sample, and the report's is that of the worst sample.
+A model of integers is explained as its dequantised network, in the type that the report names.
 
 {PREPARATION}
 
 {COMPOSITES}
 {BOUNDS}
 
-Exit code: 0 done and no sample above --max-drift, 1 one is above it (the report and the pictures are written all the
-same) or a model is rejected, 2 data, options or files are wrong (then nothing is written)."""
+Exit code: 0 done and nothing above --max-drift and --max-layer-drift, 1 something is above one of them (the report and
+the pictures are written all the same) or a model is rejected, 2 data, options or files are wrong (then nothing is
+written)."""
 
 
 def add_arguments(parser: ArgumentParser) -> None:
@@ -62,8 +66,7 @@ def run(args: Namespace) -> int:
     from .gate import run_gate
 
     lines, code = run_gate(args)
-    for line in lines:
-        print(line)
+    tell(lines, args.quiet)
     return code
 
 
@@ -88,6 +91,9 @@ def _add_question(parser: ArgumentParser) -> None:
 def _add_results(parser: ArgumentParser) -> None:
     group = parser.add_argument_group("results")
     group.add_argument("--max-drift", metavar="X", type=drift, help="exit with 1 if a sample drifts more than this")
+    group.add_argument(
+        "--max-layer-drift", metavar="X", type=drift, help="exit with 1 if a sample drifts more than this in any layer"
+    )
     group.add_argument("--json", action="store_true", help="print JSON instead of tables, with all numbers")
     group.add_argument(
         "-o",
@@ -98,3 +104,4 @@ def _add_results(parser: ArgumentParser) -> None:
     )
     add_percentile(group)
     add_force(group)
+    add_talk(group, "print how both models were rewritten")

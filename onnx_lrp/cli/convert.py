@@ -8,7 +8,8 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from .arguments import COMPOSITES, add_against, add_model, add_seed, count, names, numbers, rivals
+from .arguments import COMPOSITES, add_against, add_model, add_seed, add_talk, count, names, numbers, rivals
+from .telling import tell
 
 if TYPE_CHECKING:
     import onnx
@@ -34,6 +35,11 @@ def add_arguments(parser: ArgumentParser) -> None:
     add_seed(parser, "input")
     add_against(parser, "by their index; or input, which leaves it to a run", rivals)
     parser.add_argument("--targets", metavar="K", type=count, default=1, help="explain K targets at once (default: 1)")
+    parser.add_argument(
+        "--target-input",
+        action="store_true",
+        help="target must be given in every run: onnxruntime warns of an optional one when it loads the model",
+    )
     parser.add_argument("--low", metavar="X,...", type=numbers, help="lower bound of the input, or one per channel")
     parser.add_argument("--high", metavar="X,...", type=numbers, help="upper bound of the input, or one per channel")
     parser.add_argument(
@@ -47,6 +53,7 @@ def add_arguments(parser: ArgumentParser) -> None:
     )
     parser.add_argument("--no-facts", action="store_true", help="skip nothing that is provably zero: slower, no less")
     parser.add_argument("-f", "--force", action="store_true", help="replace a file that exists")
+    add_talk(parser)
 
 
 def run(args: Namespace) -> int:
@@ -64,14 +71,14 @@ def run(args: Namespace) -> int:
     outputs.reserve(path)
     model = convert(
         args.model, _composite(args), output=args.output, layers=args.layers, seed=args.seed, against=args.against,
-        baseline=args.baseline, targets=args.targets, shapes=dict(args.shape), batchnorm=args.batchnorm,
-        pass_ops=args.pass_op, facts=not args.no_facts, fixed=held(args), profile=args.profile,
+        baseline=args.baseline, targets=args.targets, target_input=args.target_input,
+        shapes=dict(args.shape), batchnorm=args.batchnorm, pass_ops=args.pass_op, facts=not args.no_facts,
+        fixed=held(args), profile=args.profile,
     )  # fmt: skip
     data = model.SerializeToString(deterministic=True)
     outputs.add(path, lambda temporary: _write(temporary, data))
     outputs.write()
-    for line in _about(args, model, len(data)):
-        print(line)
+    tell(_about(args, model, len(data)), args.quiet)
     return 0
 
 
@@ -95,7 +102,8 @@ def _about(args: Namespace, model: onnx.ModelProto, size: int) -> Iterator[str]:
     about = {prop.key.partition(".")[2]: prop.value for prop in model.metadata_props}
     composite = printable(about["composite"].splitlines()[0])
     how = composite + under(about.get("profile", "strict"))
-    yield f"{shown(args.model)}: explains {printable(about['explains'])!r} by {how}"
+    if not args.quiet:
+        yield f"{shown(args.model)}: explains {printable(about['explains'])!r} by {how}"
     yield f"written: {shown(args.out)}, {size / 1e6:.1f} MB"
     yield f"  inputs: {', '.join(printable(value.name) for value in model.graph.input)}"
     yield f"  outputs: {', '.join(printable(value.name) for value in model.graph.output)}"

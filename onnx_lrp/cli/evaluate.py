@@ -14,11 +14,13 @@ from .arguments import (
     add_inputs,
     add_preprocessing,
     add_seed,
+    add_talk,
     composites,
     names,
     png,
 )
 from .measured import add_flipping, add_truth
+from .telling import tell
 
 NAME = "evaluate"
 EPILOG = f"""\
@@ -63,8 +65,7 @@ def run(args: Namespace) -> int:
     """
     from .evaluating import run_evaluation
 
-    for line in run_evaluation(args):
-        print(line)
+    tell(run_evaluation(args), args.quiet)
     return 0
 
 
@@ -104,3 +105,4 @@ def _add_results(parser: ArgumentParser) -> None:
         "--resume", metavar="FILE", help="keep every result there, and go on from those that it holds; made if missing"
     )
     add_force(group)
+    add_talk(group)

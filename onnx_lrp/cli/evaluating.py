@@ -59,7 +59,8 @@ def run_evaluation(args: Namespace) -> list[str]:
     outputs.write()
     if args.json:
         return [json.dumps({**found.as_dict(), "notes": request.about}, indent=2, allow_nan=False)]
-    return [*request.about, *str(found).splitlines(), *([f"curves: {shown(args.curves)}"] if args.curves else [])]
+    about = [] if args.quiet else request.about
+    return [*about, *str(found).splitlines(), *([f"curves: {shown(args.curves)}"] if args.curves else [])]
 
 
 def curves_of(found: Evaluation) -> Any:

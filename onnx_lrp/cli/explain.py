@@ -16,10 +16,12 @@ from .arguments import (
     add_percentile,
     add_preprocessing,
     add_seed,
+    add_talk,
     add_target,
     count,
     picture_or_page,
 )
+from .telling import tell
 
 NAME = "explain"
 EPILOG = f"""\
@@ -53,8 +55,7 @@ def run(args: Namespace) -> int:
     """
     from .job import run_job
 
-    for line in run_job(args):
-        print(line)
+    tell(run_job(args), args.quiet)
     return 0
 
 
@@ -98,4 +99,4 @@ def _add_results(parser: ArgumentParser) -> None:
     group.add_argument("--ledger", action="store_true", help="print where relevance went, node by node")
     add_force(group)
     group.add_argument("--json", action="store_true", help="print JSON instead of lines")
-    group.add_argument("-v", "--verbose", action="store_true", help="print how the model was rewritten, and the rules")
+    add_talk(group, "print how the model was rewritten, and the rules")

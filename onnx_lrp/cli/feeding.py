@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -15,7 +16,7 @@ from ..inputs import check_inputs
 from ..model.graph import dims
 from ..pictures.layout import Layout
 from ..pictures.preprocessing import Preprocessing
-from ..pictures.reading import Picture, read_input
+from ..pictures.reading import PICTURES, Picture, read_input
 from ..writing import shown
 
 if TYPE_CHECKING:
@@ -189,13 +190,24 @@ class Feeder:
 
 
 def read_files(paths: Sequence[str], texts: bool = False) -> list[File]:
-    """Read every file; with ``texts``, a .txt has one sentence per line.
+    """Read every file, and of a folder all pictures in it; with ``texts``, a .txt has one sentence per line.
 
     Raises:
-        InputError: one of them is not a picture, .npy or .npz that can be read.
+        InputError: one of them is not a picture, .npy or .npz that can be read, or a folder has no picture.
     """
+    paths = [file for path in paths for file in _spread(path)]
     sentences = [texts and path.lower().endswith(".txt") for path in paths]
     return [File(Path(p), _sentences(p) if text else read_input(p)) for p, text in zip(paths, sentences)]
+
+
+def _spread(path: str) -> list[str]:
+    """The file; of a folder the pictures in it, by name."""
+    if not os.path.isdir(path):  # unlike Path.is_dir, it takes any name
+        return [path]
+    found = sorted(str(file) for file in Path(path).iterdir() if file.suffix.lower() in PICTURES and file.is_file())
+    if not found:
+        raise InputError(f"{shown(path)}: no picture in this folder ({', '.join(PICTURES)})")
+    return found
 
 
 def _sentences(path: str) -> Text:

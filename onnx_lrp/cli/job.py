@@ -21,6 +21,7 @@ from ..text import printable, under
 from ..writing import Outputs, shown
 from . import results
 from .feeding import Batch, Feeder, Sample
+from .former import Asked
 from .labels import read_labels
 from .naming import OutputPaths
 from .reading import files_read
@@ -36,7 +37,8 @@ def run_job(args: Namespace) -> list[str]:
     Raises:
         OnnxLrpError: something is wrong; then no file was written.
     """
-    outputs = Outputs(args.force, partial(files_read, args))
+    asked = Asked(args)
+    outputs = Outputs(args.force, partial(files_read, args), asked.wrote)
     outputs.check_folders(args.heatmap or "", args.save_relevance or "")
     labels = results.Labels(read_labels(args.labels))
     texts = Texts.read(args)
@@ -56,11 +58,12 @@ def run_job(args: Namespace) -> list[str]:
     job = Job(args, explainer, labels, meant(args.target, labels.names), seed, style, outputs, names, texts)
     found = job.explained(batches)
     lines = job.results(batches, found)
+    asked.sign(outputs)
     outputs.write()
     about, warnings = [*job.about(), *request.about], job.warnings(found)
     if args.json:
         return [record(explainer, seed, labels, batches, found, about, warnings, outputs.paths)]
-    return [*about, *lines, *(f"warning: {warning}" for warning in warnings)]
+    return [*(() if args.quiet else about), *lines, *(f"warning: {warning}" for warning in warnings)]
 
 
 @dataclass(frozen=True)

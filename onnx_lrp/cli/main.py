@@ -15,10 +15,10 @@ from collections.abc import Sequence
 
 from .. import __version__
 from ..errors import InvalidModelError, OnnxLrpError, UnsupportedModelError
-from . import check, compare, convert, evaluate, explain, rules, tune
+from . import check, compare, completion, convert, doctor, evaluate, explain, rules, tune
 from .arguments import Parser
 
-COMMANDS = (check, explain, compare, convert, evaluate, tune, rules)
+COMMANDS = (check, explain, compare, convert, evaluate, tune, rules, doctor, completion)
 REJECTED, FAILED, INTERRUPTED, PIPE_CLOSED = 1, 2, 130, 141
 
 
@@ -47,7 +47,7 @@ def build_parser() -> Parser:
         about = (module.__doc__ or "").partition("\n")[0].partition(": ")[2]
         command = commands.add_parser(module.NAME, help=about, description=about, epilog=module.EPILOG)
         module.add_arguments(command)
-        command.set_defaults(run=module.run)
+        command.set_defaults(run=module.run, parser=parser)
     return parser
 
 
@@ -59,7 +59,7 @@ def _run(args: Namespace) -> int:
     except BrokenPipeError:
         raise
     except OnnxLrpError as error:
-        _complain(str(error))
+        _complain(_named_briefly(str(error), args))
         return REJECTED if isinstance(error, (UnsupportedModelError, InvalidModelError)) else FAILED
     except OSError as error:  # what is written and read says its name; what is left is the terminal, or what it is
         _complain(f"{error.filename or 'standard output'}: {error.strerror or error}"[:1000])
@@ -71,6 +71,17 @@ def _run(args: Namespace) -> int:
         _complain("interrupted")
         return INTERRUPTED
     return FAILED
+
+
+def _named_briefly(message: str, args: Namespace) -> str:
+    """The message with long paths of the command line shortened: its reason is what matters."""
+    from ..text import LONGEST_PATH, brief, printable
+
+    given = [getattr(args, name, None) for name in ("model", "a", "b", "out")]
+    for path in filter(None, (*given, *(getattr(args, "inputs", None) or ()))):
+        if len(path) > LONGEST_PATH:
+            message = message.replace(printable(path, 4096), brief(path))
+    return message
 
 
 def _complain(message: str) -> None:

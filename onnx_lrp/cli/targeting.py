@@ -11,7 +11,7 @@ import numpy as np
 from ..errors import TargetError
 from ..pictures.reading import read_input
 from ..targets import Region
-from ..text import printable
+from ..text import nearest, printable
 from ..writing import shown
 
 
@@ -57,5 +57,6 @@ def _labelled(what: str, text: str, labels: Sequence[str] | None) -> int:
         raise TargetError(f"{what} {printable(text)!r} is no index; {remedy}")
     if len(places) != 1:
         several = f"classes {', '.join(map(str, places))} share" if places else "no class has"
-        raise TargetError(f"{several} the label {printable(text)!r}; give an index")
+        meant = "" if places else nearest(text, labels)
+        raise TargetError(f"{several} the label {printable(text)!r}{meant}; give an index")
     return places[0]

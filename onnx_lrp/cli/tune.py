@@ -11,10 +11,12 @@ from .arguments import (
     add_force,
     add_inputs,
     add_preprocessing,
+    add_talk,
     count,
     numbers,
 )
 from .measured import add_flipping, add_truth
+from .telling import tell
 
 NAME = "tune"
 EPILOG = f"""\
@@ -46,6 +48,7 @@ def add_arguments(parser: ArgumentParser) -> None:
     group = parser.add_argument_group("results")
     group.add_argument("--json", action="store_true", help="print JSON instead of tables")
     add_force(group)
+    add_talk(group)
     add_computation(parser)
 
 
@@ -57,8 +60,7 @@ def run(args: Namespace) -> int:
     """
     from .tuning import run_tuning
 
-    for line in run_tuning(args):
-        print(line)
+    tell(run_tuning(args), args.quiet)
     return 0
 
 

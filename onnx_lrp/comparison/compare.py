@@ -15,6 +15,7 @@ from ..inputs import check_inputs
 from ..model.loading import Source
 from ..targets import Rivals, Seed, Target, as_seed
 from ..text import printable
+from .arithmetic import arithmetic
 from .matching import LayerKey, check_outputs, common_inputs, match
 from .metrics import cosine, default_top, overlap, rank_correlation
 from .report import Comparison, Likeness, SampleComparison
@@ -166,7 +167,9 @@ def compare(
 
 
 def _about(explainer: Explainer) -> str:
-    return f"{explainer.prepared.source} ({explainer.engine.name}, {explainer.engine.dtype.name})"
+    """A model, what computed its explanation, and what became of its own arithmetic for that."""
+    prepared, engine = explainer.prepared, explainer.engine
+    return f"{prepared.source} ({engine.name}, {engine.dtype.name}{arithmetic(prepared.source_model)})"
 
 
 def _relevance(pair: Pair, explanations: Explanations) -> tuple[np.ndarray, np.ndarray]:

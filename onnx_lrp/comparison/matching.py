@@ -66,8 +66,16 @@ def match(a: Plan, b: Plan, names: Iterable[str] | None = None) -> Matching:
     found = {layer for pair in pairs for layer in pair}
     # A convolution whose BatchNormalization is merged in A only is compared behind that: it is in both, all the same
     known = {key for layer, _ in pairs for key in layer.keys}
-    alone = [f"{layer.name} (only in A)" for layer in ours if layer not in found]
-    alone += [f"{layer.name} (only in B)" for layer in theirs if layer not in found and known.isdisjoint(layer.keys)]
+    if wanted is None:  # a quantiser puts nodes behind the layer whose output is explained: it is left out all the same
+        known |= {
+            key for plan in (a, b) for layer in _layers(plan) if layer.tensor == plan.target for key in layer.keys
+        }
+    alone = [
+        f"{layer.name} (only in {which})"
+        for which, layers in (("A", ours), ("B", theirs))
+        for layer in layers
+        if layer not in found and known.isdisjoint(layer.keys)
+    ]
     return Matching(tuple(pairs), tuple(alone))
 
 

@@ -67,13 +67,18 @@ class SampleComparison:
         return 1.0 - min(likeness.cosine for likeness in self.inputs)
 
     @property
+    def layer_drift(self) -> float:
+        """1 - cosine of the relevance in the layer that drifts most; 0 where no layer is compared."""
+        return 1.0 - min((likeness.cosine for likeness in self.layers), default=1.0)
+
+    @property
     def agree(self) -> bool:
         """Whether both models predict the same."""
         return self.predictions[0] == self.predictions[1]
 
     def as_dict(self) -> dict[str, Any]:
         """For JSON."""
-        return {**asdict(self), "drift": self.drift, "agree": self.agree}
+        return {**asdict(self), "drift": self.drift, "layer_drift": self.layer_drift, "agree": self.agree}
 
 
 @dataclass(frozen=True)
@@ -105,6 +110,11 @@ class Comparison:
     def above(self, limit: float) -> tuple[str, ...]:
         """Titles of the samples that drift more than ``limit``."""
         return tuple(sample.sample for sample in self.samples if not sample.drift <= limit)
+
+    def layers_above(self, limit: float) -> tuple[str, ...]:
+        """Layers in which a sample drifts more than ``limit``, as they are called in A."""
+        found = [e.name for sample in self.samples for e in sample.layers if not 1 - e.cosine <= limit]
+        return tuple(dict.fromkeys(found))
 
     def as_dict(self) -> dict[str, Any]:
         """For JSON."""

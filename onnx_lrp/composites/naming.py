@@ -13,7 +13,7 @@ import numpy as np
 
 from ..errors import CompositeError
 from ..rules import Bound, Relative
-from ..text import printable
+from ..text import nearest, printable
 
 if TYPE_CHECKING:
     from typing import Any
@@ -42,9 +42,9 @@ def known_name(name: str) -> str:
     own = re.sub(r"(?<=[a-z0-9])(?=[A-Z])", "_", name).lower().replace("-", "_")
     if own in PRESETS:
         return own
-    near = difflib.get_close_matches(own, PRESETS, 2, 0.6)
-    meant = f"; did you mean {' or '.join(near)}?" if near else ""
-    raise CompositeError(f"unknown composite {printable(name)!r}{meant}; choose one of {', '.join(PRESETS)}")
+    raise CompositeError(
+        f"unknown composite {printable(name)!r}{nearest(own, PRESETS, 2)}; choose one of {', '.join(PRESETS)}"
+    )
 
 
 def parameters_of(name: str) -> dict[str, Parameter]:

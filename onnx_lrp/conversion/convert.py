@@ -49,7 +49,7 @@ class ConversionSpec:
 
     ``layers`` maps names to tensors inside the network; ``logits`` and ``ledger`` ask for outputs with the explained
     tensor and with the account of every node (for one target). ``fed`` counts what comes as an input instead of being
-    compiled in: classes of a seed ``against`` others, or 1 for the baseline.
+    compiled in: classes of a seed ``against`` others, or 1 for the baseline. ``required``: indices have no defaults.
     """
 
     seed: CompiledSeed = "logit"
@@ -58,6 +58,7 @@ class ConversionSpec:
     logits: bool = False
     ledger: bool = False
     fed: int = 0
+    required: bool = False
 
 
 @dataclass
@@ -94,6 +95,7 @@ def convert(
     against: Rivals | Literal["input"] = None,
     baseline: float | None = None,
     targets: int = 1,
+    target_input: bool = False,
     shapes: Shapes | None = None,
     batchnorm: Literal["affine", "pass"] = "affine",
     pass_ops: str | Iterable[str] = (),
@@ -127,6 +129,8 @@ def convert(
         baseline: as for a call of the Explainer, compiled in.
         targets: how many targets to explain at once. If more than one, relevance has the shape (N, targets, ...),
             ``target`` the shape (N or 1, targets), and its default means the largest ones in descending order.
+        target_input: make ``target`` (and ``against``) an input that every run has to give, with -1 for the default.
+            Else they are initializers that a run may override, of which onnxruntime warns whenever it loads the model.
         shapes: sizes of open axes by input name; None leaves the first axis open. Only that one may stay open.
         batchnorm: as for :class:`Explainer`.
         pass_ops: as for :class:`Explainer`.
@@ -143,12 +147,14 @@ def convert(
     start, fed = compiled_seed(rules.seed_for(seed, against, baseline), against, baseline)
     if not isinstance(targets, int):
         raise TargetError(f"targets says how many to explain at once, as a whole number, not {targets!r:.80}")
+    if target_input and start == "input":
+        raise TargetError("with the seed 'input' there is no target to give; leave out target_input (--target-input)")
     prepared = prepare(model, output, OLDEST_CONVERTED, pass_ops, fixed, shapes, profile)
     plan = make_plan(prepared.verdict, prepared.model, rules, batchnorm, facts)
     wanted = resolve_layers(plan, layers, prepared.source)
     tape = measure(prepared, plan, shapes or {})
     require_loadable(prepared.uncut, [prepared.target], prepared.source, prepared.message)  # types and all
-    compiled = emit(prepared, plan, ConversionSpec(start, targets, wanted, fed=fed), tape)
+    compiled = emit(prepared, plan, ConversionSpec(start, targets, wanted, fed=fed, required=target_input), tape)
     size_inputs(compiled.model, shapes or {}, prepared.source)
     require_loadable(compiled.model, sorted(compiled.outputs), prepared.source)
     return message(compiled.model, prepared)
@@ -234,7 +240,7 @@ class Emission:
         self.compiled.control = self._free("seed" if answer.seed == "input" else "target")
         if answer.seed == "input":
             return [seeds.from_input(self.compiled.control)]
-        given = seeds.indices(self.compiled.control, answer.targets)
+        given = seeds.indices(self.compiled.control, answer.targets, not answer.required)
         return list(seeds.from_target(given, self.start(seeds)))
 
     def start(self, seeds: Seeds) -> Callable[[Symbol], Symbol]:
@@ -246,7 +252,8 @@ class Emission:
         given = None
         if self.answer.fed:
             self.compiled.rival = name = self._free(seed.kind)
-            given = seeds.indices(name, self.answer.fed) if seed.kind == "against" else seeds.number(name)
+            fed, optional = self.answer.fed, not self.answer.required
+            given = seeds.indices(name, fed, optional) if seed.kind == "against" else seeds.number(name)
         return SymbolicContrast(self.xp, seed, seeds.flat, given).start
 
     def walk(self, seed: Symbol) -> dict[str, Symbol]:

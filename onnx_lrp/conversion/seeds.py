@@ -76,18 +76,19 @@ class Seeds:
             one_hot = self.xp.one_hot(self.xp.take(index, np.array([position]), 1), self.flat.shape[1])
             yield self.xp.reshape(start(one_hot), self.logits.shape)
 
-    def indices(self, name: str, count: int) -> Symbol:
-        """An optional input of int64, as (samples or 1, count).
+    def indices(self, name: str, count: int, optional: bool = True) -> Symbol:
+        """An input of int64, as (samples or 1, count); ``optional``: it has a default.
 
         It has one entry for all samples or one per sample; if the count is above 1, one row for all samples or one row
-        per sample. Its default is -1; what is neither that nor an output's index makes the run fail.
+        per sample. The default is -1; what is neither that nor an output's index makes the run fail.
         """
         rows = (1, count) if count > 1 else (1,)
         default = ir.Tensor(np.full(rows, BEST, np.int64), name=name)
-        value = ir.val(name, const_value=default)
+        value = ir.val(name, const_value=default) if optional else ir.val(name, ir.DataType.INT64)
         value.shape = ir.Shape([None, *rows[1:]])  # a runtime would insist on the default's otherwise
         self.graph.inputs.append(value)
-        self.graph.register_initializer(value)
+        if optional:
+            self.graph.register_initializer(value)
         return self._possible(self._reshaped(self.xp.graph.wrap(value, (1, count)), count))
 
     def number(self, name: str) -> Symbol:

@@ -13,6 +13,7 @@ from ..errors import CompositeError, TargetError, names_of
 from ..explainer import Explainer
 from ..explanation import Explanation
 from ..model.loading import Source
+from ..text import nearest
 from .methods import METHODS, Attribute, method
 from .predictor import Parts, predictor, single_input
 
@@ -70,7 +71,8 @@ class Contenders:
         others = names_of(against, "against", CompositeError)
         unknown = [name for name in others if name not in METHODS]
         if unknown:
-            raise CompositeError(f"no method {unknown[0]!r} to compare with; there are {', '.join(METHODS)}")
+            meant = nearest(unknown[0], METHODS)
+            raise CompositeError(f"no method {unknown[0]!r} to compare with{meant}; there are {', '.join(METHODS)}")
         if not names or len({*names, *others}) < len(names) + len(others):
             raise CompositeError("give at least one composite" if not names else "a method is given twice")
         if not isinstance(seed, str | None):

@@ -10,6 +10,7 @@ from typing import Any
 from ..errors import InputError, names_of
 from ..model.external import files_of
 from ..model.loading import Source
+from ..text import nearest
 from .contenders import Composites, Contenders
 from .contest import COST, Contest, Progress
 from .measuring import BY_NAME, Choices, Measure, Measured, ready
@@ -74,7 +75,8 @@ def evaluate(
     wanted = names_of(measures, "measures", InputError)
     unknown = [name for name in wanted if name not in BY_NAME]
     if unknown or not wanted:
-        raise InputError(f"no measure {' '.join(unknown[:1])!r}; there are {', '.join(BY_NAME)}")
+        name = " ".join(unknown[:1])
+        raise InputError(f"no measure {name!r}{nearest(name, BY_NAME)}; there are {', '.join(BY_NAME)}")
     contenders = Contenders.of(composites, against, seed, options, random_seed)
     choices = Choices(imputation, steps, region, mask, random_seed)
     results = Results.at(resume)

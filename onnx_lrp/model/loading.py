@@ -11,7 +11,7 @@ import onnx
 from google.protobuf.message import DecodeError
 
 from ..errors import LoadError
-from ..text import printable
+from ..text import brief
 from .external import attach
 from .wellformed import check_body, check_header, tensors
 
@@ -41,6 +41,17 @@ FOREIGN = (
     (b"<", "a web page or XML", "download the file itself"),
     (b"{", "JSON text", "export the model to ONNX"),
 )
+
+# The same in memory, by package and class
+DATA = "that is data: the model comes first, then x"
+EXPORTS = {
+    "torch.Module": "export it: torch.onnx.export(model, (x,), 'model.onnx'), and give 'model.onnx'",
+    "keras.Model": "export it: model.export('model.onnx', format='onnx'), and give 'model.onnx'",
+    "tensorflow.Module": "export it with tf2onnx.convert, and give the file that it writes",
+    "sklearn.BaseEstimator": "export it with skl2onnx.to_onnx, and give the file that you save",
+    "torch.Tensor": DATA,
+    "numpy.ndarray": DATA,
+}
 
 
 @dataclass(frozen=True)
@@ -101,20 +112,20 @@ def _read(source: Source) -> tuple[onnx.ModelProto, str, Path | None, str]:
     if not isinstance(source, str | os.PathLike):
         raise LoadError(_no_model(source))
     path = Path(source)
-    name = printable(str(path))
+    name = brief(str(path))
     data = _file(path, name)
     return _parse(data, name), name, path.parent, _digest(data)
 
 
 def _no_model(given: object) -> str:
     """What to do with something else than a model."""
-    kinds = {kind.__module__.partition(".")[0] for kind in type(given).__mro__}
+    kinds = {f"{kind.__module__.partition('.')[0]}.{kind.__name__}" for kind in type(given).__mro__}
     what = f"a model is a path, bytes or an onnx.ModelProto, not {type(given).__name__}"
-    if "torch" in kinds:
-        return f"{what}; export it: torch.onnx.export(model, (x,), 'model.onnx'), and give 'model.onnx'"
-    if "onnxruntime" in kinds:
-        return f"{what}; give the path of the file that the session was made of"
-    return f"{what}; give the path of an .onnx file"
+    if "onnxruntime.InferenceSession" in kinds:
+        path = getattr(given, "_model_path", None)
+        return f"{what}; give the path of the file that the session was made of{f': {brief(path)!r}' if path else ''}"
+    exports = (remedy for kind, remedy in EXPORTS.items() if kind in kinds)
+    return f"{what}; {next(exports, 'give the path of an .onnx file')}"
 
 
 def _digest(data: bytes) -> str:

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from ..errors import CompositeError
+from ..text import nearest
 
 OPTIONS = {"softmax": ("taylor", "held"), "gates": ("signal", "half")}
 DEFAULTS: dict[str, dict[str, str]] = {
@@ -49,7 +50,9 @@ class Profile:
         name, _, settings = text.partition(":") if isinstance(text, str) else ("", "", "")
         name = name.strip()
         if name not in DEFAULTS:
-            raise CompositeError(f"no profile {text!r:.80}; choose one of {', '.join(DEFAULTS)}")
+            raise CompositeError(
+                f"no profile {text!r:.80}{nearest(name, DEFAULTS)}; choose one of {', '.join(DEFAULTS)}"
+            )
         given: dict[str, Any] = dict(DEFAULTS[name])
         for item in filter(str.strip, settings.split(",")):
             key, _, value = (word.strip() for word in item.partition("="))

@@ -16,6 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..errors import InputError
+from ..text import nearest
 from .layout import DeclaredShape, Layout
 
 Channels = Literal["rgb", "bgr", "grey"]
@@ -207,7 +208,7 @@ def spatial(relevance: NDArray[Any], shape: DeclaredShape, size: tuple[int, int]
 
 def _check_word(what: str, word: str, known: tuple[str, ...]) -> None:
     if word not in known:
-        raise InputError(f"unknown {what} {word!r}; choose from {', '.join(known)}")
+        raise InputError(f"unknown {what} {word!r}{nearest(word, known)}; choose from {', '.join(known)}")
 
 
 def _checked(picture: NDArray[Any]) -> NDArray[np.float32]:

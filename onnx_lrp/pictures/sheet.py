@@ -17,7 +17,11 @@ GAP, TITLE, GREY = 12, 24, "#e4e4e4"
 
 
 def contrast(
-    a: NDArray[Any], b: NDArray[Any], picture: NDArray[np.uint8] | None = None, percentile: float = 100.0
+    a: NDArray[Any],
+    b: NDArray[Any],
+    picture: NDArray[np.uint8] | None = None,
+    percentile: float = 100.0,
+    titles: tuple[str, str] = ("A", "B"),
 ) -> Image:
     """Draw what model A and model B find relevant, and the difference, all three on one scale of colours.
 
@@ -26,15 +30,16 @@ def contrast(
         b: by B, of the same shape.
         picture: what both saw, uint8 (H, W, 3), drawn before them.
         percentile: of |R| in A and B together that gets the strongest colour.
+        titles: what stands above A and B; above the difference stands the scale, the |R| of the strongest colour.
 
     Raises:
         InputError: as for :func:`onnx_lrp.pictures.heatmap.heatmap`.
 
     """
     limit = strongest(np.stack([a, b]), percentile)
-    maps = {"A": a, "B": b, "B - A": b.astype(np.float64) - a}
+    maps = zip((*titles, f"B - A, scale ±{limit:.3g}"), (a, b, b.astype(np.float64) - a))
     tiles = [] if picture is None else [("input", enlarged(picture))]
-    return side_by_side([*tiles, *((title, heatmap(r, limit=limit)) for title, r in maps.items())])
+    return side_by_side([*tiles, *((title, heatmap(r, limit=limit)) for title, r in maps)])
 
 
 def side_by_side(tiles: Sequence[tuple[str, Image]]) -> Image:

@@ -264,8 +264,8 @@ def test_ledger_accounts_for_every_node(capsys: Capture) -> None:
 
 
 def test_verbose_tells_what_was_rewritten(capsys: Capture) -> None:
-    _, printed, _ = run(capsys, "explain", RESNET, digit(3), "-v", "--no-heatmap")
-    assert printed.count("note: BatchNormalization") == 9
+    _, printed, notes = run(capsys, "explain", RESNET, digit(3), "-v", "--no-heatmap")
+    assert notes.count("note: BatchNormalization") == 9
     assert "ZPlus()" in printed
 
 
@@ -613,9 +613,9 @@ def test_pass_op(capsys: Capture, folder: Path) -> None:
     assert "Swish (1 node) passes relevance unchanged, on your word" in report["notes"]
     assert report["multiply_adds"] == {"Epsilon": 3}
     assert report["warnings"] == []
-    code, printed, _ = run(capsys, "explain", "silu.onnx", "x.npy", "--pass-op", "Swish", "-v", "--target", "1")
+    code, _, notes = run(capsys, "explain", "silu.onnx", "x.npy", "--pass-op", "Swish", "-v", "--target", "1")
     assert code == 0
-    assert "note: Swish (1 node) passes relevance unchanged, on your word" in printed
+    assert "note: Swish (1 node) passes relevance unchanged, on your word" in notes
     assert run(capsys, "convert", "silu.onnx", "out.onnx", "--pass-op", "Swish")[0] == 0
     about = {prop.key: prop.value for prop in onnx.load("out.onnx").metadata_props}
     assert about["onnx_lrp.pass_ops"] == "Swish"  # who reads the file is told
@@ -640,12 +640,12 @@ def test_the_ledger_warns_of_amplification(capsys: Capture, folder: Path) -> Non
     onnx.save(onnx.parser.parse_model(text), "cancels.onnx")
     np.save("x.npy", np.array([[1.0, 0.99999]], np.float32))
     options = ["--composite", "epsilon:epsilon=1e-9", "--seed", "one", "--ledger", "--no-heatmap"]
-    _, printed, _ = run(capsys, "explain", "cancels.onnx", "x.npy", *options)
-    assert "warning: MatMul MatMul→y amplifies relevance " in printed
-    assert "use a larger epsilon there, or float64" in printed
-    _, printed, _ = run(capsys, "explain", "cancels.onnx", "x.npy", "--ledger", "--no-heatmap", "--composite",
-                        "epsilon:epsilon=1")  # fmt: skip
-    assert "amplifies" not in printed
+    _, _, warnings = run(capsys, "explain", "cancels.onnx", "x.npy", *options)
+    assert "warning: MatMul MatMul→y amplifies relevance " in warnings
+    assert "use a larger epsilon there, or float64" in warnings
+    _, _, warnings = run(capsys, "explain", "cancels.onnx", "x.npy", "--ledger", "--no-heatmap", "--composite",
+                         "epsilon:epsilon=1")  # fmt: skip
+    assert "amplifies" not in warnings
 
 
 def test_json_says_what_the_lines_say(capsys: Capture, folder: Path) -> None:
@@ -666,19 +666,20 @@ def test_json_says_what_the_lines_say(capsys: Capture, folder: Path) -> None:
 
 def test_unknown_bounds_are_told_once(capsys: Capture, folder: Path) -> None:
     np.save("x.npy", np.random.default_rng(0).uniform(0, 1, (2, 1, 28, 28)).astype(np.float32))
-    _, printed, _ = run(capsys, "explain", CNN, "x.npy", "--no-heatmap")
-    assert printed.count("note: the input's bounds are not known, so the first layer is under z⁺") == 1
+    _, _, notes = run(capsys, "explain", CNN, "x.npy", "--no-heatmap")
+    assert notes.count("note: the input's bounds are not known, so the first layer is under z⁺") == 1
     for known in (["--preprocess", "zero-one"], ["--composite", "default:low=0,high=1"], ["--composite", "epsilon"]):
-        _, printed, _ = run(capsys, "explain", CNN, "x.npy", "--no-heatmap", *known)
-        assert "bounds are not known" not in printed
+        _, _, notes = run(capsys, "explain", CNN, "x.npy", "--no-heatmap", *known)
+        assert "bounds are not known" not in notes
 
 
 def test_doubts_are_printed_at_the_end(capsys: Capture, folder: Path) -> None:
     x = np.zeros((2, 1, 28, 28), np.float32)
     x[:, :, 10:16, 10:16] = 1
     np.save("x.npy", x)
-    _, printed, _ = run(capsys, "explain", CNN, "x.npy", "--no-heatmap")
-    assert re.search(r"^warning: 95 % of the input 'input' is exactly 0", printed.splitlines()[-1])
+    _, printed, warnings = run(capsys, "explain", CNN, "x.npy", "--no-heatmap")
+    assert re.search(r"^warning: 95 % of the input 'input' is exactly 0", warnings.splitlines()[-1])
+    assert "warning" not in printed
 
 
 def test_rules_print_and_write(capsys: Capture, folder: Path) -> None:

@@ -7,6 +7,7 @@ import json
 import re
 import sys
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import onnx
@@ -18,6 +19,7 @@ from PIL import Image
 import onnx_lrp as lrp
 from onnx_lrp.cli import compare, gate
 from onnx_lrp.cli.main import main
+from onnx_lrp.pictures import sheet as sheets
 from onnx_lrp.pictures.heatmap import STOPS
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -153,6 +155,67 @@ def test_many_samples_are_computed_in_parts(capsys: Capture, noisy: str, monkeyp
     a, b = (json.loads(result[1]) for result in (whole, parts))
     assert [s["sample"] for s in a["samples"]] == [s["sample"] for s in b["samples"]]
     assert [s["drift"] for s in a["samples"]] == pytest.approx([s["drift"] for s in b["samples"]], abs=1e-6)
+
+
+def test_the_gate_for_layers(capsys: Capture, noisy: str) -> None:
+    (sample,) = lrp.compare(CNN, noisy, pixels(3)).samples
+    drifts = {layer.name: 1 - layer.cosine for layer in sample.layers}
+    assert sample.layer_drift == max(drifts.values())
+    worst = max(drifts, key=drifts.__getitem__)
+    others = sorted(drifts.values())[:-1]
+    for limit, above in ((1.1 * drifts[worst], []), ((others[-1] + drifts[worst]) / 2, [worst]), (0, list(drifts))):
+        options = [CNN, noisy, digit(3), "--max-layer-drift", str(limit)]
+        code, printed, _ = run(capsys, *options)
+        assert code == bool(above)
+        last = printed.splitlines()[-1]
+        assert last.startswith(f"above --max-layer-drift {limit:g}: " if above else "no layer is above")
+        assert all(f"{name} ({drifts[name]:.3g})" in last for name in above)
+        assert json.loads(run(capsys, *options, "--json")[1])["layers_above"] == above
+    lines = run(capsys, *options, "--max-drift", "1")[1].splitlines()
+    assert lines[-1] == "no sample is above --max-drift 1"
+    assert lines[-2].startswith("above --max-layer-drift 0: ")
+
+
+def test_a_gate_for_layers_needs_one(capsys: Capture) -> None:
+    code, error = refused(capsys, CNN, CNN, digit(3), "--max-layer-drift", "1", "-o", "a.png", "--no-layers")
+    assert code == 2
+    assert "--max-layer-drift has no layer to judge by" in error
+
+
+def test_a_folder_is_all_pictures_in_it(capsys: Capture, folder: Path) -> None:
+    Path("some").mkdir()
+    for n in (8, 3):
+        (folder / "some" / f"{n}.png").write_bytes(Path(digit(n)).read_bytes())
+    Path("some/readme.txt").write_text("no picture")
+    Path("some/deeper.png").mkdir()
+    code, printed, errors = run(capsys, CNN, CNN, "some", "-o", "out.png")
+    assert (code, errors) == (0, "")
+    assert re.findall(r"^heatmap: (.*)", printed, re.M) == ["out_3.png", "out_8.png"]
+    assert [sample["sample"] for sample in json.loads(run(capsys, CNN, CNN, "some", "--json")[1])["samples"]] == [
+        "some/3.png", "some/8.png"
+    ]  # fmt: skip
+    Path("none").mkdir()
+    code, error = refused(capsys, CNN, CNN, "none")
+    assert (code, "none: no picture in this folder (.png, .jpg, " in error) == (2, True)
+
+
+def test_titles_are_names_cosine_and_scale(capsys: Capture, noisy: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    seen: list[str] = []
+    own = sheets.side_by_side
+
+    def spy(tiles: Any) -> Any:
+        seen.extend(title for title, _ in tiles)
+        return own(tiles)
+
+    monkeypatch.setattr(sheets, "side_by_side", spy)
+    assert run(capsys, CNN, noisy, digit(3), "-o", "out.png", "--percentile", "100")[0] == 0
+    (sample,) = lrp.compare(CNN, noisy, pixels(3), "default:low=0,high=1").samples
+    limit = max(
+        np.abs(lrp.explain(m, pixels(3), sample.target, composite="default:low=0,high=1").relevance).max()
+        for m in (CNN, noisy)
+    )
+    assert seen == ["input", "A: mnist_cnn.onnx", f"B: noisy.onnx, cosine {sample.inputs[0].cosine:.6f}",
+                    f"B - A, scale ±{limit:.3g}"]  # fmt: skip
 
 
 def test_layers(capsys: Capture) -> None:

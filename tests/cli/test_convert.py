@@ -132,3 +132,40 @@ def test_the_script_runs_without_installing(tmp_path: Path) -> None:
     done = subprocess.run(script, cwd=tmp_path, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
     assert (tmp_path / "out.onnx").exists()
+
+
+def loaded(path: str) -> str:
+    """What onnxruntime says by default when it loads a model; its C++ writes where no capture of Python's sees it."""
+    code = f"import onnxruntime as o; o.InferenceSession({path!r}, providers=['CPUExecutionProvider'])"
+    return subprocess.run([sys.executable, "-c", code], check=True, capture_output=True, text=True).stderr
+
+
+def test_a_required_target_loads_without_a_warning(capsys: Capture) -> None:
+    assert main(["convert", CNN, "optional.onnx"]) == 0
+    assert "Initializer target appears in graph inputs" in loaded("optional.onnx")
+    assert main(["convert", CNN, "required.onnx", "--target-input"]) == 0
+    assert loaded("required.onnx") == ""
+    target = np.array([3], np.int64)
+    np.testing.assert_array_equal(relevance("required.onnx", target=target), relevance("optional.onnx", target=target))
+    largest = relevance("required.onnx", target=np.array([-1], np.int64))
+    np.testing.assert_array_equal(largest, relevance("optional.onnx"))
+    with pytest.raises(ValueError, match="Required inputs"):
+        relevance("required.onnx")
+
+
+def test_a_required_target_and_what_it_is_held_against(capsys: Capture) -> None:
+    assert main(["convert", CNN, "required.onnx", "--against", "input", "--target-input", "--targets", "2"]) == 0
+    assert loaded("required.onnx") == ""
+    session = ort.InferenceSession("required.onnx", providers=["CPUExecutionProvider"])
+    assert [value.name for value in session.get_inputs()] == ["input", "target", "against"]
+    feeds = {"input": X, "target": np.array([[3, 5]]), "against": np.array([7])}
+    (both,) = session.run(["relevance"], feeds)
+    wanted = lrp.Explainer(CNN, backend="numpy").several(X, [3, 5], against=7)
+    for i, explanation in enumerate(wanted):
+        np.testing.assert_allclose(both[:, i], explanation.relevance, atol=1e-4)
+
+
+def test_a_seed_leaves_no_target_to_require(capsys: Capture) -> None:
+    code, line = refused(capsys, CNN, "out.onnx", "--seed", "input", "--target-input")
+    assert code == 2
+    assert "with the seed 'input' there is no target to give" in line

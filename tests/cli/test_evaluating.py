@@ -32,12 +32,11 @@ def test_pictures_are_evaluated_together(capsys: Capture) -> None:
     Path("truth.txt").write_text("\n".join(map(str, range(10))))
     assert main(["evaluate", RESNET, *DIGITS, *QUICK, "--true-classes", "truth.txt", "--curves", "out.png"]) == 0
     out, err = capsys.readouterr()
-    assert err == ""
+    assert err == "warning: 10 inputs prove nothing; give at least 16\n"
     assert "pictures prepared as zero-one (the default)" in out
     assert "  10 inputs, explained is the model's own prediction" in out
     assert "pixel flipping: 196 regions of 2x2, in 4 steps, imputed by blur" in out
     assert "grid pointing: 10 mosaics of four, 28x28, each asked for its four classes" in out
-    assert "warning: 10 inputs prove nothing; give at least 16" in out
     assert "curves: out.png" in out
     with Image.open("out.png") as image:
         colours = {"#" + bytes(colour).hex() for _, colour in image.convert("RGB").getcolors(1 << 20) or ()}
@@ -76,14 +75,14 @@ def test_a_terminal_gets_a_bar_and_loses_it_again(monkeypatch: pytest.MonkeyPatc
     assert main(["evaluate", CNN, *DIGITS[:2], *QUICK, "--measures", "flipping"]) == 0
     assert "[........................] 0/4 epsilon_plus: explaining" in screen.getvalue()
     assert "[########################] 4/4 random" in screen.getvalue()
-    assert screen.getvalue().endswith("\r\x1b[K")
+    assert screen.getvalue().endswith("\r\x1b[Kwarning: 2 inputs prove nothing; give at least 16\n")
 
 
 def test_true_classes_may_be_an_array(capsys: Capture) -> None:
     np.save("truth.npy", np.array([0, 1, 9]))
     command = ["evaluate", RESNET, *DIGITS[:3], *QUICK, "--measures", "sparseness", "--true-classes", "truth.npy"]
     assert main(command) == 0
-    assert "1 of 3 inputs are left out" in capsys.readouterr().out
+    assert "1 of 3 inputs are left out" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize(

@@ -36,7 +36,7 @@ def test_explain_fed(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["explain", "net.onnx", "x.npy", "adj.npy", "--fixed", "adj", "--save-relevance", "r.npz"]) == 0
     assert not np.load("r.npz")["relevance::adj"].any()
     assert main(["explain", "net.onnx", "x.npy", "adj.npy", "-f", "--save-relevance", "r.npz"]) == 0
-    assert "note: input 'adj' is held fixed" in capsys.readouterr().out
+    assert "note: input 'adj' is held fixed" in capsys.readouterr().err
 
 
 def test_check_and_convert(folder: Path) -> None:

@@ -200,6 +200,7 @@ def test_float16_drifts_a_little() -> None:
     assert 0 < report.drift < 1e-3
     assert all(sample.agree and len(sample.layers) == 9 for sample in report.samples)
     assert report.unmatched == ()
+    assert report.b == "<ModelProto> (onnx, float32, with its weights in 16 bits)"
 
 
 @pytest.mark.skipif(not SHARED.is_dir(), reason="no ImageNet model beside the checkout")

@@ -266,3 +266,12 @@ def test_samples_that_are_scaled_together_are_samples_still() -> None:
     found = [lrp.explain(model, np.array([0.5, 2.0], np.float32), backend=b).relevance for b in ("numpy", "onnx")]
     for relevance in found:
         np.testing.assert_allclose(relevance, [0.5, 2.0], atol=0.01)
+
+
+@pytest.mark.parametrize("form", ["QDQ-tensor-QUInt8-QInt8", "QOperator-tensor-QUInt8-QInt8", *DYNAMIC])
+def test_a_comparison_says_what_was_explained(form: str) -> None:
+    """And does not miss the layer whose output is explained, which a quantiser hides behind nodes of its own."""
+    report = lrp.compare(MODELS / "mnist_cnn.onnx", quantized("mnist_cnn", form), digits()[:1])
+    assert report.unmatched == ()
+    assert report.a.endswith("mnist_cnn.onnx (onnx, float32)")
+    assert report.b.endswith(" (onnx, float32: its integers as the numbers they stand for, the dequantised network)")
