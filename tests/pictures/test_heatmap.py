@@ -7,7 +7,8 @@ import pytest
 from PIL import Image
 
 from onnx_lrp.errors import InputError, OutputError
-from onnx_lrp.pictures.heatmap import BLUE, RED, heatmap, overlay, save_png
+from onnx_lrp.pictures.colormaps import BLUE, RED
+from onnx_lrp.pictures.heatmap import heatmap, overlay, save_png
 from onnx_lrp.writing import shown
 
 PICTURE = np.random.default_rng(0).integers(0, 256, (6, 8, 3), dtype=np.uint8)

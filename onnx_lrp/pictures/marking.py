@@ -1,0 +1,36 @@
+"""Signs that survive grey print: what speaks against is hatched."""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.typing import NDArray
+
+from .colormaps import colours
+
+BLOCK = 6  # pixels of the picture that are hatched, or not, together
+FROM = 0.12  # of the strongest relevance, on the average of a block
+PITCH, CONTRAST = 6, 0.45  # pixels between lines; how much of the scale they differ from what is under them
+
+
+def painted(share: NDArray[np.float64], rows: int, columns: int, cmap: str) -> NDArray[np.float64]:
+    """Colours of shares (H, W), every one ``rows`` x ``columns`` pixels large, hatched where they speak against.
+
+    Colours are equally light on both sides, so in grey print they say how much, and the hatching says against.
+
+    Raises:
+        InputError: an unknown colour map.
+
+    """
+    large = share.repeat(rows, axis=0).repeat(columns, axis=1)
+    down, across = (np.arange(n) for n in large.shape)
+    lines = ((down[:, None] + across) % PITCH == 0) & _against(large)
+    inked = np.where(large < -0.5, large + CONTRAST, large - CONTRAST)
+    return colours(np.where(lines, np.clip(inked, -1, 0), large), cmap)
+
+
+def _against(large: NDArray[np.float64]) -> NDArray[np.bool_]:
+    """Where blocks are negative on the average: single pixels of a fine map would only make it noisy."""
+    height, width = large.shape
+    padded = np.pad(large, [(0, -height % BLOCK), (0, -width % BLOCK)], mode="edge")
+    blocks = padded.reshape(padded.shape[0] // BLOCK, BLOCK, -1, BLOCK).mean((1, 3))
+    return np.asarray((blocks < -FROM).repeat(BLOCK, axis=0).repeat(BLOCK, axis=1)[:height, :width])
