@@ -84,7 +84,7 @@ def layers_of(explanation: Any, *, sample: int = 0, cmap: str = "bwr", percentil
         raise InputError('no layers in this explanation; ask for them: explainer(x, layers=["NAME", ...])')
     from ..pictures.multiples import draw_multiples
 
-    maps = [(printable(name, 60), relevance) for name, relevance in one.layers.items()]
+    maps = [(printable(name.rpartition("→")[2], 60), relevance) for name, relevance in one.layers.items()]
     return draw_multiples(_heading([one], None), maps, Look(cmap, percentile))
 
 

@@ -16,7 +16,7 @@ from .views import Grid, Look
 if TYPE_CHECKING:
     from PIL.Image import Image
 
-MOST_BARS, BAR, SPACING, NAME_ROOM, BAR_ROOM, NUMBER_ROOM, TEXT, BLACK = 16, 18, 6, 190, 130, 72, 14, "#222222"
+MOST_BARS, BAR, SPACING, NAME_ROOM, BAR_ROOM, NUMBER_ROOM, TEXT, BLACK = 16, 18, 6, 250, 120, 72, 14, "#222222"
 
 
 @dataclass(frozen=True)
@@ -53,7 +53,10 @@ class BarsView:
     def _named(self, feature: int) -> str:
         place = feature if len(self.shape) < 2 else tuple(map(int, np.unravel_index(feature, self.shape)))
         name = self.names[feature] if self.names else f"f{place}" if isinstance(place, int) else f"{place}"
-        return name if self.x is None else f"{name} = {self.x.reshape(-1)[feature]:.4g}"
+        if self.x is None:
+            return name
+        value = f" = {self.x.reshape(-1)[feature]:.4g}"
+        return fitted(name, TEXT, NAME_ROOM - 8 - letters(TEXT).getlength(value)) + value
 
 
 def _chart(lines: Sequence[tuple[str, float]], largest: float, cmap: str) -> Image:

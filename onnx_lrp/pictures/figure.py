@@ -19,6 +19,9 @@ BORDER, BETWEEN, CAPTION, HEADING, LINE_SPACE, LEAST_WIDTH = 14, 12, 15, 21, 6, 
 BLACKISH, GREYISH = "#111111", "#555555"
 
 
+Bar = tuple[float | None, str, str, bool]  # what colour_bar takes
+
+
 def draw_figure(
     heading: Sequence[str],
     view: View,
@@ -45,13 +48,15 @@ def draw_figure(
     names = [f"{name}, full colour {limit:.3g}" if own else name for (name, _), limit in zip(maps, limits)]
     grid = view.tiles(planes, names, limits, look)
     said = _said(planes, None if own else limits[0], look, view.clipped)
-    return compose(heading, grid, (None if own else limits[0], said, look.cmap) if view.coloured else None)
+    return compose(
+        heading, grid, (None if own else limits[0], said, look.cmap, view.clipped) if view.coloured else None
+    )
 
 
 def _said(planes: Sequence[NDArray[np.float64]], limit: float | None, look: Look, clipped: bool) -> str:
     """What full colour stands for."""
     blurred = f"; blurred by {look.smooth:g} px" if look.smooth and clipped else ""
-    hatched = "; hatched: against" if clipped else ""
+    hatched = "; hatched: areas against" if clipped else ""
     percent = f"percentile {look.percentile:g} of |R|" if clipped else "the largest |R|"
     if limit is None:
         return f"full colour: {percent}, of each map its own{hatched}{blurred}"
@@ -60,8 +65,8 @@ def _said(planes: Sequence[NDArray[np.float64]], limit: float | None, look: Look
     return f"full colour from |R| = {limit:.3g} on, {percent}{ends}{hatched}{blurred}"
 
 
-def compose(heading: Sequence[str], grid: Grid, bar: tuple[float | None, str, str] | None) -> Image:
-    """Heading, rows of tiles under their captions, and a colour bar: what :func:`colour_bar` takes.
+def compose(heading: Sequence[str], grid: Grid, bar: Bar | None) -> Image:
+    """Heading, rows of tiles under their captions of one line or more, and a colour bar.
 
     Raises:
         InputError: an unknown colour map.
@@ -69,7 +74,8 @@ def compose(heading: Sequence[str], grid: Grid, bar: tuple[float | None, str, st
     from PIL import Image, ImageDraw
 
     columns = [max((t[1].width for row in grid for t in row[c : c + 1] if t), default=0) for c in range(_columns(grid))]
-    heights = [max(t[1].height for t in row if t) + CAPTION + LINE_SPACE for row in grid]
+    above = [max(t[0].count("\n") + 1 for t in row if t) * (CAPTION + LINE_SPACE) for row in grid]
+    heights = [max(t[1].height for t in row if t) + room for row, room in zip(grid, above)]
     width = max(sum(columns) + BETWEEN * (len(columns) - 1), LEAST_WIDTH)
     top = sum(size + LINE_SPACE for size in _sizes(heading)) + LINE_SPACE
     foot = [] if bar is None else [colour_bar(*bar, width)]
@@ -80,12 +86,14 @@ def compose(heading: Sequence[str], grid: Grid, bar: tuple[float | None, str, st
         pen.text((BORDER, down), fitted(text, size, width), BLACKISH if size == HEADING else GREYISH, letters(size))
         down += size + LINE_SPACE
     down += LINE_SPACE
-    for row, tall in zip(grid, heights):
+    for row, tall, room in zip(grid, heights, above):
         left = BORDER
         for tile, wide in zip(row, columns):
             if tile is not None:
-                pen.text((left, down), fitted(tile[0], CAPTION, tile[1].width), BLACKISH, letters(CAPTION))
-                sheet.paste(tile[1], (left, down + CAPTION + LINE_SPACE))
+                for i, line in enumerate(tile[0].split("\n")):
+                    at = (left, down + i * (CAPTION + LINE_SPACE))
+                    pen.text(at, fitted(line, CAPTION, tile[1].width), BLACKISH, letters(CAPTION))
+                sheet.paste(tile[1], (left, down + room))
             left += wide + BETWEEN
         down += tall + BETWEEN
     for image in foot:

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from .colormaps import colours
 from .lettering import fitted, letters
 from .marking import painted
 
@@ -15,13 +16,14 @@ if TYPE_CHECKING:
 LONG, THICK, SMALL, INK, PALE = 288, 18, 14, "#222222", "#666666"
 
 
-def colour_bar(limit: float | None, said: str, cmap: str, width: int) -> Image:
+def colour_bar(limit: float | None, said: str, cmap: str, hatched: bool, width: int) -> Image:
     """A bar from the strongest colour against to the strongest for, with numbers at both ends and 0 between.
 
     Args:
         limit: the |R| of full colour; None where every map has its own.
         said: one line below, what full colour stands for.
         cmap: the colour map.
+        hatched: whether what speaks against is hatched in the tiles, and so here.
         width: of the picture, in pixels.
 
     Raises:
@@ -32,7 +34,8 @@ def colour_bar(limit: float | None, said: str, cmap: str, width: int) -> Image:
 
     image = Image.new("RGB", (width, 2 * THICK + 38), "white")
     pen = ImageDraw.Draw(image)
-    shades = painted(np.linspace(-1, 1, LONG)[None], THICK, 1, cmap)
+    shares = np.linspace(-1, 1, LONG)[None]
+    shades = painted(shares, THICK, 1, cmap) if hatched else colours(shares, cmap).repeat(THICK, axis=0)
     left = min(96, max(0, (width - LONG) // 2))
     image.paste(Image.fromarray(shades.round().astype(np.uint8)), (left, 1))
     pen.rectangle((left - 1, 0, left + LONG, THICK + 1), outline=PALE)

@@ -10,7 +10,19 @@ from ..text import printable
 from .sheet import font
 
 ABSENT = "\U0010ffff"  # drawn as whatever a font draws for a letter that it lacks
-PLAIN = {"−": "-", "–": "-", "—": "-", "…": "...", "ß": "ss", "ø": "o", "ł": "l", "æ": "ae", "’": "'", "×": "x"}
+PLAIN = {
+    "−": "-",
+    "–": "-",
+    "—": "-",
+    "…": "...",
+    "ß": "ss",
+    "ø": "o",
+    "ł": "l",
+    "æ": "ae",
+    "’": "'",
+    "×": "x",
+    "→": "->",
+}
 LONGEST_LINE = 400
 
 

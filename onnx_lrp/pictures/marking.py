@@ -23,7 +23,7 @@ def painted(share: NDArray[np.float64], rows: int, columns: int, cmap: str) -> N
     """
     large = share.repeat(rows, axis=0).repeat(columns, axis=1)
     down, across = (np.arange(n) for n in large.shape)
-    lines = ((down[:, None] + across) % PITCH == 0) & _against(large)
+    lines = ((down[:, None] + across) % PITCH == 0) & _against(large) & (large < 0)
     inked = np.where(large < -0.5, large + CONTRAST, large - CONTRAST)
     return colours(np.where(lines, np.clip(inked, -1, 0), large), cmap)
 

@@ -29,14 +29,14 @@ def draw_multiples(heading: Sequence[str], maps: Sequence[tuple[str, NDArray[Any
     tiles: list[Tile | None] = [_tile(name, relevance, look) for name, relevance in maps]
     grid: Grid = [tiles[start : start + ACROSS] for start in range(0, len(tiles), ACROSS)]
     said = f"full colour: percentile {look.percentile:g} of |R|, of each layer its own; channels summed"
-    return compose(heading, grid, (None, said, look.cmap))
+    return compose(heading, grid, (None, said, look.cmap, True))
 
 
 def _tile(name: str, relevance: NDArray[Any], look: Look) -> Tile:
     plane = _surface(relevance[0].astype(np.float64))
     limit = strongest(plane, look.percentile)
     sizes = "x".join(map(str, relevance.shape[1:]))
-    return f"{name} {sizes}, +-{limit:.2g}", map_tile(plane, limit, look.cmap, SMALL_SIDE)
+    return f"{name}\n{sizes}, full: {limit:.2g}", map_tile(plane, limit, look.cmap, SMALL_SIDE)
 
 
 def _surface(one: NDArray[np.float64]) -> NDArray[np.float64]:
