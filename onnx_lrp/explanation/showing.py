@@ -21,7 +21,7 @@ from ..text import printable, under
 if TYPE_CHECKING:
     from PIL.Image import Image
 
-LEAST_SIDE = 8  # of a flat input that is folded to a picture because a preprocessing says that it is one
+OTHER = 1e-3  # of the target's value: by so much the start differs where it is not that value
 
 
 def figure_of(
@@ -156,7 +156,8 @@ def _heading(ones: Sequence[Any], title: str | None) -> list[str]:
         model = printable(context.model.replace("\\", "/").rpartition("/")[2], 60)
         said = [how, seed, f"model {model}", f"explains {printable(context.explains, 40)!r}"]
         lines.append(", ".join(filter(None, said)))
-    return [*lines, predicted] if alone and best != target and title is None else lines
+    other = alone and best != target and title is None and not _is_sum(one)
+    return [*lines, predicted] if other else lines
 
 
 def _named(ones: Sequence[Any], one: Any) -> str:
@@ -170,7 +171,16 @@ def _named(ones: Sequence[Any], one: Any) -> str:
 
 
 def _title(one: Any) -> str:
-    return _class(one, int(one.target[0]))
+    start = one.conservation.target
+    return f"a sum over the output, {start[0]:.4g}" if _is_sum(one) else _class(one, int(one.target[0]))
+
+
+def _is_sum(one: Any) -> bool:
+    """Whether a region was explained: relevance starts with more than the value of one element."""
+    if one.context is None or one.context.seed != "logit" or len(one.conservation.target) != len(one):
+        return False
+    value = float(one.output[0].reshape(-1)[int(one.target[0])])
+    return abs(float(one.conservation.target[0]) - value) > OTHER * max(abs(value), 1e-30)
 
 
 def _class(one: Any, index: int) -> str:

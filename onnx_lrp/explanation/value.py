@@ -188,9 +188,9 @@ class Explanation:
 
     def _repr_png_(self) -> bytes:
         """The first sample's figure, for a notebook."""
-        from ..pictures.heatmap import png
+        from ..pictures.heatmap import png_bytes
 
-        return png(self.figure())
+        return png_bytes(self.figure())
 
     def _repr_html_(self) -> str:
         """The first sample's figure with prediction, account and warnings, for a notebook."""
@@ -199,7 +199,8 @@ class Explanation:
         return page_of(self, base64.b64encode(self._repr_png_()).decode())
 
     def save(self, path: str | os.PathLike[str], force: bool = False) -> None:
-        """Write what the name's ending says, at once or not at all: everything as ``.npz``, or a ``.png``.
+        """Write what the name's ending says, at once or not at all: everything as ``.npz``, or the first
+        sample's :meth:`figure` as ``.png``.
 
         Raises:
             OutputError: another ending, the file exists and ``force`` is not set, or it cannot be written.
@@ -209,7 +210,7 @@ class Explanation:
         if path.suffix.lower() == ".png":
             from ..pictures.heatmap import save_png
 
-            return save_png(self.heatmap(), path, force)
+            return save_png(self.figure(), path, force)
         if path.suffix.lower() != ".npz":
             raise OutputError(f"{shown(path)}: an explanation is written as .npz (all numbers) or .png (a picture)")
         return write_npz(self, path, force)

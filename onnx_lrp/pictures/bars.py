@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from .lettering import fitted, letters
 from .marking import painted
-from .views import Grid, Look
+from .views import Look, Tiles
 
 if TYPE_CHECKING:
     from PIL.Image import Image
@@ -37,7 +37,7 @@ class BarsView:
 
     def tiles(
         self, planes: Sequence[NDArray[np.float64]], names: Sequence[str], limits: Sequence[float], look: Look
-    ) -> Grid:
+    ) -> Tiles:
         """Beside each other, all in the order of the first map, its largest |R| on top."""
         order = np.argsort(-np.abs(planes[0]), kind="stable")[:MOST_BARS].tolist()
         listed = [self._lines(plane, order) for plane in planes]

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from .legend import colour_bar
 from .lettering import fitted, letters
-from .views import Grid, Look, View, limits_of
+from .views import Look, Tiles, View, limits_of
 
 if TYPE_CHECKING:
     from PIL.Image import Image
@@ -19,7 +19,7 @@ BORDER, BETWEEN, CAPTION, HEADING, LINE_SPACE, LEAST_WIDTH = 14, 12, 15, 21, 6, 
 BLACKISH, GREYISH = "#111111", "#555555"
 
 
-Bar = tuple[float | None, str, str, bool]  # what colour_bar takes
+Key = tuple[float | None, str, str, bool]  # what colour_bar takes
 
 
 def draw_figure(
@@ -65,7 +65,7 @@ def _said(planes: Sequence[NDArray[np.float64]], limit: float | None, look: Look
     return f"full colour from |R| = {limit:.3g} on, {percent}{ends}{hatched}{blurred}"
 
 
-def compose(heading: Sequence[str], grid: Grid, bar: Bar | None) -> Image:
+def compose(heading: Sequence[str], grid: Tiles, bar: Key | None) -> Image:
     """Heading, rows of tiles under their captions of one line or more, and a colour bar.
 
     Raises:
@@ -101,7 +101,7 @@ def compose(heading: Sequence[str], grid: Grid, bar: Bar | None) -> Image:
     return sheet
 
 
-def _columns(grid: Grid) -> int:
+def _columns(grid: Tiles) -> int:
     return max(map(len, grid))
 
 

@@ -96,7 +96,7 @@ def save_png(image: Image, path: str | os.PathLike[str], force: bool = False) ->
     write_file(path, lambda temporary: indexed(image).save(temporary, "PNG"), force)
 
 
-def png(image: Image) -> bytes:
+def png_bytes(image: Image) -> bytes:
     """The bytes of a PNG file."""
     file = io.BytesIO()
     indexed(image).save(file, "PNG")

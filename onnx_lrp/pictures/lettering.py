@@ -10,7 +10,7 @@ from ..text import printable
 from .sheet import font
 
 ABSENT = "\U0010ffff"  # drawn as whatever a font draws for a letter that it lacks
-PLAIN = {
+LIKENESS = {
     "−": "-",
     "–": "-",
     "—": "-",
@@ -41,7 +41,7 @@ def drawable(text: str) -> str:
 def _drawable(character: str) -> str:
     if character.isascii() or _has(character):
         return character
-    plain = PLAIN.get(character) or "".join(
+    plain = LIKENESS.get(character) or "".join(
         c for c in unicodedata.normalize("NFKD", character) if not unicodedata.combining(c)
     )
     return plain if plain and all(c.isascii() or _has(c) for c in plain) else "?"

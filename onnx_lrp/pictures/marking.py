@@ -7,7 +7,7 @@ from numpy.typing import NDArray
 
 from .colormaps import colours
 
-BLOCK = 6  # pixels of the picture that are hatched, or not, together
+PATCH = 6  # pixels of the picture that are hatched, or not, together
 FROM = 0.12  # of the strongest relevance, on the average of a block
 PITCH, CONTRAST = 6, 0.45  # pixels between lines; how much of the scale they differ from what is under them
 
@@ -31,6 +31,6 @@ def painted(share: NDArray[np.float64], rows: int, columns: int, cmap: str) -> N
 def _against(large: NDArray[np.float64]) -> NDArray[np.bool_]:
     """Where blocks are negative on the average: single pixels of a fine map would only make it noisy."""
     height, width = large.shape
-    padded = np.pad(large, [(0, -height % BLOCK), (0, -width % BLOCK)], mode="edge")
-    blocks = padded.reshape(padded.shape[0] // BLOCK, BLOCK, -1, BLOCK).mean((1, 3))
-    return np.asarray((blocks < -FROM).repeat(BLOCK, axis=0).repeat(BLOCK, axis=1)[:height, :width])
+    padded = np.pad(large, [(0, -height % PATCH), (0, -width % PATCH)], mode="edge")
+    blocks = padded.reshape(padded.shape[0] // PATCH, PATCH, -1, PATCH).mean((1, 3))
+    return np.asarray((blocks < -FROM).repeat(PATCH, axis=0).repeat(PATCH, axis=1)[:height, :width])

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from .figure import compose
 from .heatmap import strongest
-from .views import Grid, Look, Tile, map_tile
+from .views import Look, Tile, Tiles, map_tile
 
 if TYPE_CHECKING:
     from PIL.Image import Image
@@ -27,7 +27,7 @@ def draw_multiples(heading: Sequence[str], maps: Sequence[tuple[str, NDArray[Any
         InputError: an unknown colour map, or a percentile outside of 0 to 100.
     """
     tiles: list[Tile | None] = [_tile(name, relevance, look) for name, relevance in maps]
-    grid: Grid = [tiles[start : start + ACROSS] for start in range(0, len(tiles), ACROSS)]
+    grid: Tiles = [tiles[start : start + ACROSS] for start in range(0, len(tiles), ACROSS)]
     said = f"full colour: percentile {look.percentile:g} of |R|, of each layer its own; channels summed"
     return compose(heading, grid, (None, said, look.cmap, True))
 

@@ -14,7 +14,7 @@ from .layout import Layout
 from .lettering import fitted, letters
 from .marking import painted
 from .smoothing import smoothed
-from .views import Grid, Look
+from .views import Look, Tiles
 
 if TYPE_CHECKING:
     from PIL.Image import Image
@@ -49,9 +49,9 @@ class SeriesView:
 
     def tiles(
         self, planes: Sequence[NDArray[np.float64]], names: Sequence[str], limits: Sequence[float], look: Look
-    ) -> Grid:
+    ) -> Tiles:
         """The signal, and a strip for every map, all along one axis of time."""
-        strips: Grid = [
+        strips: Tiles = [
             [(name or "relevance", self._strip(plane, _shades(plane, limit, look.cmap)))]
             for plane, name, limit in zip(planes, names, limits)
         ]

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from PIL.Image import Image
 
 Tile = tuple[str, "Image"]
-Grid = list[list["Tile | None"]]
+Tiles = list[list["Tile | None"]]
 SIDE, LARGEST, SLICES, EDGE = 336, 672, 4, "#cccccc"  # pixels of a tile at least and at most; slices of a volume
 
 
@@ -44,7 +44,7 @@ class View(Protocol):
 
     def tiles(
         self, planes: Sequence[NDArray[np.float64]], names: Sequence[str], limits: Sequence[float], look: Look
-    ) -> Grid:
+    ) -> Tiles:
         """Draw the maps, with full colour at the limit of each."""
 
 
@@ -67,7 +67,7 @@ class PictureView:
 
     def tiles(
         self, planes: Sequence[NDArray[np.float64]], names: Sequence[str], limits: Sequence[float], look: Look
-    ) -> Grid:
+    ) -> Tiles:
         """One row, or two where maps lie over the photo, too."""
         photo, alone = self.photo(), len(planes) == 1
         maps: list[Tile | None] = [
@@ -111,11 +111,11 @@ class VolumeView:
 
     def tiles(
         self, planes: Sequence[NDArray[np.float64]], names: Sequence[str], limits: Sequence[float], look: Look
-    ) -> Grid:
+    ) -> Tiles:
         """A row of slices of the input, and one for every map."""
         amounts = sum(np.abs(plane).sum((1, 2)) for plane in planes)
         chosen = sorted(np.argsort(-np.asarray(amounts), kind="stable")[:SLICES].tolist())
-        rows: Grid = [
+        rows: Tiles = [
             [(f"{name or 'relevance'}, slice {z}", map_tile(plane[z], limit, look.cmap, SIDE // 2)) for z in chosen]
             for plane, name, limit in zip(planes, names, limits)
         ]

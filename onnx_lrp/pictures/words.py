@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from ..tokens.rows import TokenRow
 from .lettering import drawable
-from .views import Grid, Look
+from .views import Look, Tiles
 
 
 @dataclass(frozen=True)
@@ -27,7 +27,7 @@ class WordsView:
 
     def tiles(
         self, planes: Sequence[NDArray[np.float64]], names: Sequence[str], limits: Sequence[float], look: Look
-    ) -> Grid:
+    ) -> Tiles:
         """A paragraph for every map.
 
         Raises:
