@@ -11,7 +11,10 @@ import numpy as np
 
 from ..explanation import Explanation
 from ..explanation.showing import figure_of
+from ..pictures.layout import Layout
+from ..pictures.outlining import area_of
 from ..pictures.preprocessing import Preprocessing
+from ..targets import Region
 from ..tokens.rows import TokenRow
 from .labels import read_labels
 
@@ -40,16 +43,23 @@ class FigureStyle:
         known = preprocessing if pictures or args.preprocess else None
         return FigureStyle(known, labels, read_labels(args.names), options)
 
-    def draw(self, ranks: Sequence[Explanation], sample: int, name: str, title: str | None) -> Image:
-        """One sample's figure of one input, a map for every explanation.
+    def draw(
+        self, ranks: Sequence[Explanation], sample: int, name: str, title: str | None, region: Region | None
+    ) -> Image:
+        """One sample's figure of one input, a map for every explanation; a region with its outline.
 
         Raises:
             InputError: an unknown colour map, or names or numbers that do not fit.
         """
         ones = [self._labelled(explanation[sample]) for explanation in ranks]
-        return figure_of(
-            ones, input=name, names=self.names, preprocessing=self.preprocessing, title=title, **self.options
-        )
+        outline = None if region is None else _area(region, ones[0], name)
+        known: dict[str, Any] = {
+            "preprocessing": self.preprocessing,
+            "names": self.names,
+            "outline": outline,
+            "title": title,
+        }
+        return figure_of(ones, input=name, **known, **self.options)
 
     def words(self, ranks: Sequence[Explanation], sample: int, name: str, rows: Sequence[TokenRow]) -> Image:
         """The same of tokens, without padding."""
@@ -67,3 +77,12 @@ class FigureStyle:
         ids = np.zeros((1, len(row.tokens)), np.int64)
         context = None if one.context is None else replace(one.context, data={name: ids})
         return replace(one, inputs={name: row.relevance[None]}, context=context)
+
+
+def _area(region: Region, one: Explanation, name: str) -> np.ndarray | None:
+    """Where a region is in the picture, if the output has the picture's size."""
+    shape = one.inputs[name].shape
+    if len(shape) != 4:
+        return None
+    layout = Layout.of((None, *shape[1:]))
+    return area_of(region.weights(one.output)[0], (layout.height or 0, layout.width or 0))

@@ -253,7 +253,7 @@ class Job:
                 rows = [self.texts.row(name, batch, i, relevance, place) for relevance in each]
                 image = self.style.words(ranks, i, name, rows)
             else:
-                image = self.style.draw(ranks, i, name, title)
+                image = self.style.draw(ranks, i, name, title, as_region(self.target) if self.names.top == 1 else None)
             self.outputs.add(path, partial(save_png, image))
             yield f"figure: {shown(path)}"
 

@@ -28,7 +28,7 @@ def figure_of(
     explanations: Sequence[Any], *, sample: int = 0, input: str | None = None,
     preprocessing: Preprocessing | None = None, names: Sequence[str] = (), cmap: str = "bwr",
     percentile: float = 99.5, smooth: float = 0.0, overlay: bool = True, shared: bool = True,
-    title: str | None = None, picture: bool | None = None,
+    title: str | None = None, picture: bool | None = None, outline: Any = None,
 ) -> Image:  # fmt: skip
     """One figure of several explanations of the same input: of several classes, or by several composites.
 
@@ -45,6 +45,7 @@ def figure_of(
         shared: one scale of colours for all maps.
         title: in place of the class and its probability.
         picture: whether the input is a picture, where its shape alone does not tell; with a preprocessing it is one.
+        outline: a mask (H, W) of the photo, an area that a segmentation found, say: its edge is drawn.
 
     Raises:
         InputError: there is no such input, names do not fit, or as for
@@ -62,7 +63,7 @@ def figure_of(
     preprocessing = preprocessing or getattr(first.context, "preprocessing", None)
     is_picture = preprocessing is not None if picture is None else picture
     batched = first.inputs[name].shape[:1] == (1,)
-    view = _view(first, name, batched, preprocessing, names, is_picture)
+    view = _view(first, name, batched, preprocessing, names, is_picture, outline)
     maps = [(_named(ones, one), one.inputs[name]) for one in ones]
     return draw_figure(_heading(ones, title), view, maps, look, shared=shared)
 
@@ -99,7 +100,13 @@ def page_of(explanation: Any, image: str) -> str:
 
 
 def _view(
-    one: Any, name: str, batched: bool, preprocessing: Preprocessing | None, names: Sequence[str], picture: bool
+    one: Any,
+    name: str,
+    batched: bool,
+    preprocessing: Preprocessing | None,
+    names: Sequence[str],
+    picture: bool,
+    outline: Any,
 ) -> View:
     """How an input of this shape is drawn."""
     relevance = one.inputs[name]
@@ -112,7 +119,7 @@ def _view(
     if 1 <= len(shape) <= 4 and _is_picture(shape, picture):
         layout = Layout.of(shape)
         size = (layout.height or 1, layout.width or 1) if "F" in layout.axes else None
-        return PictureView(x, shape, size, preprocessing)
+        return PictureView(x, shape, size, preprocessing, outline)
     if len(shape) in (3, 4) and batched:
         return _series(one, relevance, x, names)
     sizes = relevance.shape[1:] if batched else relevance.shape

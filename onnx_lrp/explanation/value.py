@@ -155,7 +155,7 @@ class Explanation:
     def figure(
         self, sample: int = 0, *, input: str | None = None, preprocessing: Preprocessing | None = None,
         names: Sequence[str] = (), cmap: str = "bwr", percentile: float = 99.5, smooth: float = 0.0,
-        overlay: bool = True,
+        overlay: bool = True, outline: Any = None,
     ) -> Image:  # fmt: skip
         """One sample as a figure to hand over: what was explained, the input, its map, both, and a colour bar.
 
@@ -170,6 +170,7 @@ class Explanation:
             percentile: of |R| that gets full colour.
             smooth: blur by so many pixels (time steps).
             overlay: also draw the map over the photo.
+            outline: a mask (H, W) of the photo, an area that a segmentation found, say: its edge is drawn.
 
         Raises:
             InputError: an unknown input or colour map, or numbers and names that do not fit.
@@ -179,7 +180,7 @@ class Explanation:
 
         return figure_of(
             [self], sample=sample, input=input, preprocessing=preprocessing, names=names, cmap=cmap,
-            percentile=percentile, smooth=smooth, overlay=overlay,
+            percentile=percentile, smooth=smooth, overlay=overlay, outline=outline,
         )  # fmt: skip
 
     def plot(self, sample: int = 0, **options: Any) -> Image:
@@ -204,7 +205,6 @@ class Explanation:
 
         Raises:
             OutputError: another ending, the file exists and ``force`` is not set, or it cannot be written.
-            InputError: a picture of what has no spatial shape.
         """
         path = Path(path)
         if path.suffix.lower() == ".png":

@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from .heatmap import enlarged, overlay, strongest
 from .layout import DeclaredShape, Layout
 from .marking import painted
+from .outlining import checked_area, outlined
 from .preprocessing import Preprocessing, spatial
 from .smoothing import smoothed
 
@@ -52,13 +53,15 @@ class View(Protocol):
 class PictureView:
     """Photo, map, and the map over the photo; of several maps, those over the photo stand in a second row.
 
-    ``x`` is one sample, None if it is not known; ``shape`` what the model declares; ``size`` (H, W) if it is flat.
+    ``x`` is one sample, None if it is not known; ``shape`` what the model declares; ``size`` (H, W) if it is flat;
+    ``outline`` a mask (H, W) whose edge is drawn on the photo.
     """
 
     x: NDArray[Any] | None
     shape: DeclaredShape
     size: tuple[int, int] | None = None
     preprocessing: Preprocessing | None = None
+    outline: Any = None
     clipped = coloured = True
 
     def plane(self, relevance: NDArray[Any], look: Look) -> NDArray[np.float64]:
@@ -76,14 +79,22 @@ class PictureView:
         ]
         if photo is None:
             return [maps]
-        first: list[Tile | None] = [("input", within(enlarged(photo.astype(float), SIDE))), *maps]
+        first: list[Tile | None] = [
+            ("input", self._outlined(within(enlarged(photo.astype(float), SIDE)), photo)),
+            *maps,
+        ]
         over: list[Tile | None] = [
-            ("both", within(overlay(plane, photo, limit=limit, size=SIDE, cmap=look.cmap)))
+            ("both", self._outlined(within(overlay(plane, photo, limit=limit, size=SIDE, cmap=look.cmap)), photo))
             for plane, limit in zip(planes, limits)
         ]
         if not look.overlay:
             return [first]
         return [[*first, *over]] if alone else [first, [None, *over]]
+
+    def _outlined(self, tile: Image, photo: NDArray[np.uint8]) -> Image:
+        if self.outline is None:
+            return tile
+        return outlined(tile, checked_area(self.outline, (photo.shape[0], photo.shape[1])))
 
     def photo(self) -> NDArray[np.uint8] | None:
         """The input as a picture, uint8 (H, W, 3); None of what is none, such as five channels."""

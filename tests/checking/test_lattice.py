@@ -23,9 +23,10 @@ def net(kernel: int, stride: int, pool: int = 1, layout: str = "NCHW") -> onnx.M
     )
     shape = "N, 3, 48, 48" if layout == "NCHW" else "N, 48, 48, 3"
     first = "t = Identity(x)" if layout == "NCHW" else "t = Transpose<perm = [0, 3, 1, 2]>(x)"
+    layer = f"Conv<kernel_shape = [{kernel}, {kernel}], strides = [{stride}, {stride}]>(t, K)"
     model = onnx.parser.parse_model(f"""<ir_version: 8, opset_import: ["": 17]>
-        g (float[{shape}] x) => (float[N, 2] y) {{ {first} a = Conv<kernel_shape = [{kernel}, {kernel}], strides = [{stride}, {stride}]>(t, K)
-        r = Relu(a) {pooled} g = GlobalAveragePool(p) f = Flatten(g) y = MatMul(f, W) }}""")  # fmt: skip
+        g (float[{shape}] x) => (float[N, 2] y) {{ {first} a = {layer} r = Relu(a) {pooled}
+        g = GlobalAveragePool(p) f = Flatten(g) y = MatMul(f, W) }}""")
     for name, value in (("K", RNG.standard_normal((6, 3, kernel, kernel)) ** 3), ("W", RNG.uniform(0.5, 1, (6, 2)))):
         model.graph.initializer.append(onnx.numpy_helper.from_array(value.astype(np.float32), name))
     return model

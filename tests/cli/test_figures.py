@@ -112,3 +112,16 @@ def test_names_that_do_not_fit(capsys: Capture) -> None:
     code, _, err = run(capsys, "row.onnx", "row.npy", "--names", "names.txt")
     assert (code, "2 names given for 3 features" in err) == (2, True)
     assert pictures() == []
+
+
+def test_a_region_has_an_outline_and_a_title(capsys: Capture) -> None:
+    model = onnx.parser.parse_model("""<ir_version: 8, opset_import: ["": 17]>
+        g (float[1, 1, 8, 8] x) => (float[1, 1, 8, 8] y) { y = Relu(x) }""")
+    onnx.save(model, "segment.onnx")
+    np.save("x.npy", np.ones((1, 1, 8, 8), np.float32))
+    assert run(capsys, "segment.onnx", "x.npy", "--target", "0,2:6,2:6", "-o", "a.png")[0] == 0
+    assert run(capsys, "segment.onnx", "x.npy", "--target", "0,:,:", "-o", "b.png")[0] == 0
+    a, b = (np.asarray(Image.open(name).convert("L")).astype(int) for name in ("a.png", "b.png"))
+    photo = np.s_[120:420, 20:340]
+    assert np.ptp(b[photo]) == 0
+    assert set(np.unique(a[photo])) >= {0, 255}

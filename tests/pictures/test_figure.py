@@ -18,6 +18,7 @@ from onnx_lrp.explanation.showing import figure_of, layers_of
 from onnx_lrp.pictures import figure, legend
 from onnx_lrp.pictures.colormaps import colours
 from onnx_lrp.pictures.lettering import fitted
+from onnx_lrp.pictures.outlining import area_of
 from onnx_lrp.pictures.preprocessing import Preprocessing
 from onnx_lrp.pictures.views import SIDE
 from onnx_lrp.propagation.ledger import Conservation
@@ -239,3 +240,31 @@ def test_a_notebook_shows_it_and_names_cannot_inject() -> None:
     with Image.open(io.BytesIO(explanation._repr_png_())) as image:
         assert image.size == explanation.plot().size
     assert page.count("&lt;script&gt;") >= 2
+
+
+def test_an_outline_is_drawn_on_the_photo() -> None:
+    mask = np.zeros((8, 8), bool)
+    mask[2:6, 3:7] = True
+    explanation = made(np.ones((1, 3, 8, 8)), RNG.uniform(0.3, 0.7, (1, 3, 8, 8)))
+    plain, drawn = (np.asarray(explanation.figure(outline=o)).astype(int) for o in (None, mask))
+    rows, columns = np.nonzero((plain != drawn).any(2))
+    first = columns < 14 + SIDE
+    cell = SIDE // 8
+    edges = [TOP + 2 * cell, TOP + 6 * cell, 14 + 3 * cell, 14 + 7 * cell]
+    ends = [rows[first].min() + 2, rows[first].max() - 1, columns[first].min() + 2, columns[first].max() - 1]
+    assert ends == edges
+    assert not (plain != drawn)[TOP + 3 * cell : TOP + 5 * cell, 14 + 4 * cell : 14 + 6 * cell].any()
+    with pytest.raises(lrp.InputError, match=r"mask has shape \(4, 4\)"):
+        explanation.figure(outline=np.ones((4, 4), bool))
+
+
+def test_where_a_region_is() -> None:
+    weights = np.zeros((5, 6, 7))
+    weights[3, 1:3, 2:4] = [[1.0, -1.0], [2.0, 0.0]]
+    area = area_of(weights, (6, 7))
+    assert area is not None
+    assert np.argwhere(area).tolist() == [[1, 2], [1, 3], [2, 2]]
+    assert np.array_equal(area_of(weights.transpose(1, 2, 0), (6, 7)), area)
+    assert area_of(weights, (7, 6)) is None
+    assert area_of(np.ones((5, 6, 7)), (6, 7)) is None
+    assert area_of(np.ones((6, 6, 6)), (6, 6)) is None
