@@ -159,7 +159,7 @@ def _heading(ones: Sequence[Any], title: str | None) -> list[str]:
     if context is not None:
         composites = dict.fromkeys(e.context.composite for e in ones if e.context is not None)
         how = f"composite {next(iter(composites))}{under(context.profile)}" if len(composites) == 1 else ""
-        seed = "" if context.seed == "logit" else f"seed {context.seed}"
+        seed = "" if context.seed == "logit" else f"seed {context.seed.removeprefix('seed ')}"
         model = printable(context.model.replace("\\", "/").rpartition("/")[2], 60)
         said = [how, seed, f"model {model}", f"explains {printable(context.explains, 40)!r}"]
         lines.append(", ".join(filter(None, said)))

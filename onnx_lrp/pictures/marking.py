@@ -9,7 +9,7 @@ from .colormaps import colours
 
 PATCH = 6  # pixels of the picture that are hatched, or not, together
 FROM = 0.12  # of the strongest relevance, on the average of a block
-PITCH, CONTRAST = 6, 0.45  # pixels between lines; how much of the scale they differ from what is under them
+PITCH, DARKER, PALER = 6, 0.45, 0.7  # pixels between lines; how far they are on the scale from what is under them
 
 
 def painted(share: NDArray[np.float64], rows: int, columns: int, cmap: str) -> NDArray[np.float64]:
@@ -23,8 +23,9 @@ def painted(share: NDArray[np.float64], rows: int, columns: int, cmap: str) -> N
     """
     large = share.repeat(rows, axis=0).repeat(columns, axis=1)
     down, across = (np.arange(n) for n in large.shape)
-    lines = ((down[:, None] + across) % PITCH == 0) & _against(large) & (large < 0)
-    inked = np.where(large < -0.5, large + CONTRAST, large - CONTRAST)
+    strong = large < -0.5
+    lines = ((down[:, None] + across) % PITCH <= strong) & _against(large) & (large < 0)  # pale lines look thinner
+    inked = np.where(strong, large + PALER, large - DARKER)
     return colours(np.where(lines, np.clip(inked, -1, 0), large), cmap)
 
 
