@@ -38,6 +38,7 @@ _PUBLIC = {
     "evaluation.evaluate": ("evaluate",),
     "evaluation.report": ("Evaluation",),
     "explainer": ("Explainer", "explain"),
+    "explanation.showing": ("figure_of", "layers_of"),
     "explanation.value": ("Explanation",),
     "model.profile": ("Profile",),
     "propagation.ledger": ("Conservation",),
@@ -77,6 +78,7 @@ if TYPE_CHECKING:
     from .evaluation.report import Evaluation
     from .explainer import Explainer, explain
     from .explanation import Explanation
+    from .explanation.showing import figure_of, layers_of
     from .model.profile import Profile
     from .propagation.ledger import Conservation
     from .rules import AlphaBeta, Epsilon, Flat, Gamma, Part, Pass, Relative, Rule, Term, WSquare, ZBox, Zero, ZPlus
@@ -127,6 +129,8 @@ __all__ = [
     "convert",
     "evaluate",
     "explain",
+    "figure_of",
+    "layers_of",
     "presets",
     "tune",
 ]

@@ -11,6 +11,7 @@ from ..explanation import Explanation
 from ..propagation.ledger import Conservation, LedgerEntry, amplifiers, by_kind
 from ..propagation.plan import Plan
 from ..text import printable
+from .lattice import lattices
 from .warnings import reads_input_under_plus
 
 ALIKE = 0.98  # cosine of two classes' maps
@@ -29,7 +30,10 @@ def seen(explanation: Explanation, plan: Plan, feeds: Mapping[str, np.ndarray], 
         feeds: of what.
         ask: gives the account of every node, where a doubt needs it and the explanation has none.
     """
-    return (*_faint(explanation, plan.composite.name, ask), *_dark(plan, feeds), *amplifiers(explanation.ledger))
+    return (
+        *_faint(explanation, plan.composite.name, ask), *_dark(plan, feeds), *amplifiers(explanation.ledger),
+        *lattices(explanation, plan),
+    )  # fmt: skip
 
 
 def alike(explanations: Sequence[Explanation]) -> tuple[str, ...]:

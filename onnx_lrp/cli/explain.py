@@ -18,6 +18,7 @@ from .arguments import (
     add_seed,
     add_talk,
     add_target,
+    composites,
     count,
     picture_or_page,
 )
@@ -63,7 +64,14 @@ def _add_question(parser: ArgumentParser) -> None:
     group = parser.add_argument_group("what to explain")
     either = group.add_mutually_exclusive_group()
     add_target(either, "the highest")
-    either.add_argument("--top", metavar="K", type=count, help="explain the K highest classes, one heatmap each")
+    either.add_argument("--top", metavar="K", type=count, help="explain the K highest classes, all in one figure")
+    group.add_argument(
+        "--composites",
+        metavar="A;B",
+        type=composites,
+        default=[],
+        help="explain by each of several composites in place of --composite, all in one figure",
+    )
     group.add_argument("--labels", metavar="FILE", help="names of the classes, one per line")
     add_seed(group)
     add_against(group, "by their index or label")
@@ -90,10 +98,16 @@ def _add_results(parser: ArgumentParser) -> None:
         "--heatmap",
         metavar="FILE.png",
         type=picture_or_page,
-        help="where the heatmap goes (default: INPUT_COMPOSITE.png in the current folder); of tokens, also FILE.html",
+        help="where the figure goes (default: INPUT_COMPOSITE.png in the current folder); of tokens, also FILE.html",
     )
     either.add_argument("--no-heatmap", action="store_true", help="draw none")
-    group.add_argument("--overlay", action="store_true", help="draw over the picture instead of on white")
+    group.add_argument("--bare", action="store_true", help="draw the map alone: no title, input or scale")
+    group.add_argument("--overlay", action="store_true", help="draw the map alone, over the picture")
+    group.add_argument(
+        "--cmap", metavar="NAME", default="bwr", help="colours: bwr, puor (for the colour blind), seismic, coldnhot"
+    )
+    group.add_argument("--smooth", metavar="SIGMA", type=float, default=0.0, help="blur the map by so many pixels")
+    group.add_argument("--names", metavar="FILE", help="names of the features, one per line")
     add_percentile(group)
     group.add_argument("--save-relevance", metavar="FILE.npz", help="keep all numbers as NumPy arrays")
     group.add_argument("--ledger", action="store_true", help="print where relevance went, node by node")

@@ -12,23 +12,29 @@ from typing import Any
 import numpy as np
 import onnx_ir as ir
 
+from ..checking.lattice import LATTICE
 from ..checking.warnings import unknown_bounds, unused_bounds
+from ..errors import InputError
 from ..explainer import Explainer
 from ..explanation import Explanation
+from ..pictures.colormaps import colour_map
 from ..pictures.heatmap import save_png
 from ..targets import Contrast, Seed, as_region, as_seed
 from ..text import printable, under
 from ..writing import Outputs, shown
 from . import results
+from .drawing import FigureStyle
 from .feeding import Batch, Feeder, Sample
 from .former import Asked
 from .labels import read_labels
 from .naming import OutputPaths
 from .reading import files_read
 from .records import record
-from .request import read
+from .request import Request, read
 from .targeting import meant, meant_against
 from .texts import Texts
+
+Style = results.HeatmapStyle | FigureStyle
 
 
 def run_job(args: Namespace) -> list[str]:
@@ -43,7 +49,9 @@ def run_job(args: Namespace) -> list[str]:
     labels = results.Labels(read_labels(args.labels))
     texts = Texts.read(args)
     request = read(args)
-    explainer = Explainer(args.model, request.composite, **request.options)
+    explainer, *others = (
+        Explainer(args.model, composite, **request.options) for composite in (request.composite, *request.others)
+    )
     against = meant_against(args.against, labels.names)
     seed = as_seed(explainer.composite.seed_for(args.seed, against, args.baseline), against, args.baseline)
     inputs = explainer.prepared.inputs
@@ -53,9 +61,11 @@ def run_job(args: Namespace) -> list[str]:
         args.heatmap, args.save_relevance, explainer.composite.name, len(batches),
         sum(len(batch.samples) for batch in batches),
         tuple(value.name or "" for value in explainer.prepared.explaining), args.top or 1,
+        not (args.bare or args.overlay), tuple(e.composite.name for e in (explainer, *others) if others),
     )  # fmt: skip
-    style = None if args.no_heatmap else results.HeatmapStyle(request.preprocessing, args.percentile, args.overlay)
-    job = Job(args, explainer, labels, meant(args.target, labels.names), seed, style, outputs, names, texts)
+    style = _style(args, request, labels.names)
+    target = meant(args.target, labels.names)
+    job = Job(args, explainer, tuple(others), labels, target, seed, style, outputs, names, texts)
     found = job.explained(batches)
     lines = job.results(batches, found)
     asked.sign(outputs)
@@ -66,16 +76,35 @@ def run_job(args: Namespace) -> list[str]:
     return [*(() if args.quiet else about), *lines, *(f"warning: {warning}" for warning in warnings)]
 
 
+def _style(args: Namespace, request: Request, labels: tuple[str, ...]) -> Style | None:
+    """How to draw, if at all.
+
+    Raises:
+        InputError: options that contradict each other, an unknown colour map, or names that cannot be read.
+    """
+    if args.composites and (args.top or args.composite != "default"):
+        raise InputError("--composites stands for itself; leave out --composite and --top")
+    if len(args.composites) > 1 and (args.bare or args.overlay):
+        raise InputError("several composites are one figure; leave out --bare and --overlay, or give one --composite")
+    colour_map(args.cmap)
+    if args.no_heatmap:
+        return None
+    if args.bare or args.overlay:
+        return results.HeatmapStyle(request.preprocessing, args.percentile, args.overlay, args.cmap, args.smooth)
+    return FigureStyle.of(args, request.preprocessing, bool(request.about), labels)
+
+
 @dataclass(frozen=True)
 class Job:
-    """What a run consists of; ``style`` is None where no heatmap is wanted."""
+    """What a run consists of; ``style`` is None where nothing is to be drawn, ``others`` explain by more composites."""
 
     args: Namespace
     explainer: Explainer
+    others: tuple[Explainer, ...]
     labels: results.Labels
     target: Any
     seed: Seed
-    style: results.HeatmapStyle | None
+    style: Style | None
     outputs: Outputs
     names: OutputPaths
     texts: Texts
@@ -83,7 +112,8 @@ class Job:
     def about(self) -> Iterator[str]:
         """What explained what, and with -v how the model was rewritten and which rule goes where."""
         e = self.explainer
-        how = f"{e.composite.name}{under(str(e.prepared.profile))} ({e.engine.name}, {e.engine.dtype.name})"
+        rules = ", ".join(one.composite.name for one in (e, *self.others))
+        how = f"{rules}{under(str(e.prepared.profile))} ({e.engine.name}, {e.engine.dtype.name})"
         yield f"{e.prepared.source}: explains {printable(e.prepared.output)!r} by {how}"
         yield from (f"note: {note}" for note in e.prepared.assumptions())
         yield from (f"note: {note}" for note in unknown_bounds(e.plan))
@@ -93,7 +123,11 @@ class Job:
 
     def warnings(self, found: list[list[Explanation]]) -> list[str]:
         """What gives reason to doubt the results: of each kind one, since numbers differ from batch to batch."""
-        lines = [*unused_bounds(self.explainer.plan), *(line for ranks in found for e in ranks for line in e.warnings)]
+        plans = [e.plan for e in (self.explainer, *self.others)]
+        lines = [line for plan in plans for line in unused_bounds(plan)]
+        lines += [
+            line for ranks in found for e in ranks for line in e.warnings if not (self.args.smooth and LATTICE in line)
+        ]
         kinds = {re.sub(r"[\d.e+-]+", "", line)[:40]: line for line in reversed(lines)}
         return list(reversed(kinds.values()))
 
@@ -101,7 +135,7 @@ class Job:
         """Check what can be written, then explain every batch."""
         for batch in batches:
             self._reserve_numbers(batch)
-            if self.names.top == 1:
+            if self.names.together or self.names.top == 1:
                 self._reserve_pictures(batch, None)
         return [self._explain(batch) for batch in batches]
 
@@ -115,7 +149,7 @@ class Job:
         return lines
 
     def _reserve_numbers(self, batch: Batch) -> None:
-        for rank in range(self.names.top if self.names.relevance else 0):
+        for rank in range(self.names.top + len(self.others) if self.names.relevance else 0):
             self.outputs.reserve(self.names.numbers(batch, rank))
 
     def _reserve_pictures(self, batch: Batch, targets: np.ndarray | None) -> None:
@@ -126,20 +160,24 @@ class Job:
                     self.outputs.reserve(self.names.picture(sample, value.name or "", target))
 
     def _drawn(self, batch: Batch, picture: bool) -> list[ir.Value]:
-        """The inputs that get a heatmap."""
+        """The inputs that get a picture: all of them, or those of which a bare map makes sense."""
         explaining = self.explainer.prepared.explaining if self.style else []
+        if self.names.together:
+            return list(explaining)
         tokens = [value for value in explaining if self.texts.shows(value, batch)]
         return [*tokens, *(v for v in results.drawn(explaining, batch, picture) if v not in tokens)]
 
     def _explain(self, batch: Batch) -> list[Explanation]:
-        """One explanation, or one for each rank of ``--top``."""
+        """One explanation, or one for each rank of ``--top``, or for each composite."""
         if self.names.top == 1:
-            found = [self.explainer(batch.feeds, self.target, seed=self.seed, ledger=self.args.ledger)]
+            explainers = (self.explainer, *self.others)
+            found = [e(batch.feeds, self.target, seed=self.seed, ledger=self.args.ledger) for e in explainers]
             self.labels.check(found[0].output)
             return found
         found = self.explainer.several(batch.feeds, self.names.top, seed=self.seed, ledger=self.args.ledger)
         self.labels.check(found[0].output)
-        self._reserve_pictures(batch, np.stack([explanation.target for explanation in found], axis=1))
+        if not self.names.together:
+            self._reserve_pictures(batch, np.stack([explanation.target for explanation in found], axis=1))
         return found
 
     def _results(self, batch: Batch, ranks: list[Explanation], before: int) -> Iterator[str]:
@@ -150,9 +188,17 @@ class Job:
             scores = ranks[0].output[i]
             yield f"  prediction: {self.labels.describe(scores, int(scores.argmax()))}"
             for explanation in ranks:
-                yield f"  explained: {self._explained(explanation, i, None if own is None else own[i : i + 1])}"
+                rules = f" by {explanation.context.composite}" if self.others and explanation.context else ""
+                said = self._explained(explanation, i, None if own is None else own[i : i + 1])
+                yield f"  explained{rules}: {said}"
                 yield f"    {results.account(explanation, i)}"
                 yield from (f"    {line}" for line in self._shown(batch, sample, i, explanation, before))
+            if isinstance(self.style, FigureStyle) and self.names.together:
+                special = len(ranks) == 1 and (isinstance(self.seed, Contrast) or as_region(self.target) is not None)
+                yield from (
+                    f"  {line}"
+                    for line in self._figures(batch, sample, i, ranks, said if special else None, before + i)
+                )
         for rank, explanation in enumerate(ranks):
             yield from self._kept(batch, rank, explanation)
 
@@ -175,7 +221,7 @@ class Job:
     def _shown(self, batch: Batch, sample: Sample, i: int, explanation: Explanation, before: int) -> Iterator[str]:
         """Draw one sample, or print what cannot be drawn."""
         samples = len(explanation.target)
-        drawn = self._drawn(batch, sample.picture)
+        drawn = results.drawn(self.explainer.prepared.explaining, batch, sample.picture)
         for value in self.explainer.prepared.explaining:
             name = value.name or ""
             x, relevance = (results.of_sample(a[name], i, samples) for a in (batch.feeds, explanation.inputs))
@@ -183,17 +229,36 @@ class Job:
             if self.texts.shows(value, batch):
                 row = self.texts.row(name, batch, i, relevance, before + i)
                 yield f"tokens: {row.terminal()}"
-                if self.style:
+                if self.style and not self.names.together:
                     yield self.texts.drawn(row, sample.title, path, self.outputs)
                 continue
             if self.style is None:
                 continue
             if value not in drawn:
                 yield from results.features(name, x, relevance)
+            if value not in drawn or self.names.together:
                 continue
+            if not isinstance(self.style, results.HeatmapStyle):
+                raise InputError("a page shows tokens, and here are none; give -o a name that ends in .png")
             image = self.style.draw(value, x, relevance, sample.picture)
             self.outputs.add(path, partial(save_png, image))
             yield f"heatmap: {shown(path)}"
+
+    def _figures(
+        self, batch: Batch, sample: Sample, i: int, ranks: list[Explanation], title: str | None, place: int
+    ) -> Iterator[str]:
+        """One figure for every input, with all maps; ``place`` counts all samples."""
+        assert isinstance(self.style, FigureStyle)
+        for value in self._drawn(batch, sample.picture):
+            name, path = value.name or "", self.names.picture(sample, value.name or "", None)
+            if self.texts.shows(value, batch):
+                each = [results.of_sample(e.inputs[name], i, len(e)) for e in ranks]
+                rows = [self.texts.row(name, batch, i, relevance, place) for relevance in each]
+                image = self.style.words(ranks, i, name, rows)
+            else:
+                image = self.style.draw(ranks, i, name, title, as_region(self.target) if self.names.top == 1 else None)
+            self.outputs.add(path, partial(save_png, image))
+            yield f"figure: {shown(path)}"
 
     def _kept(self, batch: Batch, rank: int, explanation: Explanation) -> Iterator[str]:
         """The numbers of a batch: to a file, and as a ledger."""

@@ -21,6 +21,8 @@ class OutputPaths:
         samples: how many samples there are in all.
         inputs: the model's inputs.
         top: how many classes are explained of each sample.
+        figures: a .png holds all maps of a sample; else each has its own.
+        composites: names of several composites, if it is they that a figure holds.
     """
 
     heatmap: str | None
@@ -30,20 +32,30 @@ class OutputPaths:
     samples: int
     inputs: tuple[str, ...]
     top: int
+    figures: bool = False
+    composites: tuple[str, ...] = ()
+
+    @property
+    def together(self) -> bool:
+        """Whether all maps of a sample go to one file."""
+        return self.figures and not (self.heatmap or "").lower().endswith(".html")
 
     def picture(self, sample: Sample, name: str, target: int | None) -> Path:
-        """The heatmap of one input of one sample; ``target`` is its class, read only where there are several."""
-        path = Path(self.heatmap or f"{sample.stem}_{self.composite}.png")
+        """The picture of one input of one sample; ``target`` is its class, read only where each has a file."""
+        rules = "composites" if self.composites else self.composite
+        path = Path(self.heatmap or f"{sample.stem}_{rules}.png")
         parts = [sample.stem] if self.heatmap and self.samples > 1 else []
         parts += [self._input(name)] if len(self.inputs) > 1 else []
-        parts += [str(target)] if self.top > 1 else []
-        return _extended(path, parts)
+        if self.top > 1:
+            parts.append(str(target) if not self.together else "" if self.heatmap else f"top{self.top}")
+        return _extended(path, list(filter(None, parts)))
 
     def numbers(self, batch: Batch, rank: int) -> Path:
         """The .npz of one batch."""
         assert self.relevance is not None
         parts = [batch.samples[0].stem] if self.batches > 1 else []
         parts += [f"top{rank + 1}"] if self.top > 1 else []
+        parts += [f"{rank}-{self.composites[rank]}"] if self.composites else []
         return _extended(Path(self.relevance), parts)
 
     def _input(self, name: str) -> str:

@@ -45,7 +45,16 @@ def record(
 def _samples(batch: Batch, ranks: Sequence[Explanation], labels: Labels) -> Iterator[dict[str, Any]]:
     for i, sample in enumerate(batch.counted(len(ranks[0].target))):
         scores = ranks[0].output[i].reshape(-1)
-        explained = [{**_element(e.output[i], int(e.target[i]), labels), **_sums(e, i)} for e in ranks]
+        rules = [e.context.composite if e.context else "" for e in ranks]
+        several = len({*rules}) > 1
+        explained = [
+            {
+                **({"composite": rule} if several else {}),
+                **_element(e.output[i], int(e.target[i]), labels),
+                **_sums(e, i),
+            }
+            for e, rule in zip(ranks, rules)
+        ]
         yield {
             "input": sample.title,
             "prediction": _element(scores, int(scores.argmax()), labels),

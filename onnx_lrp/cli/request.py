@@ -24,6 +24,7 @@ class Request:
         preprocessing: how pictures become inputs.
         about: what to tell of that; empty if there are no pictures.
         composite: with the bounds that follow from the preprocessing.
+        others: further ones, for the same figure.
         options: of the :class:`onnx_lrp.Explainer`.
         size: of pictures, where the model leaves it open.
     """
@@ -32,6 +33,7 @@ class Request:
     preprocessing: Preprocessing
     about: list[str]
     composite: str
+    others: list[str]
     options: dict[str, Any]
     size: PictureSize | None
 
@@ -53,14 +55,15 @@ def read(args: Namespace) -> Request:
     files = read_files(args.inputs, bool(getattr(args, "tokenizer", None)))
     pictures = any(isinstance(file.content, Picture) for file in files)
     bounded = pictures or args.preprocess
-    composite = from_preprocessing(args.composite, preprocessing) if bounded else args.composite
+    given = getattr(args, "composites", None) or [args.composite]
+    composite, *others = (from_preprocessing(c, preprocessing) if bounded else c for c in given)
     names = ("output", "backend", "dtype", "device", "batchnorm", "threads", "profile")
     options = {name: getattr(args, name) for name in names} | {
         "pass_ops": args.pass_op,
         "fixed": held(args),
         "shapes": dict(args.shape),
     }
-    return Request(files, preprocessing, _about(args, preprocessing) * pictures, composite, options, args.size)
+    return Request(files, preprocessing, _about(args, preprocessing) * pictures, composite, others, options, args.size)
 
 
 def _about(args: Namespace, p: Preprocessing) -> list[str]:

@@ -33,6 +33,8 @@ class HeatmapStyle:
     preprocessing: Preprocessing
     percentile: float
     overlay: bool
+    cmap: str = "bwr"
+    smooth: float = 0.0
 
     def draw(self, value: ir.Value, x: np.ndarray, relevance: np.ndarray, picture: bool) -> Image:
         """One sample's relevance (``picture``: the sample was one, so a flat input is folded back).
@@ -42,8 +44,9 @@ class HeatmapStyle:
         """
         plane = surface(value, relevance, picture)
         if not self.overlay:
-            return heatmap(plane, percentile=self.percentile)
-        return overlay(plane, self.preprocessing.display(x, dims(value) or x.shape), percentile=self.percentile)
+            return heatmap(plane, percentile=self.percentile, cmap=self.cmap, smooth=self.smooth)
+        photo = self.preprocessing.display(x, dims(value) or x.shape)
+        return overlay(plane, photo, percentile=self.percentile, cmap=self.cmap, smooth=self.smooth)
 
 
 def surface(value: ir.Value, relevance: np.ndarray, picture: bool) -> np.ndarray:
@@ -124,10 +127,7 @@ def features(name: str, x: np.ndarray, relevance: np.ndarray) -> Iterator[str]:
     values, shares = x.reshape(-1), relevance.reshape(-1)
     order = np.argsort(-np.abs(shares), kind="stable")[:TOP_FEATURES]
     rows = [(str(_place(i, x.shape)), f"{values[i]:.6g}", f"{shares[i]:.6g}") for i in order]
-    yield (
-        f"input {printable(name)!r} is no picture, so there is no heatmap; "
-        f"its {len(rows)} features with the largest |R|:"
-    )
+    yield f"input {printable(name)!r} is no picture; its {len(rows)} features with the largest |R|:"
     yield from table(("feature", "value", "relevance"), rows)
 
 

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import base64
 import os
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property, partial
 from pathlib import Path
@@ -20,6 +21,8 @@ from .files import read_npz, write_npz
 
 if TYPE_CHECKING:
     from PIL.Image import Image
+
+    from ..pictures.preprocessing import Preprocessing
 
 
 @dataclass(frozen=True, repr=False)
@@ -149,18 +152,65 @@ class Explanation:
         layout = (None, *relevance.shape[1:])  # the first axis counts samples
         return heatmap(spatial(relevance[sample], layout), percentile=percentile)
 
+    def figure(
+        self, sample: int = 0, *, input: str | None = None, preprocessing: Preprocessing | None = None,
+        names: Sequence[str] = (), cmap: str = "bwr", percentile: float = 99.5, smooth: float = 0.0,
+        overlay: bool = True, outline: Any = None,
+    ) -> Image:  # fmt: skip
+        """One sample as a figure to hand over: what was explained, the input, its map, both, and a colour bar.
+
+        A sequence is a strip below its signal, a row of features sorted bars, a volume slices, ids of tokens words.
+
+        Args:
+            sample: which one of the batch.
+            input: of a model with several inputs, which one; the first by default.
+            preprocessing: how the photo became the input; without it values are stretched from black to white.
+            names: of the features, or the tokens.
+            cmap: ``"bwr"``, ``"puor"`` (for the colour blind), ``"seismic"`` or ``"coldnhot"``.
+            percentile: of |R| that gets full colour.
+            smooth: blur by so many pixels (time steps).
+            overlay: also draw the map over the photo.
+            outline: a mask (H, W) of the photo, an area that a segmentation found, say: its edge is drawn.
+
+        Raises:
+            InputError: an unknown input or colour map, or numbers and names that do not fit.
+            IndexError: there is no such sample.
+        """
+        from .showing import figure_of
+
+        return figure_of(
+            [self], sample=sample, input=input, preprocessing=preprocessing, names=names, cmap=cmap,
+            percentile=percentile, smooth=smooth, overlay=overlay, outline=outline,
+        )  # fmt: skip
+
+    def plot(self, sample: int = 0, **options: Any) -> Image:
+        """The :meth:`figure`, which a notebook shows; ``.show()`` opens it in a window."""
+        return self.figure(sample, **options)
+
+    def _repr_png_(self) -> bytes:
+        """The first sample's figure, for a notebook."""
+        from ..pictures.heatmap import png_bytes
+
+        return png_bytes(self.figure())
+
+    def _repr_html_(self) -> str:
+        """The first sample's figure with prediction, account and warnings, for a notebook."""
+        from .showing import page_of
+
+        return page_of(self, base64.b64encode(self._repr_png_()).decode())
+
     def save(self, path: str | os.PathLike[str], force: bool = False) -> None:
-        """Write what the name's ending says, at once or not at all: everything as ``.npz``, or a ``.png``.
+        """Write what the name's ending says, at once or not at all: everything as ``.npz``, or the first
+        sample's :meth:`figure` as ``.png``.
 
         Raises:
             OutputError: another ending, the file exists and ``force`` is not set, or it cannot be written.
-            InputError: a picture of what has no spatial shape.
         """
         path = Path(path)
         if path.suffix.lower() == ".png":
             from ..pictures.heatmap import save_png
 
-            return save_png(self.heatmap(), path, force)
+            return save_png(self.figure(), path, force)
         if path.suffix.lower() != ".npz":
             raise OutputError(f"{shown(path)}: an explanation is written as .npz (all numbers) or .png (a picture)")
         return write_npz(self, path, force)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import math
 import os
 from pathlib import Path
@@ -12,34 +13,39 @@ from numpy.typing import NDArray
 
 from ..errors import InputError, OutputError
 from ..writing import shown, write_file
+from .colormaps import colours
 from .preprocessing import LUMINANCE
+from .smoothing import smoothed
 
 if TYPE_CHECKING:
     from PIL.Image import Image
 
-# Equal steps of lightness in OKLab from white outwards, and the same steps on both sides, so that equal amounts of
-# relevance look equally strong whatever their sign.
-RED = ((255, 255, 255), (254, 201, 195), (253, 141, 123), (237, 77, 54), (194, 26, 19), (137, 7, 14))
-BLUE = ((255, 255, 255), (184, 220, 254), (117, 181, 252), (52, 137, 251), (25, 95, 217), (9, 53, 177))
-STOPS = np.array((*BLUE[:0:-1], *RED), np.float64)
 MIN_SIZE = 448
 
 
 def heatmap(
-    relevance: NDArray[Any], *, percentile: float = 100.0, limit: float | None = None, size: int = MIN_SIZE
+    relevance: NDArray[Any],
+    *,
+    percentile: float = 100.0,
+    limit: float | None = None,
+    size: int = MIN_SIZE,
+    cmap: str = "bwr",
+    smooth: float = 0.0,
 ) -> Image:
     """Draw relevance (H, W) as an RGB picture with colours symmetric around zero.
 
     The strongest colours stand for the ``percentile`` of |R|: below 100, that many are clipped and the faint ones
     become visible. Where a ``limit`` is given they stand for that |R|, so that several pictures share one scale. A
     picture smaller than ``size`` is enlarged by a whole factor, every value a square of one colour; thin strips such as
-    (1, N) are thickened.
+    (1, N) are thickened. ``cmap`` names one of :func:`onnx_lrp.pictures.colormaps.colour_map`; ``smooth`` blurs by so
+    many pixels before.
 
     Raises:
-        InputError: not (H, W), empty, not finite, or a percentile outside of 0 to 100.
+        InputError: not (H, W), empty, not finite, a percentile outside of 0 to 100, an unknown colour map, or smooth
+            outside of 0 to the longer side.
 
     """
-    return enlarged(colours(_normalised(relevance, percentile, limit)), size)
+    return enlarged(colours(_normalised(relevance, percentile, limit, smooth), cmap), size)
 
 
 def overlay(
@@ -48,7 +54,10 @@ def overlay(
     *,
     alpha: float = 1.0,
     percentile: float = 100.0,
+    limit: float | None = None,
     size: int = MIN_SIZE,
+    cmap: str = "bwr",
+    smooth: float = 0.0,
 ) -> Image:
     """Draw relevance (H, W) over a paled grey version of the picture, uint8 (H, W, 3).
 
@@ -58,7 +67,7 @@ def overlay(
         InputError: as for `heatmap`, a picture of another size, or an alpha outside of 0 to 1.
 
     """
-    share = _normalised(relevance, percentile)
+    share = _normalised(relevance, percentile, limit, smooth)
     if picture.shape != (*share.shape, 3) or picture.dtype != np.uint8:
         expected = (*share.shape, 3)
         raise InputError(f"the picture below must be uint8 {expected}, not {picture.dtype} {picture.shape}; resize it")
@@ -68,12 +77,14 @@ def overlay(
     below = (255 - 0.45 * (255 - grey))[..., None]
     # The power makes weak relevance visible; colours start half-way, since a transparent white would only blur.
     opacity = alpha * np.abs(share)[..., None] ** 0.6
-    heat = colours((np.sign(share) + share) / 2)
+    heat = colours((np.sign(share) + share) / 2, cmap)
     return enlarged(opacity * heat + (1 - opacity) * below, size)
 
 
 def save_png(image: Image, path: str | os.PathLike[str], force: bool = False) -> None:
     """Write a picture to a .png file, whole or not at all; replace an existing file only with ``force``.
+
+    A picture of at most 256 colours is written with a palette, which takes less room and loses nothing.
 
     Raises:
         OutputError: another ending than .png, no such folder, the file exists already, or it cannot be written.
@@ -82,7 +93,29 @@ def save_png(image: Image, path: str | os.PathLike[str], force: bool = False) ->
     path = Path(path)
     if path.suffix.lower() != ".png":
         raise OutputError(f"{shown(path)}: pictures are written as PNG; give a name that ends in .png")
-    write_file(path, lambda temporary: image.save(temporary, "PNG"), force)
+    write_file(path, lambda temporary: indexed(image).save(temporary, "PNG"), force)
+
+
+def png_bytes(image: Image) -> bytes:
+    """The bytes of a PNG file."""
+    file = io.BytesIO()
+    indexed(image).save(file, "PNG")
+    return file.getvalue()
+
+
+def indexed(image: Image) -> Image:
+    """The same RGB picture with a palette, where it has at most 256 colours; else as it is."""
+    found = image.getcolors(256) if image.mode == "RGB" else None
+    if found is None:
+        return image
+    from PIL import Image as Pillow
+
+    shades = np.array(sorted(shade for _, shade in found))
+    weights = np.array([1 << 16, 1 << 8, 1])  # sorted as numbers they are sorted as triples
+    places = np.searchsorted(shades @ weights, np.asarray(image).astype(np.int64) @ weights)
+    small = Pillow.fromarray(places.astype(np.uint8)).convert("P")
+    small.putpalette(shades.reshape(-1).tolist())
+    return small
 
 
 def strongest(relevance: NDArray[Any], percentile: float) -> float:
@@ -110,7 +143,7 @@ def enlarged(plane: NDArray[Any], size: int = MIN_SIZE) -> Image:
     return image.resize((width * columns, height * rows), Image.Resampling.NEAREST)
 
 
-def _normalised(relevance: NDArray[Any], percentile: float, limit: float | None = None) -> NDArray[np.float64]:
+def _normalised(relevance: NDArray[Any], percentile: float, limit: float | None, smooth: float) -> NDArray[np.float64]:
     """Return relevance / its largest magnitude, or the limit, within -1 and 1."""
     values = np.asarray(relevance)
     if values.ndim != 2 or not values.size or values.dtype.kind not in "biuf":
@@ -119,13 +152,7 @@ def _normalised(relevance: NDArray[Any], percentile: float, limit: float | None 
         )
     if not np.isfinite(values).all():
         raise InputError("relevance holds NaN or infinite values; explain again in float64 or with a larger epsilon")
-    values = values.astype(np.float64)
+    values = smoothed(values.astype(np.float64), smooth)
     limit = strongest(values, percentile) if limit is None else limit
     share: NDArray[np.float64] = np.clip(values, -limit, limit) / (limit or 1.0)
     return share
-
-
-def colours(share: NDArray[np.float64]) -> NDArray[np.float64]:
-    """Turn shares (H, W) of the strongest relevance, within -1 and 1, into colours (H, W, 3), 0 to 255."""
-    positions = np.linspace(-1, 1, len(STOPS))
-    return np.stack([np.interp(share, positions, STOPS[:, band]) for band in range(3)], axis=2)

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from ..errors import InputError
-from ..pictures.heatmap import colours
+from ..pictures.colormaps import colours
 from ..text import printable
 
 if TYPE_CHECKING:
@@ -25,7 +25,8 @@ DARK = 0.45  # of lightness; on darker colours text is white
 
 @dataclass(frozen=True)
 class TokenRow:
-    """The tokens of one sample and their relevance, one number each.
+    """The tokens of one sample and their relevance, one number each; full colour stands for ``limit``, else the
+    largest |R|.
 
     Raises:
         InputError: another number of tokens than of numbers.
@@ -33,6 +34,8 @@ class TokenRow:
 
     tokens: Sequence[str]
     relevance: np.ndarray
+    limit: float | None = None
+    cmap: str = "bwr"
 
     def __post_init__(self) -> None:
         if len(self.tokens) != len(self.relevance):
@@ -45,12 +48,12 @@ class TokenRow:
         return self.relevance.astype(np.float64) / (total or 1.0)
 
     def _strength(self) -> np.ndarray:
-        """Relevance over the largest |R|."""
-        largest = float(np.abs(self.relevance).max(initial=0.0))
-        return self.relevance.astype(np.float64) / (largest or 1.0)
+        """Relevance over the |R| of full colour."""
+        largest = float(np.abs(self.relevance).max(initial=0.0)) if self.limit is None else self.limit
+        return np.clip(self.relevance.astype(np.float64) / (largest or 1.0), -1, 1)
 
     def _painted(self) -> Iterator[tuple[str, float, tuple[int, int, int]]]:
-        shades = colours(self._strength()[None])[0].round().astype(int) if len(self.tokens) else []
+        shades = colours(self._strength()[None], self.cmap)[0].round().astype(int) if len(self.tokens) else []
         for token, share, shade in zip(self.tokens, self.shares, shades):
             red, green, blue = (int(n) for n in shade)
             yield printable(token, 40), float(share), (red, green, blue)

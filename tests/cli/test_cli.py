@@ -168,11 +168,19 @@ def test_explain_a_digit(capsys: Capture, folder: Path, backend: str) -> None:
     target, inputs, absorbed = map(float, ACCOUNT.search(printed).groups())
     assert target == pytest.approx(21.8539, abs=1e-3)
     assert inputs + absorbed == pytest.approx(target, abs=1e-3)
-    assert "heatmap: 3_default.png" in printed
+    assert "figure: 3_default.png" in printed
     assert files(folder) == ["3_default.png"]
     with Image.open("3_default.png") as image:
-        assert image.size == (448, 448)
+        assert min(image.width / 3, image.height) > 336  # photo, map and both, under a title
         assert len(image.getcolors(1 << 18)) > 10
+
+
+def test_a_bare_map(capsys: Capture, folder: Path) -> None:
+    code, printed, _ = run(capsys, "explain", CNN, digit(3), "--bare")
+    assert (code, "heatmap: 3_default.png" in printed) == (0, True)
+    with Image.open("3_default.png") as image:
+        assert (image.size, image.mode) == ((448, 448), "P")
+        assert len(image.convert("RGB").getcolors(1 << 18)) > 10
 
 
 def test_all_digits_are_right(capsys: Capture, folder: Path) -> None:
@@ -192,9 +200,11 @@ def test_a_batch_is_what_its_samples_are(capsys: Capture) -> None:
 
 
 def test_overlay_shows_the_picture(capsys: Capture) -> None:
-    assert run(capsys, "explain", CNN, digit(3), "-o", "plain.png")[0] == 0
+    assert run(capsys, "explain", CNN, digit(3), "--bare", "-o", "plain.png")[0] == 0
     assert run(capsys, "explain", CNN, digit(3), "--overlay", "-o", "over.png")[0] == 0
-    plain, over = (np.asarray(Image.open(name)) for name in ("plain.png", "over.png"))
+    assert run(capsys, "explain", CNN, digit(3), "--overlay", "--bare", "-o", "same.png")[0] == 0
+    plain, over = (np.asarray(Image.open(name).convert("RGB")) for name in ("plain.png", "over.png"))
+    assert Path("over.png").read_bytes() == Path("same.png").read_bytes()
     assert plain.shape == over.shape
     assert (plain[0, 0] == 255).all()
     assert (over[0, 0] < 200).all()  # the digit's black ground, paled
@@ -211,8 +221,19 @@ def test_relevance_survives_saving(capsys: Capture) -> None:
         np.testing.assert_array_equal(kept["target"], [3])
 
 
-def test_top_draws_one_heatmap_each(capsys: Capture, folder: Path) -> None:
+def test_top_is_one_figure(capsys: Capture, folder: Path) -> None:
     code, printed, _ = run(capsys, "explain", CNN, digit(3), "--top", "3", "--save-relevance", "r.npz")
+    assert (code, printed.count("figure: ")) == (0, 1)
+    assert files(folder) == ["3_default_top3.png", "r_top1.npz", "r_top2.npz", "r_top3.npz"]
+    with Image.open("3_default_top3.png") as image:
+        assert min(image.width / 4, image.height / 2) > 336  # the photo and three maps; below, three over the photo
+    assert run(capsys, "explain", CNN, digit(3), digit(5), "--top", "2", "-o", "h.png")[0] == 0
+    assert {"h_3.png", "h_5.png"} <= set(files(folder))
+    assert refused(capsys, "explain", CNN, digit(3), "--top", "3")[0] == 2
+
+
+def test_top_draws_one_bare_map_each(capsys: Capture, folder: Path) -> None:
+    code, printed, _ = run(capsys, "explain", CNN, digit(3), "--top", "3", "--bare", "--save-relevance", "r.npz")
     assert code == 0
     assert re.findall(r"explained: (\d)", printed) == ["3", "2", "7"]
     targets = [float(target) for target, _, _ in ACCOUNT.findall(printed)]
@@ -225,7 +246,7 @@ def test_top_draws_one_heatmap_each(capsys: Capture, folder: Path) -> None:
 
 
 def test_top_of_a_batch_ranks_each_sample(capsys: Capture, folder: Path) -> None:
-    assert run(capsys, "explain", CNN, digit(3), digit(5), "--top", "2", "-o", "h.png")[0] == 0
+    assert run(capsys, "explain", CNN, digit(3), digit(5), "--top", "2", "--bare", "-o", "h.png")[0] == 0
     found = files(folder)
     assert len(found) == 4
     assert {"h_3_3.png", "h_5_5.png"} <= set(found)
@@ -333,7 +354,7 @@ def test_several_inputs_from_an_archive_or_in_order(capsys: Capture, folder: Pat
     assert "input 'left' is no picture" in printed
     assert re.search(r"^ +feature +value +relevance$", printed, re.M)
     assert re.search(r"^ +1 +5 +5$", printed, re.M)
-    assert files(folder) == before
+    assert sorted({*files(folder)} - {*before}) == ["both_default_0left.png", "both_default_1right.png"]
     assert run(capsys, "explain", model, "left.npy", "right.npy")[1].count("prediction: 1, value 11") == 1
 
 
@@ -376,7 +397,7 @@ def test_a_flattened_picture_is_folded_back(capsys: Capture) -> None:
     model = saved("flat.onnx", "net (float[N, 4] x) => (float[N, 4] y) { y = Relu(x) }")
     Image.fromarray(np.array([[0, 255], [0, 0]], np.uint8)).save("p.png")
     assert run(capsys, "explain", model, "p.png", "--overlay", "-o", "h.png")[0] == 0
-    picture = np.asarray(Image.open("h.png"))
+    picture = np.asarray(Image.open("h.png").convert("RGB"))
     assert picture.shape == (448, 448, 3)
     assert picture[0, -1].tolist() == [137, 7, 14]
 
@@ -397,7 +418,7 @@ def test_a_file_that_exists_is_left_alone(capsys: Capture, folder: Path) -> None
 
 def test_top_finds_what_exists_too(capsys: Capture, folder: Path) -> None:
     (folder / "3_default_2.png").write_bytes(b"mine")
-    assert refused(capsys, "explain", CNN, digit(3), "--top", "2")[0] == 2
+    assert refused(capsys, "explain", CNN, digit(3), "--top", "2", "--bare")[0] == 2
     assert files(folder) == ["3_default_2.png"]
 
 
@@ -650,7 +671,7 @@ def test_the_ledger_warns_of_amplification(capsys: Capture, folder: Path) -> Non
 
 def test_json_says_what_the_lines_say(capsys: Capture, folder: Path) -> None:
     code, printed, _ = run(
-        capsys, "explain", CNN, digit(3), digit(5), "--top", "2", "--json", "--save-relevance", "r.npz"
+        capsys, "explain", CNN, digit(3), digit(5), "--top", "2", "--bare", "--json", "--save-relevance", "r.npz"
     )
     assert code == 0
     found = json.loads(printed)

@@ -20,7 +20,7 @@ import onnx_lrp as lrp
 from onnx_lrp.cli import compare, gate
 from onnx_lrp.cli.main import main
 from onnx_lrp.pictures import sheet as sheets
-from onnx_lrp.pictures.heatmap import STOPS
+from onnx_lrp.pictures.colormaps import STOPS
 
 ROOT = Path(__file__).resolve().parents[2]
 MODELS = ROOT / "models"

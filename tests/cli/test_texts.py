@@ -56,6 +56,9 @@ def test_sentences_become_rows_of_tokens(capsys: Capture, folder: Path) -> None:
     pictures = sorted(path.name for path in folder.glob("*.png"))
     assert pictures == ["lines_0_default.png", "lines_1_default.png"]
     with Image.open(pictures[0]) as short, Image.open(pictures[1]) as long:
+        assert long.size >= short.size > (500, 200)  # with a title and a colour bar
+    run(capsys, "text.onnx", "lines.txt", "--tokenizer", "tokenizer.json", "--target", "0", "--bare", "-o", "b.png")
+    with Image.open("b_lines_0.png") as short, Image.open("b_lines_1.png") as long:
         assert long.width > short.width > 100
 
 

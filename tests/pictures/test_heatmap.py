@@ -7,7 +7,8 @@ import pytest
 from PIL import Image
 
 from onnx_lrp.errors import InputError, OutputError
-from onnx_lrp.pictures.heatmap import BLUE, RED, heatmap, overlay, save_png
+from onnx_lrp.pictures.colormaps import BLUE, RED
+from onnx_lrp.pictures.heatmap import heatmap, overlay, save_png
 from onnx_lrp.writing import shown
 
 PICTURE = np.random.default_rng(0).integers(0, 256, (6, 8, 3), dtype=np.uint8)
@@ -154,7 +155,8 @@ class TestSavePng:
         save_png(self.IMAGE, tmp_path / "a.png")
         with Image.open(tmp_path / "a.png") as back:
             assert back.format == "PNG"
-            np.testing.assert_array_equal(back, self.IMAGE)
+            np.testing.assert_array_equal(back.convert("RGB"), self.IMAGE)
+            assert back.mode == "P"  # two colours
         assert os.listdir(tmp_path) == ["a.png"]
 
     def test_bare_name_goes_to_the_working_folder(self, tmp_path, monkeypatch):
