@@ -107,3 +107,8 @@ def _check_folder(path: Path) -> None:
         raise OutputError(f"{shown(path)}: the folder {shown(folder)} does not exist; create it first")
     if not os.access(folder, os.W_OK):
         raise OutputError(f"{shown(path)}: the folder {shown(folder)} is read-only; choose another one")
+
+
+def write_bytes(content: bytes, path: Path) -> None:
+    """What a writer of ready content does."""
+    path.write_bytes(content)

@@ -31,6 +31,7 @@ class Context:
         dtype: in which precision.
         labels: names of the classes, empty if they have none.
         data: the inputs that were explained, by name.
+        recipe: gives what it takes to repeat it, for the record (:mod:`onnx_lrp.engines.recipe`).
         ask: gives what the model itself makes of the logits, behind the head that was cut off.
     """
 
@@ -46,12 +47,18 @@ class Context:
     dtype: str
     labels: tuple[str, ...] = ()
     data: Mapping[str, np.ndarray] = field(default_factory=dict, repr=False, compare=False)
+    recipe: Callable[[], Mapping[str, Any]] = field(default=dict, repr=False, compare=False)
     ask: Callable[[], np.ndarray | None] = field(default=nothing, repr=False, compare=False)
 
     @cached_property
     def own(self) -> np.ndarray | None:
         """The model's own answer behind the explained tensor, found when it is first read; None if there is none."""
         return self.ask()
+
+    @cached_property
+    def settings(self) -> Mapping[str, Any]:
+        """What it takes to repeat the explanation, found when it is first read; empty if nobody knows."""
+        return self.recipe()
 
     def of_sample(self, i: int, samples: int) -> Context:
         """The same for one sample of several."""
@@ -60,9 +67,10 @@ class Context:
             return a if a is None or a.shape[:1] != (samples,) else a[i : i + 1]
 
         data = {name: one(a) for name, a in self.data.items()}
-        return replace(self, data=data, ask=lambda: one(self.own))  # type: ignore[arg-type]
+        ask: Callable[[], np.ndarray | None] = lambda: one(self.own)
+        return replace(self, data=data, ask=ask, recipe=lambda: self.settings)  # type: ignore[arg-type]
 
     def __getstate__(self) -> dict[str, Any]:
-        """The context travels without the explainer, the model's own answer with it."""
+        """The context travels without the explainer, the model's own answer and the settings with it."""
         own = {"": self.own}
-        return {**self.__dict__, "ask": partial(own.get, "")}
+        return {**self.__dict__, "ask": partial(own.get, ""), "recipe": partial(dict, self.settings)}
