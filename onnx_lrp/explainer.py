@@ -382,9 +382,7 @@ class Explainer:
                 self._first = first_that_fits(self._setup, failed.left)
             return self._first
 
-    def _context(
-        self, feeds: dict[str, np.ndarray], settings: Callable[[], dict[str, Any]], seed: Seed
-    ) -> Context:
+    def _context(self, feeds: dict[str, np.ndarray], settings: Callable[[], dict[str, Any]], seed: Seed) -> Context:
         """Where the explanations of a batch come from; the model's own answer only when somebody reads it."""
         prepared, plan = self.prepared, self.plan
         has_head = prepared.probability is not None

@@ -70,6 +70,16 @@ class Outputs:
             self.reserve(path)
         self._writers[path] = writer
 
+    def then(self, path: Path, step: Writer) -> None:
+        """Have ``step`` work on a file after it is made, and before it gets its name."""
+        first = self._writers[path]
+
+        def both(temporary: Path) -> None:
+            first(temporary)
+            step(temporary)
+
+        self._writers[path] = both
+
     def write(self) -> None:
         """Make every file under a temporary name next to its own, then rename them all.
 

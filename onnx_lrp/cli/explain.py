@@ -95,6 +95,9 @@ def _add_results(parser: ArgumentParser) -> None:
     group.add_argument("--overlay", action="store_true", help="draw over the picture instead of on white")
     add_percentile(group)
     group.add_argument("--save-relevance", metavar="FILE.npz", help="keep all numbers as NumPy arrays")
+    group.add_argument(
+        "--record", metavar="FILE.json", help="keep what was computed, with hashes of all of it, for `onnx-lrp verify`"
+    )
     group.add_argument("--ledger", action="store_true", help="print where relevance went, node by node")
     add_force(group)
     group.add_argument("--json", action="store_true", help="print JSON instead of lines")

@@ -7,6 +7,7 @@ from argparse import Namespace
 from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import partial
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -21,6 +22,7 @@ from ..text import printable, under
 from ..writing import Outputs, shown
 from . import results
 from .feeding import Batch, Feeder, Sample
+from .keeping import keep, record_of_batches, targets_by_picture
 from .labels import read_labels
 from .naming import OutputPaths
 from .reading import files_read
@@ -37,7 +39,7 @@ def run_job(args: Namespace) -> list[str]:
         OnnxLrpError: something is wrong; then no file was written.
     """
     outputs = Outputs(args.force, partial(files_read, args))
-    outputs.check_folders(args.heatmap or "", args.save_relevance or "")
+    outputs.check_folders(args.heatmap or "", args.save_relevance or "", args.record or "")
     labels = results.Labels(read_labels(args.labels))
     texts = Texts.read(args)
     request = read(args)
@@ -54,8 +56,12 @@ def run_job(args: Namespace) -> list[str]:
     )  # fmt: skip
     style = None if args.no_heatmap else results.HeatmapStyle(request.preprocessing, args.percentile, args.overlay)
     job = Job(args, explainer, labels, meant(args.target, labels.names), seed, style, outputs, names, texts)
+    if args.record:
+        outputs.reserve(Path(args.record))
     found = job.explained(batches)
     lines = job.results(batches, found)
+    content = record_of_batches(batches, found, preprocessing if request.about else None, labels.names)
+    keep(content, targets_by_picture(batches, found, names), outputs, args.record)
     outputs.write()
     about, warnings = [*job.about(), *request.about], job.warnings(found)
     if args.json:

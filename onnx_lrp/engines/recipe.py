@@ -10,11 +10,12 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import onnx
 
 from ..errors import CompositeError
 from ..explanation.fingerprint import array_facts
 from ..model.external import files_of
-from ..model.loading import Source
+from ..model.loading import Source, load
 from ..targets import Contrast, Seed
 from .building import Build, Setup
 
@@ -32,7 +33,7 @@ def recipe(setup: Setup, built: Build, seed: Seed, regions: Sequence[str]) -> di
         "model": _model(setup.model),
         "composite": _composite(setup),
         "output": setup.output, "batchnorm": setup.batchnorm, "pass_ops": sorted(setup.pass_ops),
-        "profile": str(setup.profile), "facts": setup.facts,
+        "profile": str(setup.profile), "facts": bool(setup.facts),
         "fixed": {name: None if a is None else array_facts(np.asarray(a)) for name, a in setup.fixed.items()},
         "shapes": {name: list(sizes) for name, sizes in setup.shapes.items()},
         "backend": built.choice.name, "dtype": built.engine.dtype.name, "device": built.choice.device,
@@ -61,6 +62,21 @@ def _model(source: Source) -> dict[str, Any]:
     path = Path(source)
     others = [file for file in files_of(path) if file != path and file.is_file()]
     return {"sha256_of": "bytes", "weights": {file.name: _hashed(file) for file in others}}
+
+
+def hash_of_model(path: Path, message: bool) -> tuple[Source, str, dict[str, str]]:
+    """A model's file, its SHA-256, and those of the files with its weights.
+
+    Args:
+        path: the file.
+        message: the hash is wanted of the model as one message, as of a ``ModelProto`` in memory; then that is
+            the model.
+
+    Raises:
+        LoadError, InvalidModelError: as for :func:`onnx_lrp.model.loading.load`.
+    """
+    source = onnx.load_model_from_string(path.read_bytes()) if message and path.is_file() else path
+    return source, load(source).sha256, _model(path)["weights"]
 
 
 def _hashed(path: Path) -> str:

@@ -66,9 +66,11 @@ class Context:
         def one(a: np.ndarray | None) -> np.ndarray | None:
             return a if a is None or a.shape[:1] != (samples,) else a[i : i + 1]
 
+        def own() -> np.ndarray | None:
+            return one(self.own)
+
         data = {name: one(a) for name, a in self.data.items()}
-        ask: Callable[[], np.ndarray | None] = lambda: one(self.own)
-        return replace(self, data=data, ask=ask, recipe=lambda: self.settings)  # type: ignore[arg-type]
+        return replace(self, data=data, ask=own, recipe=lambda: self.settings)  # type: ignore[arg-type]
 
     def __getstate__(self) -> dict[str, Any]:
         """The context travels without the explainer, the model's own answer and the settings with it."""

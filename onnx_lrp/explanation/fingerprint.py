@@ -29,7 +29,7 @@ def array_sha256(array: np.ndarray) -> str:
 
 
 def cells(relevance: np.ndarray, samples: int) -> list[dict[str, list[str]]]:
-    """ΣR and Σ|R| over a grid of at most 8×8 cells, for each sample (for all together where the first axis is not theirs).
+    """ΣR and Σ|R| over a grid of at most 8×8 cells, for each sample, or for all if the first axis is not theirs.
 
     The grid lies on the two longest axes of a sample, in their order, and all others are summed over; a sample of one
     axis is cut into at most 64 pieces.

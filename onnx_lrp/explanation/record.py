@@ -1,6 +1,6 @@
 """The record of an explanation: everything that it takes to repeat it, and hashes of what went in and came out.
 
-A record is canonical JSON: keys sorted, numbers of 9 significant digits, no date, no path but the names of files. So
+A record is canonical JSON: keys sorted, results of 9 significant digits, no date, no path but the names of files. So
 the same explanation gives the same bytes.
 """
 
@@ -47,7 +47,7 @@ def record_of(
         raise InputError("this explanation was put together by hand: nothing is known that could be recorded")
     doubts = [line for e in explanations for line in e.warnings] if warnings is None else warnings
     name = _file_name(context.model)
-    found = [_explanation(e, labels or e.labels) for e in explanations]
+    found = [_rounded(_explanation(e, labels or e.labels)) for e in explanations]
     for one, titles in zip(found, names):
         one["names"] = [_file_name(title) for title in titles]
     return {
@@ -65,8 +65,8 @@ def record_of(
 
 
 def canonical(content: Any) -> str:
-    """Canonical JSON, with a newline at the end; what is not finite is null."""
-    return json.dumps(_rounded(content), sort_keys=True, ensure_ascii=False, indent=1, allow_nan=False) + "\n"
+    """Canonical JSON, with a newline at the end; a number is written with as many digits as tell it apart."""
+    return json.dumps(content, sort_keys=True, ensure_ascii=False, indent=1, allow_nan=False) + "\n"
 
 
 def as_bytes(text: str) -> bytes:
@@ -81,6 +81,7 @@ def record_sha256(content: Mapping[str, Any]) -> str:
 
 
 def _rounded(thing: Any) -> Any:
+    """Results: a number that is not finite is None."""
     if isinstance(thing, Mapping):
         return {str(key): _rounded(value) for key, value in thing.items()}
     if isinstance(thing, list | tuple):
@@ -129,5 +130,6 @@ def _sample(e: Any, i: int, labels: Sequence[str]) -> dict[str, Any]:
 def _class(e: Any, i: int, index: int, shares: np.ndarray | None, labels: Sequence[str]) -> dict[str, Any]:
     return {
         "index": index, "label": labels[index] if index < len(labels) else None,
-        "value": float(e.output[i].reshape(-1)[index]), "probability": None if shares is None else float(shares[i, index]),
+        "value": float(e.output[i].reshape(-1)[index]),
+        "probability": None if shares is None else float(shares[i, index]),
     }  # fmt: skip

@@ -176,7 +176,9 @@ class Explanation:
 
             return save_png(self.heatmap(), path, force)
         if path.suffix.lower() != ".npz":
-            raise OutputError(f"{shown(path)}: an explanation is written as .npz (all numbers), .png (a picture) or .json (its record)")
+            raise OutputError(
+                f"{shown(path)}: an explanation is written as .npz (all numbers), .png (a picture) or .json (a record)"
+            )
         return write_npz(self, path, force)
 
     @staticmethod
