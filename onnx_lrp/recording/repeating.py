@@ -29,7 +29,7 @@ def recorded_explainer(record: Mapping[str, Any], model: Source, fixed: Mapping[
         OnnxLrpError: as for the Explainer.
     """
     settings = record["settings"]
-    missing = {name for name, known in settings.get("fixed", {}).items() if known} - set(fixed)
+    missing = {name for name, known in settings["fixed"].items() if known} - set(fixed)
     if missing:
         raise InputError(f"the record holds inputs fixed; give their values again (--fixed {min(missing)}=FILE.npy)")
     if settings.get("composite") is None:
@@ -68,11 +68,11 @@ def repeated(
         OnnxLrpError: as for a call of the Explainer.
     """
     found = record["explanations"]
-    region, names = as_region(target), record["settings"].get("regions") or []
+    region, names = as_region(target), record["settings"]["regions"]
     if names and (region is None or str(region) not in names):
         raise InputError(f"the record explains the region {names[0]}; give it again (--target)")
     ranks = len(found) // len(feeds)
-    seed = _seed(record["settings"].get("seed"))
+    seed = _seed(record["settings"]["seed"])
     batches = []
     for i, x in enumerate(feeds):
         parts = found[i * ranks : (i + 1) * ranks]
@@ -87,13 +87,13 @@ def _targets(part: Mapping[str, Any]) -> Any:
     return np.array([sample["target"]["index"] for sample in part["samples"]], np.int64)
 
 
-def _seed(given: Any) -> Seed:
+def _seed(given: Mapping[str, Any]) -> Seed:
     """As it was asked for.
 
     Raises:
         InputError: an array, or nothing that makes sense.
     """
-    kind = given.get("kind") if isinstance(given, dict) else None
+    kind = given.get("kind")
     if kind == "array":
         raise InputError(
             "the record's seed is an array, of which it holds the hash alone; explain again in Python, and compare "
