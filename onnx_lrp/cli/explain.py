@@ -40,7 +40,7 @@ def add_arguments(parser: ArgumentParser) -> None:
     add_inputs(parser)
     _add_question(parser)
     add_preprocessing(parser)
-    _add_text(parser)
+    add_text(parser)
     _add_results(parser)
     add_computation(parser)
 
@@ -68,7 +68,8 @@ def _add_question(parser: ArgumentParser) -> None:
     add_against(group, "by their index or label")
 
 
-def _add_text(parser: ArgumentParser) -> None:
+def add_text(parser: ArgumentParser) -> None:
+    """--tokenizer, --tokens: what feeds and shows text."""
     group = parser.add_argument_group("text")
     either = group.add_mutually_exclusive_group()
     either.add_argument(

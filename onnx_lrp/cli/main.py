@@ -16,10 +16,10 @@ from collections.abc import Sequence
 
 from .. import __version__
 from ..errors import InvalidModelError, OnnxLrpError, UnsupportedModelError
-from . import check, compare, convert, evaluate, explain, rules, verify
+from . import check, compare, convert, evaluate, explain, report, rules, verify
 from .arguments import Parser
 
-COMMANDS = (check, explain, compare, convert, evaluate, rules, verify)
+COMMANDS = (check, explain, compare, convert, evaluate, report, rules, verify)
 REJECTED, FAILED, INTERRUPTED, PIPE_CLOSED = 1, 2, 130, 141
 
 

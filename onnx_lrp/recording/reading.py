@@ -15,7 +15,7 @@ KINDS: dict[str, type] = {
     "model": dict, "settings": dict, "versions": dict, "explains": str, "backend": str, "dtype": str, "rules": list,
     "explanations": list, "warnings": list,
 }  # fmt: skip
-LISTED: dict[str, type] = {
+SETTING_KINDS: dict[str, type] = {
     "fixed": dict, "shapes": dict, "seed": dict, "regions": list, "pass_ops": list, "providers": list,
 }  # fmt: skip
 PARTS: dict[str, type] = {
@@ -45,7 +45,7 @@ def read_record(path: Path) -> dict[str, Any]:
     if not isinstance(content, dict) or content.get("format") != FORMAT_OF_RECORD:
         raise InputError(f"{shown(path)}: is no record that `onnx-lrp explain --record` of this version wrote")
     _check(content, KINDS, shown(path))
-    _check(content["settings"], LISTED, shown(path))
+    _check(content["settings"], SETTING_KINDS, shown(path))
     for part in content["explanations"]:
         _check(part, PARTS, shown(path))
     if not content["explanations"] or not _are_targets(content):
