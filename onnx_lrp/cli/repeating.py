@@ -15,9 +15,11 @@ from ..explainer import Explainer
 from ..explanation.record import canonical
 from ..pictures.preprocessing import Preprocessing
 from ..pictures.reading import Picture
-from ..recording.differing import Difference, differences, of_model, of_shapes, of_versions
+from ..recording.differing import differences
 from ..recording.reading import read_record
 from ..recording.repeating import recorded_explainer, repeated
+from ..recording.saying import Difference
+from ..recording.sources import of_model, of_shapes, of_versions
 from ..text import printable
 from ..writing import shown
 from .arguments import target

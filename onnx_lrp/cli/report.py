@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from argparse import ArgumentParser, ArgumentTypeError, Namespace
 
+from ..report import MOST_ON_A_PAGE
 from .arguments import (
     PREPARATION,
     add_against,
@@ -21,11 +22,10 @@ from .arguments import (
 from .explain import add_text
 
 NAME = "report"
-MOST_INPUTS = 50
 EPILOG = f"""\
 {PREPARATION}
 
-The file needs nothing else: it works offline, prints, and can be sent. It takes at most {MOST_INPUTS} samples.
+The file needs nothing else: it works offline, prints, and can be sent. It takes at most {MOST_ON_A_PAGE} samples.
 
 Exit code: 0 done, 1 the model is rejected, 2 data, options or files are wrong (then nothing is written)."""
 

@@ -147,7 +147,7 @@ def _shown(one: Shown, title: str, classes: Sequence[Mapping[str, Any]], percent
     return {
         "name": printable(one.name), "photo": one.photo, "limit": limit, "words": one.words, "features": one.features,
         "maps": [
-            {"uri": map_uri(plane, limit), "class": c, "alt": f"Map of relevance of {title} for {c['name']}: {_where(plane)}"}
+            {"uri": map_uri(plane, limit), "class": c, "alt": f"Relevance of {title} for {c['name']}: {_where(plane)}"}
             for plane, c in zip(one.planes, classes)
         ],
     }  # fmt: skip

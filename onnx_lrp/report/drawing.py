@@ -14,7 +14,7 @@ from ..pictures.heatmap import colours
 if TYPE_CHECKING:
     from PIL.Image import Image
 
-LEVELS = 255  # an odd number, so that one of them is no relevance at all
+MAP_LEVELS = 255  # an odd number, so that one of them is no relevance at all
 WIDEST_PICTURE = 1024  # pixels of a side; a page is for looking at
 LOSSLESS = 300_000  # pixels of a photo from which on it is a JPEG
 
@@ -24,7 +24,7 @@ def map_uri(plane: NDArray[Any], limit: float) -> str:
     from PIL import Image
 
     share = np.clip(plane.astype(np.float64) / (limit or 1.0), -1, 1)
-    level = np.round((share + 1) / 2 * (LEVELS - 1)).astype(np.uint8)
+    level = np.round((share + 1) / 2 * (MAP_LEVELS - 1)).astype(np.uint8)
     image = Image.fromarray(level, "L").convert("L")
     image = _palette(image)
     return _uri(_fitting(_thickened(image)), "PNG")
@@ -40,11 +40,11 @@ def photo_uri(pixels: NDArray[np.uint8]) -> str:
 
 def scale_uri() -> str:
     """The colours of a map from against to for, as a strip."""
-    return map_uri(np.linspace(-1, 1, 2 * LEVELS)[None].repeat(12, 0), 1.0)
+    return map_uri(np.linspace(-1, 1, 2 * MAP_LEVELS)[None].repeat(12, 0), 1.0)
 
 
 def _palette(levels: Image) -> Image:
-    shades = colours(np.linspace(-1, 1, LEVELS)[None])[0].round().astype(np.uint8)
+    shades = colours(np.linspace(-1, 1, MAP_LEVELS)[None])[0].round().astype(np.uint8)
     painted = levels.copy()
     painted.putpalette(shades.tobytes() + b"\xff\xff\xff")
     return painted

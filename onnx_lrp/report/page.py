@@ -1,4 +1,4 @@
-"""The page: a template filled by Jinja2, which escapes every name, under a policy that fetches and runs nothing else."""
+"""The page: a template that Jinja2 fills, escaping every name, under a policy that fetches and runs nothing else."""
 
 from __future__ import annotations
 

@@ -8,11 +8,11 @@ from dataclasses import dataclass
 from ..propagation.ledger import LedgerEntry
 from ..text import printable
 
-MOST_BARS = 24
+MOST_BARS, LEAST_SHARE = 16, 0.002  # nodes of their own, and what of the whole each keeps or adds
 
 
 @dataclass(frozen=True)
-class Bar:
+class WaterfallBar:
     """One step: ``left`` and ``width`` in percent of the drawing; ``kind`` is end, loss or gain."""
 
     node: str
@@ -23,7 +23,7 @@ class Bar:
     kind: str
 
 
-def waterfall(entries: Sequence[LedgerEntry], start: float, end: float) -> list[Bar]:
+def waterfall(entries: Sequence[LedgerEntry], start: float, end: float) -> list[WaterfallBar]:
     """The bars, from the target to the inputs: nodes that keep or add most, in their order, and one for all others.
 
     Args:
@@ -32,7 +32,7 @@ def waterfall(entries: Sequence[LedgerEntry], start: float, end: float) -> list[
         end: what the inputs get.
     """
     ranked = sorted(range(len(entries)), key=lambda i: -abs(entries[i].absorbed))
-    kept = sorted(i for i in ranked[:MOST_BARS] if abs(entries[i].absorbed) > 1e-6 * max(abs(start), abs(end)))
+    kept = sorted(i for i in ranked[:MOST_BARS] if abs(entries[i].absorbed) > LEAST_SHARE * max(abs(start), abs(end)))
     steps = [
         (printable(entries[i].node, 80), f"{printable(entries[i].op, 40)}, {entries[i].kind}", -entries[i].absorbed)
         for i in kept
@@ -47,9 +47,9 @@ def waterfall(entries: Sequence[LedgerEntry], start: float, end: float) -> list[
     low, high = min(0.0, *levels, end), max(0.0, *levels, end)
     span = (high - low) or 1.0
 
-    def bar(node: str, about: str, amount: float, a: float, b: float, kind: str) -> Bar:
+    def bar(node: str, about: str, amount: float, a: float, b: float, kind: str) -> WaterfallBar:
         left, width = 100 * (min(a, b) - low) / span, 100 * abs(a - b) / span
-        return Bar(node, about, amount, round(left, 3), round(max(width, 0.4), 3), kind)
+        return WaterfallBar(node, about, amount, round(left, 3), round(max(width, 0.4), 3), kind)
 
     middle = [
         bar(*step, a, b, "loss" if step[2] < 0 else "gain") for step, a, b in zip(steps, levels, levels[1:])
