@@ -37,8 +37,8 @@ def check_count(count: int) -> None:
     """
     if count > MOST_ON_A_PAGE:
         raise InputError(
-            f"{count} inputs given, and a report takes at most {MOST_ON_A_PAGE}; give the first {MOST_ON_A_PAGE} now and the "
-            "others to reports of their own, or look at all of them with `onnx-lrp evaluate`"
+            f"{count} inputs given, and a report takes at most {MOST_ON_A_PAGE}; give the first {MOST_ON_A_PAGE} now, "
+            "the others to reports of their own, or look at all of them with `onnx-lrp evaluate`"
         )
 
 

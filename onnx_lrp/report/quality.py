@@ -60,4 +60,4 @@ def _row(row: dict[str, Any]) -> dict[str, str]:
 
 
 def _number(value: float | None) -> str:
-    return "none" if value is None else f"{float(value):.4g}"
+    return "none" if value is None else f"{float(value):.4g}".replace("-", "−")
