@@ -215,6 +215,22 @@ def test_features_and_several_inputs() -> None:
     assert "Prediction" in page.text()
 
 
+def test_tokens() -> None:
+    head = '<ir_version: 8, opset_import: ["": 18]> g (int64[n, l] ids) => (float[n, 2] y)'
+    model = onnx.parser.parse_model(
+        head + "{ e = Gather(table, ids) s = ReduceSum<keepdims=0>(e, axis) y = MatMul(s, w) }"
+    )
+    table, w = np.eye(4, 3, dtype=np.float32), np.array([[1, 2], [-1, 1], [2, 1]], np.float32)
+    arrays = {"table": table, "w": w, "axis": np.array([1])}
+    model.graph.initializer.extend(onnx.numpy_helper.from_array(a, name) for name, a in arrays.items())
+    onnx.save(model, "t.onnx")
+    np.save("ids.npy", np.array([[0, 1, 2], [2, 2, 3]]))
+    Path("tokens.txt").write_text("<b> bad fine\nfine fine </span>\n")
+    page = report("t.onnx", "ids.npy", "--tokens", "tokens.txt", "--target", "0")
+    assert page.of("b") == []
+    assert all(word in page.text() for word in ("<b>", "+25 %", "-25 %", "</span>", "+50 %"))
+
+
 def test_what_is_refused(capsys: Capture, monkeypatch: pytest.MonkeyPatch) -> None:
     np.save("many.npy", np.zeros((51, 1, 28, 28), np.float32))
     Path("bad.json").write_text('{"rows": 3}')
