@@ -147,7 +147,8 @@ class Job:
 
     def _results(self, batch: Batch, ranks: list[Explanation], before: int) -> Iterator[str]:
         """What there is to say of a batch; ``before`` counts the samples of those before it."""
-        own = self.explainer.probability(batch.feeds)
+        context = ranks[0].context
+        own = None if context is None else context.own  # of which the record has need, too
         for i, sample in enumerate(batch.counted(len(ranks[0].target))):
             yield sample.title
             scores = ranks[0].output[i]
