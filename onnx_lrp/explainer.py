@@ -18,6 +18,7 @@ from .checking.observed import alike, seen
 from .composites import Composite
 from .engines.base import Engine, Question, Result, original
 from .engines.building import Build, Setup, first_that_fits
+from .engines.recipe import recipe
 from .engines.verifying import verify
 from .errors import (
     CompositeError,
@@ -317,7 +318,7 @@ class Explainer:
             if verifying:
                 verify(built, feeds, results[0])
                 self._unverified = False
-            context = self._context(feeds, seed)
+            context = self._context(feeds, partial(recipe, self._setup, built, seed, _regions(targets)), seed)
             found = [self._explanation(feeds, result, wanted, context) for result in results]
         differ = len(found) > 1 and not isinstance(seed, Contrast)  # a margin and its mirror image are alike
         several = cached(partial(alike, found)) if differ else tuple[str, ...]
@@ -381,7 +382,7 @@ class Explainer:
                 self._first = first_that_fits(self._setup, failed.left)
             return self._first
 
-    def _context(self, feeds: dict[str, np.ndarray], seed: Seed) -> Context:
+    def _context(self, feeds: dict[str, np.ndarray], settings: Callable[[], dict[str, Any]], seed: Seed) -> Context:
         """Where the explanations of a batch come from; the model's own answer only when somebody reads it."""
         prepared, plan = self.prepared, self.plan
         has_head = prepared.probability is not None
@@ -390,7 +391,7 @@ class Explainer:
             prepared.source, prepared.sha256, prepared.output, self.composite.name, str(self.composite),
             tuple((step.name, step.op, str(step.rule)) for step in plan.steps if step.rule is not None),
             str(prepared.profile), str(seed) if isinstance(seed, str | Contrast) else "array", self.engine.name,
-            self.engine.dtype.name, (), feeds, ask,
+            self.engine.dtype.name, (), feeds, settings, ask,
         )  # fmt: skip
 
     def _explanation(
@@ -420,6 +421,11 @@ class Explainer:
                 "use dtype='float64', a larger epsilon, or smaller weights"
             )
         return result
+
+
+def _regions(targets: int | list[AnyTarget]) -> list[str]:
+    """The targets that are no single element, as words."""
+    return [] if isinstance(targets, int) else [str(region) for region in map(as_region, targets) if region]
 
 
 def explain(

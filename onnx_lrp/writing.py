@@ -74,9 +74,15 @@ class Outputs:
             self.reserve(path)
         self._writers[path] = writer
 
-    def wrap(self, path: Path, wrapper: Callable[[Writer], Writer]) -> None:
-        """Have something more done to a file that is written."""
-        self._writers[path] = wrapper(self._writers[path])
+    def then(self, path: Path, step: Writer) -> None:
+        """Have ``step`` work on a file after it is made, and before it gets its name."""
+        first = self._writers[path]
+
+        def both(temporary: Path) -> None:
+            first(temporary)
+            step(temporary)
+
+        self._writers[path] = both
 
     def write(self) -> None:
         """Make every file under a temporary name next to its own, then rename them all.
@@ -115,3 +121,8 @@ def _check_folder(path: Path) -> None:
         raise OutputError(f"{shown(path)}: the folder {shown(folder)} does not exist; create it first")
     if not os.access(folder, os.W_OK):
         raise OutputError(f"{shown(path)}: the folder {shown(folder)} is read-only; choose another one")
+
+
+def write_bytes(content: bytes, path: Path) -> None:
+    """What a writer of ready content does."""
+    path.write_bytes(content)

@@ -15,9 +15,10 @@ from ..model.graph import dims, user_node
 from ..model.loadable import require_loadable
 from ..model.loading import Source
 from ..model.preparation import prepare
+from ..model.prepared import Prepared
 from ..model.profile import STRICT, Profile
 from ..model.sizing import Shapes
-from ..propagation.plan import make_plan
+from ..propagation.plan import Plan, make_plan
 from ..propagation.step import Step
 from ..text import printable, table, under
 from .cost import multiply_adds, shares
@@ -112,6 +113,11 @@ def check(
                       notes=(error.profiled,) if error.profiled else ())  # fmt: skip
     plan = make_plan(prepared.verdict, prepared.model, Composite.parse(composite))
     require_loadable(prepared.uncut, [prepared.target], prepared.source, prepared.message)
+    return verdict_on(prepared, plan)
+
+
+def verdict_on(prepared: Prepared, plan: Plan) -> Report:
+    """The report on a model that is supported, of which there is a plan."""
     groups = groupby(plan.steps, lambda step: step if step.node is None else user_node(step.node))
     rows = tuple(_row(thing.name, thing.op, list(steps)) for thing, steps in groups)
     return Report(

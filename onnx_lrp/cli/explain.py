@@ -43,7 +43,7 @@ def add_arguments(parser: ArgumentParser) -> None:
     add_inputs(parser)
     _add_question(parser)
     add_preprocessing(parser)
-    _add_text(parser)
+    add_text(parser)
     _add_results(parser)
     add_computation(parser)
 
@@ -77,7 +77,8 @@ def _add_question(parser: ArgumentParser) -> None:
     add_against(group, "by their index or label")
 
 
-def _add_text(parser: ArgumentParser) -> None:
+def add_text(parser: ArgumentParser) -> None:
+    """--tokenizer, --tokens: what feeds and shows text."""
     group = parser.add_argument_group("text")
     either = group.add_mutually_exclusive_group()
     either.add_argument(
@@ -110,6 +111,9 @@ def _add_results(parser: ArgumentParser) -> None:
     group.add_argument("--names", metavar="FILE", help="names of the features, one per line")
     add_percentile(group)
     group.add_argument("--save-relevance", metavar="FILE.npz", help="keep all numbers as NumPy arrays")
+    group.add_argument(
+        "--record", metavar="FILE.json", help="keep what was computed, with hashes of all of it, for `onnx-lrp verify`"
+    )
     group.add_argument("--ledger", action="store_true", help="print where relevance went, node by node")
     add_force(group)
     group.add_argument("--json", action="store_true", help="print JSON instead of lines")

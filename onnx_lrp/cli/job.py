@@ -7,6 +7,7 @@ from argparse import Namespace
 from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import partial
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -26,6 +27,7 @@ from . import results
 from .drawing import FigureStyle
 from .feeding import Batch, Feeder, Sample
 from .former import Asked
+from .keeping import keep, record_of_batches, targets_by_picture
 from .labels import read_labels
 from .naming import OutputPaths
 from .reading import files_read
@@ -45,7 +47,7 @@ def run_job(args: Namespace) -> list[str]:
     """
     asked = Asked(args)
     outputs = Outputs(args.force, partial(files_read, args), asked.wrote)
-    outputs.check_folders(args.heatmap or "", args.save_relevance or "")
+    outputs.check_folders(args.heatmap or "", args.save_relevance or "", args.record or "")
     labels = results.Labels(read_labels(args.labels))
     texts = Texts.read(args)
     request = read(args)
@@ -66,9 +68,12 @@ def run_job(args: Namespace) -> list[str]:
     style = _style(args, request, labels.names)
     target = meant(args.target, labels.names)
     job = Job(args, explainer, tuple(others), labels, target, seed, style, outputs, names, texts)
+    if args.record:
+        outputs.reserve(Path(args.record))
     found = job.explained(batches)
     lines = job.results(batches, found)
-    asked.sign(outputs)
+    content = record_of_batches(batches, found, preprocessing if request.about else None, labels.names)
+    keep(content, targets_by_picture(batches, found, names), asked.digest, outputs, args.record)
     outputs.write()
     about, warnings = [*job.about(), *request.about], job.warnings(found)
     if args.json:
@@ -182,7 +187,8 @@ class Job:
 
     def _results(self, batch: Batch, ranks: list[Explanation], before: int) -> Iterator[str]:
         """What there is to say of a batch; ``before`` counts the samples of those before it."""
-        own = self.explainer.probability(batch.feeds)
+        context = ranks[0].context
+        own = None if context is None else context.own  # of which the record has need, too
         for i, sample in enumerate(batch.counted(len(ranks[0].target))):
             yield sample.title
             scores = ranks[0].output[i]

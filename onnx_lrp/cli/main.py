@@ -1,7 +1,8 @@
 """``onnx-lrp``: parse, run one command, and turn every foreseen failure into one line and an exit code.
 
-Exit codes: 0 done, 1 the model is rejected (unsupported or malformed, or ``compare`` finds that it drifts too far), 2
-anything else that the user can mend (paths, data, options), 130 interrupted, 141 the reader of a pipe went away.
+Exit codes: 0 done, 1 the model is rejected (unsupported or malformed, or ``compare`` finds that it drifts too far, or
+``verify`` that a record does not hold), 2 anything else that the user can mend (paths, data, options), 130 interrupted,
+141 the reader of a pipe went away.
 """
 
 from __future__ import annotations
@@ -15,10 +16,22 @@ from collections.abc import Sequence
 
 from .. import __version__
 from ..errors import InvalidModelError, OnnxLrpError, UnsupportedModelError
-from . import check, compare, completion, convert, doctor, evaluate, explain, rules, tune
+from . import (
+    check,
+    compare,
+    completion,
+    convert,
+    doctor,
+    evaluate,
+    explain,
+    report,
+    rules,
+    tune,
+    verify,
+)
 from .arguments import Parser
 
-COMMANDS = (check, explain, compare, convert, evaluate, tune, rules, doctor, completion)
+COMMANDS = (check, explain, report, compare, convert, evaluate, tune, verify, rules, doctor, completion)
 REJECTED, FAILED, INTERRUPTED, PIPE_CLOSED = 1, 2, 130, 141
 
 

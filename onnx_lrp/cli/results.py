@@ -124,11 +124,16 @@ def account(explanation: Explanation, sample: int) -> str:
 
 def features(name: str, x: np.ndarray, relevance: np.ndarray) -> Iterator[str]:
     """A table of the features with the largest |R|, for inputs that are no picture."""
-    values, shares = x.reshape(-1), relevance.reshape(-1)
-    order = np.argsort(-np.abs(shares), kind="stable")[:TOP_FEATURES]
-    rows = [(str(_place(i, x.shape)), f"{values[i]:.6g}", f"{shares[i]:.6g}") for i in order]
+    rows = strongest_features(x, relevance)
     yield f"input {printable(name)!r} is no picture; its {len(rows)} features with the largest |R|:"
     yield from table(("feature", "value", "relevance"), rows)
+
+
+def strongest_features(x: np.ndarray, relevance: np.ndarray) -> list[tuple[str, str, str]]:
+    """Place, value and relevance of the features with the largest |R|."""
+    values, shares = x.reshape(-1), relevance.reshape(-1)
+    order = np.argsort(-np.abs(shares), kind="stable")[:TOP_FEATURES]
+    return [(str(_place(i, x.shape)), f"{values[i]:.6g}", f"{shares[i]:.6g}") for i in order]
 
 
 def _place(element: int, shape: tuple[int, ...]) -> int | tuple[int, ...]:

@@ -64,14 +64,25 @@ def read_toml(path: Path) -> dict[str, Any]:
     try:
         if path.stat().st_size > LONGEST_FILE:
             raise CompositeError(f"{shown}: too large for a composite")
-        text = path.read_text("utf-8")
-        content = tomllib.loads(text)
+        return parse_toml(path.read_text("utf-8"), shown)
     except OSError as error:
         raise CompositeError(f"{shown}: cannot be read: {error.strerror}; check the path") from None
-    except (UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
+    except UnicodeDecodeError as error:
+        raise CompositeError(f"{shown}: is not TOML: {printable(str(error))}") from None
+
+
+def parse_toml(text: str, source: str) -> dict[str, Any]:
+    """The same of a text; ``source`` is what messages call it.
+
+    Raises:
+        CompositeError: no TOML, or something in it has no meaning; with the number of the line.
+    """
+    try:
+        content = tomllib.loads(text)
+    except tomllib.TOMLDecodeError as error:
         where = printable(str(error)).replace("at end of document", "at the end of the file")
-        raise CompositeError(f"{shown}: is not TOML: {where}") from None
-    return _Reading(shown, text).composite(content)
+        raise CompositeError(f"{source}: is not TOML: {where}") from None
+    return _Reading(source, text).composite(content)
 
 
 class _Reading:

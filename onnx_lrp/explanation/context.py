@@ -31,6 +31,7 @@ class Context:
         dtype: in which precision.
         labels: names of the classes, empty if they have none.
         data: the inputs that were explained, by name.
+        recipe: gives what it takes to repeat it, for the record (:mod:`onnx_lrp.engines.recipe`).
         ask: gives what the model itself makes of the logits, behind the head that was cut off.
     """
 
@@ -46,6 +47,7 @@ class Context:
     dtype: str
     labels: tuple[str, ...] = ()
     data: Mapping[str, np.ndarray] = field(default_factory=dict, repr=False, compare=False)
+    recipe: Callable[[], Mapping[str, Any]] = field(default=dict, repr=False, compare=False)
     ask: Callable[[], np.ndarray | None] = field(default=nothing, repr=False, compare=False)
 
     @cached_property
@@ -53,16 +55,24 @@ class Context:
         """The model's own answer behind the explained tensor, found when it is first read; None if there is none."""
         return self.ask()
 
+    @cached_property
+    def settings(self) -> Mapping[str, Any]:
+        """What it takes to repeat the explanation, found when it is first read; empty if nobody knows."""
+        return self.recipe()
+
     def of_sample(self, i: int, samples: int) -> Context:
         """The same for one sample of several."""
 
         def one(a: np.ndarray | None) -> np.ndarray | None:
             return a if a is None or a.shape[:1] != (samples,) else a[i : i + 1]
 
+        def own() -> np.ndarray | None:
+            return one(self.own)
+
         data = {name: one(a) for name, a in self.data.items()}
-        return replace(self, data=data, ask=lambda: one(self.own))  # type: ignore[arg-type]
+        return replace(self, data=data, ask=own, recipe=lambda: self.settings)  # type: ignore[arg-type]
 
     def __getstate__(self) -> dict[str, Any]:
-        """The context travels without the explainer, the model's own answer with it."""
+        """The context travels without the explainer, the model's own answer and the settings with it."""
         own = {"": self.own}
-        return {**self.__dict__, "ask": partial(own.get, "")}
+        return {**self.__dict__, "ask": partial(own.get, ""), "recipe": partial(dict, self.settings)}

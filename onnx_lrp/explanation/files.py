@@ -6,6 +6,7 @@ import hashlib
 import json
 import zipfile
 from collections.abc import Mapping
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -71,10 +72,11 @@ def _about(explanation: Any) -> dict[str, Any]:
     context = explanation.context
     words = {} if context is None else {name: getattr(context, name) for name in CONTEXT_WORDS}
     lists = {} if context is None else {"rules": context.rules, "labels": context.labels}
+    settings = {} if context is None else {"settings": dict(context.settings)}
     data = [] if context is None else list(context.data)
     return {
         "format": FORMAT, "inputs": list(explanation.inputs), "layers": list(explanation.layers), "data": data,
-        "context": {**words, **lists}, "warnings": explanation.warnings,
+        "context": {**words, **lists, **settings}, "warnings": explanation.warnings,
     }  # fmt: skip
 
 
@@ -89,6 +91,7 @@ def _fields(arrays: Mapping[str, np.ndarray], about: Mapping[str, Any]) -> dict[
         context = Context(
             **words, rules=tuple((str(a), str(b), str(c)) for a, b, c in given["rules"]),
             labels=tuple(map(str, given["labels"])), data=named("data", about["data"]), ask=lambda: own[""],
+            recipe=partial(dict, given.get("settings", {})),
         )  # fmt: skip
     warnings = tuple(map(str, about["warnings"]))
     return {

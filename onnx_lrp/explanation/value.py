@@ -15,9 +15,10 @@ import numpy as np
 from ..errors import OutputError
 from ..propagation.ledger import Conservation, LedgerEntry, by_kind
 from ..text import printable
-from ..writing import shown
+from ..writing import shown, write_bytes, write_file
 from .context import Context
 from .files import read_npz, write_npz
+from .record import as_bytes, canonical, record_of
 
 if TYPE_CHECKING:
     from PIL.Image import Image
@@ -199,20 +200,34 @@ class Explanation:
 
         return page_of(self, base64.b64encode(self._repr_png_()).decode())
 
+    def record(self) -> dict[str, Any]:
+        """What was computed, of what and how, with hashes: for an auditor; ``.save("why.json")`` writes it as canonical
+        JSON, and ``onnx-lrp verify`` repeats it.
+
+        Raises:
+            InputError: it was put together by hand.
+        """
+        return record_of([self])
+
     def save(self, path: str | os.PathLike[str], force: bool = False) -> None:
-        """Write what the name's ending says, at once or not at all: everything as ``.npz``, or the first
-        sample's :meth:`figure` as ``.png``.
+        """Write what the name's ending says, at once or not at all: everything as ``.npz``, the first sample's
+        :meth:`figure` as ``.png``, or the record as ``.json``.
 
         Raises:
             OutputError: another ending, the file exists and ``force`` is not set, or it cannot be written.
         """
         path = Path(path)
+        if path.suffix.lower() == ".json":
+            content = as_bytes(canonical(self.record()))
+            return write_file(path, partial(write_bytes, content), force)
         if path.suffix.lower() == ".png":
             from ..pictures.heatmap import save_png
 
             return save_png(self.figure(), path, force)
         if path.suffix.lower() != ".npz":
-            raise OutputError(f"{shown(path)}: an explanation is written as .npz (all numbers) or .png (a picture)")
+            raise OutputError(
+                f"{shown(path)}: an explanation is written as .npz (all numbers), .png (a picture) or .json (a record)"
+            )
         return write_npz(self, path, force)
 
     @staticmethod

@@ -58,6 +58,11 @@ class TokenRow:
             red, green, blue = (int(n) for n in shade)
             yield printable(token, 40), float(share), (red, green, blue)
 
+    def shaded(self) -> Iterator[tuple[str, float, str, str]]:
+        """Every token with its share, its background and the ink on it, as CSS has them."""
+        for token, share, shade in self._painted():
+            yield token, share, f"rgb{shade}", "#fff" if _is_dark(shade) else "#000"
+
     def terminal(self, coloured: bool | None = None) -> str:
         """One line: ``kitten +50%  rug +20%``, on colours where the terminal has them."""
         coloured = _has_colours() if coloured is None else coloured

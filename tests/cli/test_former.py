@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import shutil
 from pathlib import Path
 
@@ -37,7 +38,7 @@ def test_the_same_question_replaces_its_picture(folder: Path) -> None:
     assert Path("3_default.png").read_bytes() == before
     with Image.open("3_default.png") as image:
         image.verify()  # the CRC of every chunk
-        assert len(image.info["onnx_lrp_question"]) == 64
+        assert len(json.loads(image.info["onnx_lrp"])["question_sha256"]) == 64
     assert not list(folder.glob(".*"))
 
 
