@@ -34,7 +34,7 @@ class Asked:
         """SHA-256 in hexadecimal digits."""
         options = {key: str(value) for key, value in sorted(vars(self.args).items()) if key not in BESIDE}
         found = hashlib.sha256(json.dumps([__version__, options]).encode())
-        for path in files_read(self.args):
+        for path in sorted({path for path in files_read(self.args) if path.is_file()}):  # a folder may hold others
             found.update(_digest_of(path))
         return found.hexdigest()
 

@@ -93,3 +93,16 @@ def test_a_broken_link_needs_force() -> None:
     Path("3_default.png").unlink()
     Path("3_default.png").symlink_to("nowhere.png")
     assert main(ASK) == 2
+
+
+def test_a_folder_is_asked_again(capsys: Capture) -> None:
+    Path("some/deeper").mkdir(parents=True)
+    for n in (3, 5):
+        shutil.copy(MODELS / f"digits/{n}.png", f"some/{n}.png")
+    ask = ["explain", "model.onnx", "some", "-o", "out.png"]
+    for _ in range(2):
+        assert main(ask) == 0
+        assert "heatmap: out_3.png" in capsys.readouterr().out
+    shutil.copy("some/3.png", "some/5.png")
+    assert main(ask) == 2
+    assert "out_3.png: exists already" in capsys.readouterr().err

@@ -83,11 +83,11 @@ def test_what_verify_finds(why: Path, folder: Path, capsys: Capture) -> None:
     picture[0, 0] += 1
     Image.fromarray(picture).save("3.png")
     assert "input 'input' of 3.png" in run(capsys, "verify", "why.json", CNN, "3.png", FOUR)[1]
-    drawn = folder / "3_default_3.png"
+    drawn = folder / "3_default_top2.png"
     drawn.write_bytes(with_text(drawn.read_bytes(), "more"))
     code, out, _ = run(capsys, "verify", "why.json", CNN, THREE, FOUR)
     assert code == 1
-    assert "picture 3_default_3.png: SHA-256" in out
+    assert "picture 3_default_top2.png: SHA-256" in out
 
 
 def _composite(content: dict[str, Any]) -> None:
@@ -257,7 +257,7 @@ def test_settings_are_repeated(folder: Path, capsys: Capture) -> None:
 
 def test_a_heatmap_carries_its_origin(why: Path) -> None:
     content = json.loads(why.read_text("utf-8"))
-    file = why.parent / "3_default_3.png"
+    file = why.parent / "3_default_top2.png"
     text = text_of(file.read_bytes())
     assert text == Image.open(file).text["onnx_lrp"]  # type: ignore[attr-defined]
     about = json.loads(text or "")
