@@ -14,6 +14,7 @@ from ..errors import InputError
 from ..inputs import check_inputs
 from ..model.graph import dims
 from ..pictures.layout import Layout
+from ..pictures.lines import read_lines
 from ..pictures.preprocessing import Preprocessing
 from ..pictures.reading import Picture, read_input
 from ..writing import shown
@@ -30,9 +31,6 @@ class Text:
 
 
 Content = Picture | np.ndarray | dict[str, np.ndarray] | Text
-
-
-MOST_TEXT = 16 << 20  # bytes
 
 
 @dataclass(frozen=True)
@@ -199,17 +197,10 @@ def read_files(paths: Sequence[str], texts: bool = False) -> list[File]:
 
 
 def _sentences(path: str) -> Text:
-    if not Path(path).is_file():
-        raise InputError(f"{shown(path)}: no such file; check the path")
-    if Path(path).stat().st_size > MOST_TEXT:
-        raise InputError(f"{shown(path)}: too large for sentences")
-    try:
-        lines = [line.strip() for line in Path(path).read_text("utf-8-sig").splitlines()]
-    except UnicodeDecodeError:
-        raise InputError(f"{shown(path)}: not a UTF-8 text file with one sentence per line") from None
-    if not any(lines):
+    lines = [line for line in read_lines(path, "sentences") if line]
+    if not lines:
         raise InputError(f"{shown(path)}: no sentence in it")
-    return Text([line for line in lines if line])
+    return Text(lines)
 
 
 def _numbered(sample: Sample, i: int) -> Sample:

@@ -6,11 +6,11 @@ from argparse import Namespace
 from dataclasses import dataclass, replace
 from typing import Any
 
+from ..composites.pictured import from_preprocessing
 from ..model.prepared import Prepared
 from ..pictures.preprocessing import PictureSize, Preprocessing, named_size
 from ..pictures.reading import Picture
 from .arguments import PREPROCESSING
-from .bounds import from_preprocessing
 from .feeding import File, read_files
 from .holding import held
 
