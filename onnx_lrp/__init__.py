@@ -40,6 +40,7 @@ _PUBLIC = {
     "explainer": ("Explainer", "explain"),
     "explanation.value": ("Explanation",),
     "model.profile": ("Profile",),
+    "pictures.preprocessing": ("Preprocessing",),
     "propagation.ledger": ("Conservation",),
     "rules": (
         "AlphaBeta", "Epsilon", "Flat", "Gamma", "Part", "Pass", "Relative", "Rule",
@@ -76,6 +77,7 @@ if TYPE_CHECKING:
     from .explainer import Explainer, explain
     from .explanation import Explanation
     from .model.profile import Profile
+    from .pictures.preprocessing import Preprocessing
     from .propagation.ledger import Conservation
     from .rules import AlphaBeta, Epsilon, Flat, Gamma, Part, Pass, Relative, Rule, Term, WSquare, ZBox, Zero, ZPlus
     from .targets.regions import Region
@@ -103,6 +105,7 @@ __all__ = [
     "OutputError",
     "Part",
     "Pass",
+    "Preprocessing",
     "Profile",
     "Region",
     "Relative",
