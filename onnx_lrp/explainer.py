@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import contextlib
+import math
 import threading
 from collections import Counter
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import replace
 from functools import cache as cached
 from functools import partial
@@ -35,6 +36,7 @@ from .explanation import Context, Explanation
 from .explanation.context import nothing
 from .inputs import check_inputs
 from .model.fixing import Fixed, by_name
+from .model.graph import dims
 from .model.loading import Source, pack
 from .model.preparation import declared_inputs
 from .model.prepared import Prepared
@@ -198,18 +200,18 @@ class Explainer:
 
     @property
     def labels(self) -> tuple[str, ...]:
-        """Names of the classes: those that were given, else the model's own; empty if there are none."""
-        return self._setup.intake.labels or found_labels(self._properties, self._setup.intake.beside)
+        """Names of the classes: those that were given, else the model's own if their number fits; or none."""
+        if self._setup.intake.labels or (self._missing is not None and not self._sized):
+            return self._setup.intake.labels
+        found = found_labels(self.prepared.source_model.metadata_props, self._setup.intake.beside)
+        shape = (dims(self.prepared.model.graph.outputs[0]) or [])[1:]
+        sizes = [size for size in shape if isinstance(size, int)]
+        return found if shape and len(sizes) == len(shape) and math.prod(sizes) == len(found) else ()
 
     @property
     def way(self) -> Way:
         """How pictures become inputs, and who said so."""
         return self._setup.intake.way(self.prepared.source_model)
-
-    @property
-    def _properties(self) -> Mapping[str, str]:
-        """The model's metadata; nothing of one whose sizes are still to come."""
-        return {} if self._missing is not None and not self._sized else self.prepared.source_model.metadata_props
 
     def __repr__(self) -> str:
         """Model, output and rules."""

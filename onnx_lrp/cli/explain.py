@@ -12,6 +12,7 @@ from .arguments import (
     add_computation,
     add_force,
     add_inputs,
+    add_labels,
     add_model,
     add_percentile,
     add_preprocessing,
@@ -39,7 +40,12 @@ def add_arguments(parser: ArgumentParser) -> None:
     add_model(parser)
     add_inputs(parser)
     _add_question(parser)
-    add_preprocessing(parser)
+    add_preprocessing(parser, "; try explains nothing and shows what the model answers under all of them")
+    parser.add_argument(
+        "--no-doubt",
+        action="store_true",
+        help="do not try other ways to prepare the first picture, to warn of a wrong one",
+    )
     _add_text(parser)
     _add_results(parser)
     add_computation(parser)
@@ -52,8 +58,9 @@ def run(args: Namespace) -> int:
         OnnxLrpError: something did not; then no file was written.
     """
     from .job import run_job
+    from .trying import TRY, ways_of
 
-    for line in run_job(args):
+    for line in ways_of(args, args.inputs) if args.preprocess == TRY else run_job(args):
         print(line)
     return 0
 
@@ -63,7 +70,7 @@ def _add_question(parser: ArgumentParser) -> None:
     either = group.add_mutually_exclusive_group()
     add_target(either, "the highest")
     either.add_argument("--top", metavar="K", type=count, help="explain the K highest classes, one heatmap each")
-    group.add_argument("--labels", metavar="FILE", help="names of the classes, one per line")
+    add_labels(group)
     add_seed(group)
     add_against(group, "by their index or label")
 

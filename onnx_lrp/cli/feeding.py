@@ -13,6 +13,7 @@ import numpy as np
 from ..errors import InputError
 from ..inputs import check_inputs
 from ..model.graph import dims
+from ..pictures.intake import prepared_picture
 from ..pictures.layout import Layout
 from ..pictures.lines import read_lines
 from ..pictures.preprocessing import Preprocessing
@@ -151,15 +152,13 @@ class Feeder:
         return Batch(feeds, Batch(feeds, (Sample(title, stem, picture),)).counted(count))
 
     def _array(self, content: Picture | np.ndarray | Text, value: ir.Value, file: File) -> np.ndarray:
-        shape = dims(value)
         if isinstance(content, np.ndarray):
+            shape = dims(value)
             lacks_batch = shape is not None and content.ndim == len(shape) - 1 and self._batched(value)
             return content[None] if lacks_batch else content
         assert isinstance(content, Picture), "sentences have become arrays"
-        if shape is None:
-            raise InputError(f"{shown(file.path)}: the model does not say its input's shape; give an .npy")
         try:
-            return self.preprocessing.apply(content.pixels, shape)
+            return prepared_picture(content.pixels, value, self.preprocessing)
         except InputError as error:
             raise InputError(f"{shown(file.path)}: {error}") from None
 

@@ -21,13 +21,13 @@ from ..text import printable, under
 from ..writing import Outputs, shown
 from . import results
 from .feeding import Batch, Feeder, Sample
-from .labels import read_labels
 from .naming import OutputPaths
 from .reading import files_read
 from .records import record
 from .request import read
 from .targeting import meant, meant_against
 from .texts import Texts
+from .trying import doubted_picture
 
 
 def run_job(args: Namespace) -> list[str]:
@@ -38,10 +38,10 @@ def run_job(args: Namespace) -> list[str]:
     """
     outputs = Outputs(args.force, partial(files_read, args))
     outputs.check_folders(args.heatmap or "", args.save_relevance or "")
-    labels = results.Labels(read_labels(args.labels))
     texts = Texts.read(args)
     request = read(args)
-    explainer = Explainer(args.model, request.composite, **request.options)
+    explainer = Explainer(args.model, request.composite, labels=args.labels, **request.options)
+    labels = results.Labels(explainer.labels)
     against = meant_against(args.against, labels.names)
     seed = as_seed(explainer.composite.seed_for(args.seed, against, args.baseline), against, args.baseline)
     inputs = explainer.prepared.inputs
@@ -57,7 +57,8 @@ def run_job(args: Namespace) -> list[str]:
     found = job.explained(batches)
     lines = job.results(batches, found)
     outputs.write()
-    about, warnings = [*job.about(), *request.about], job.warnings(found)
+    doubts = () if args.no_doubt else doubted_picture(explainer, request)
+    about, warnings = [*job.about(), *request.about], [*doubts, *job.warnings(found)]
     if args.json:
         return [record(explainer, seed, labels, batches, found, about, warnings, outputs.paths)]
     return [*about, *lines, *(f"warning: {warning}" for warning in warnings)]
@@ -145,7 +146,7 @@ class Job:
         for i, sample in enumerate(batch.counted(len(ranks[0].target))):
             yield sample.title
             scores = ranks[0].output[i]
-            yield f"  prediction: {self.labels.describe(scores, int(scores.argmax()))}"
+            yield f"  prediction: {self.labels.describe(scores, int(scores.argmax()))}{results.sure(ranks[0], i)}"
             for explanation in ranks:
                 yield f"  explained: {self._explained(explanation, i, None if own is None else own[i : i + 1])}"
                 yield f"    {results.account(explanation, i)}"

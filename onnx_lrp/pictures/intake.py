@@ -163,7 +163,8 @@ def pictures(data: Any, value: ir.Value) -> list[np.ndarray]:
     if isinstance(data, np.ndarray) or hasattr(data, "detach"):
         return _of_array(data.detach().cpu().numpy() if hasattr(data, "detach") else data, value)
     if not isinstance(data, list | tuple):
-        return [found] if (found := _one(data, value)) is not None else []
+        alone = _one(data, value)
+        return [] if alone is None else [alone]
     listed = [_one(item, value) for item in data]
     found = [item for item in listed if item is not None]
     if found and len(found) < len(listed):

@@ -8,6 +8,7 @@ graph, and the range that a quantised input is made for.
 from __future__ import annotations
 
 import ast
+import contextlib
 import json
 import re
 from collections.abc import Callable, Iterator, Mapping
@@ -63,6 +64,17 @@ def found_labels(properties: Mapping[str, str], beside: Beside) -> tuple[str, ..
         if names:
             return names
     return ()
+
+
+def said_by(path: Path) -> Finding | None:
+    """The surest of what a model's files say of its pictures; None where they say nothing, or cannot be read."""
+    import onnx
+    import onnx_ir as ir
+
+    with contextlib.suppress(Exception):  # whoever uses the model says what is wrong with it
+        model = ir.from_proto(onnx.load(path, load_external_data=False))
+        return next(findings(model, Beside.of(path)), None)
+    return None
 
 
 def findings(model: ir.Model, beside: Beside) -> Iterator[Finding]:
