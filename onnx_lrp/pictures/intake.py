@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     import onnx_ir as ir
 
 UNSAID = "zero-one"  # how pictures are prepared where nobody said it
-ASSUMED = (
+ZERO_ONE_TAKEN = (
     f"nobody said how the model's pictures are prepared: they are taken as {UNSAID} (pixel / 255); say it (in Python "
     "preprocessing='imagenet', for example)"
 )
@@ -75,7 +75,7 @@ class Intake:
         if finding is not None:
             return Way(_in_size(Convention(f"what {finding.where} says", finding.preprocessing), size), settled=True)
         assumed = Convention(f"--preprocess {UNSAID} (the default)", PREPROCESSINGS[UNSAID])
-        return Way(_in_size(assumed, size), ASSUMED)
+        return Way(_in_size(assumed, size), ZERO_ONE_TAKEN)
 
 
 @dataclass(frozen=True)

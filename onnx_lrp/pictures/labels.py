@@ -13,7 +13,7 @@ from ..text import printable
 from .lines import read_lines
 
 IMAGENET = "imagenet"  # what the names that ship are called
-NEAR = 3  # near misses that are shown
+MOST_NEAR = 3  # near misses that are shown
 LabelSource = str | os.PathLike[str] | Sequence[str] | None
 
 
@@ -65,8 +65,8 @@ def near(text: str, names: Sequence[str]) -> list[str]:
     wanted = text.casefold().strip()
     lowered = {name.casefold(): name for name in names}
     inside = [lowered[name] for name in lowered if len(wanted) > 2 and wanted in name]
-    alike = [lowered[name] for name in get_close_matches(wanted, lowered, NEAR)]
-    return list(dict.fromkeys([*alike, *sorted(inside, key=len)]))[:NEAR]
+    alike = [lowered[name] for name in get_close_matches(wanted, lowered, MOST_NEAR)]
+    return list(dict.fromkeys([*alike, *sorted(inside, key=len)]))[:MOST_NEAR]
 
 
 @cache

@@ -29,7 +29,7 @@ if TYPE_CHECKING:
 MOST_JSON_BYTES = 16 << 20
 MOST_CLASSES = 1 << 20
 PREPROCESSOR, CONFIG = "preprocessor_config.json", "config.json"
-QUANTISED = {"UINT8": (0, 255), "INT8": (-128, 127)}
+BYTE_ENDS = {"UINT8": (0, 255), "INT8": (-128, 127)}
 CLOSE = 0.02  # of a range's width: as far as a calibrated range may be from a preset's
 
 
@@ -158,9 +158,9 @@ def _quantised(model: ir.Model) -> Preprocessing | None:
     scale, zero, place = array(node.inputs[1]), array(node.inputs[2]), node.inputs[2]
     if scale is None or zero is None or scale.size != 1 or place is None or place.dtype is None:
         return None
-    if place.dtype.name not in QUANTISED:
+    if place.dtype.name not in BYTE_ENDS:
         return None
-    low, high = ((end - float(zero.item())) * float(scale.item()) for end in QUANTISED[place.dtype.name])
+    low, high = ((end - float(zero.item())) * float(scale.item()) for end in BYTE_ENDS[place.dtype.name])
     for preset in PREPROCESSINGS.values():
         black, white = (float(f(b)) for f, b in zip((np.min, np.max), preset.bounds((None, 3, None, None))))
         if max(abs(low - black), abs(high - white)) <= CLOSE * (white - black):
