@@ -51,7 +51,7 @@ class Beside:
     @staticmethod
     def of(model: Path | None) -> Beside:
         """Those of the folder of this file."""
-        if model is None:
+        if model is None or not model.name:
             return Beside()
         return Beside(_json(model.with_name(PREPROCESSOR)), _json(model.with_name(CONFIG)))
 

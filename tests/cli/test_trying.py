@@ -53,6 +53,7 @@ def test_no_doubt(capsys: Capture, options: list[str]) -> None:
 def test_doubt_in_json(capsys: Capture) -> None:
     content = json.loads(printed(capsys, "explain", "m.onnx", "a.png", "--no-heatmap", "--json"))
     assert "other ways speak for class 0" in content["warnings"][0]
+    assert content["samples"][0]["prediction"]["probability"] == pytest.approx(0.598688)  # of the logits .6 and 1
 
 
 @pytest.mark.parametrize("argv", [["explain", "m.onnx", "a.png", "--preprocess", "try"], ["check", "m.onnx", "--image",
