@@ -1,11 +1,12 @@
 """How often a wrong preprocessing is noticed, and how often a right one is suspected in vain.
 
-`python tools/preprocessing_doubts.py --squeezenet FILE.onnx [--lite0 FILE.onnx]` prepares crops of eight colour
+`python tools/preprocessing_doubts.py --squeezenet FILE.onnx [--lite0 FILE.onnx]` prepares crops of seven colour
 photographs as each net was trained to see them and in five wrong ways, and counts the warnings of
 :func:`onnx_lrp.pictures.conventions.doubt`. A wrong way counts where it changes the net's answer. The rule's numbers
 were fitted on the parts ``whole``, ``middle``, ``top left`` and ``bottom right``; the others were not looked at.
 
-The photographs are those that scikit-image, scikit-learn and Matplotlib ship.
+The photographs are those of things that ImageNet has a class for, among what scikit-image, scikit-learn and Matplotlib
+ship.
 """
 
 from __future__ import annotations
@@ -64,7 +65,7 @@ def photographs() -> dict[str, np.ndarray]:
         Path(skimage.__file__).parent / "data": (
             "astronaut.png", "chelsea.png", "coffee.png", "rocket.jpg", "motorcycle_left.png",
         ),
-        Path(sklearn.datasets.__file__).parent / "images": ("china.jpg", "flower.jpg"),
+        Path(sklearn.datasets.__file__).parent / "images": ("china.jpg",),
         Path(matplotlib.__file__).parent / "mpl-data" / "sample_data": ("grace_hopper.jpg",),
     }  # fmt: skip
     paths = [folder / name for folder, names in ships.items() for name in names]

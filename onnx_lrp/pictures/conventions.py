@@ -4,7 +4,7 @@ The model's probability alone does not tell: with pixels too small a net gives e
 large it is as sure as can be of nonsense. So each way is weighed by how the model behaves under it. An answer should
 stay when the picture gets a little darker, and should be another one when nothing of the picture is left but its mean
 colour. With p, d and b the probabilities for the picture, for it at 80 % of its brightness and for its mean colour, and
-BC(p, q) = Σ √(p q) the coefficient of Bhattacharyya (1943), the weight of a way is (BC(p, d)⁴ (1 - BC(p, b)))². The
+BC(p, q) = Σ √(p q) the coefficient of Bhattacharyya (1943), the weight of a way is (BC(p, d)⁶ (1 - BC(p, b)))². The
 exponents and thresholds were fitted by tools/preprocessing_doubts.py.
 """
 
@@ -21,7 +21,7 @@ from .preprocessing import PREPROCESSINGS, Preprocessing
 DARKER = 0.8
 VIEWS = 3  # of a picture: it, a darker one, its mean colour
 SUPPORT = 0.65  # of the best answer's share: what has less is doubted
-LOW = 0.12  # a probability
+LOW = 0.08  # a probability
 # Of the orders of colours, those that are in use with each preset
 USUAL = {"raw": ("rgb", "bgr"), "zero-one": ("rgb",), "signed": ("rgb",), "imagenet": ("rgb",), "caffe": ("bgr", "rgb")}
 
@@ -82,7 +82,7 @@ def tried(convention: Convention, shares: np.ndarray) -> Trial:
     """
     roots = np.sqrt(np.clip(shares.astype(np.float64), 0, 1))
     darker, blank = (float(min(roots[0] @ other, 1.0)) for other in roots[1:])
-    return Trial(convention, shares[0], (darker**4 * (1 - blank)) ** 2)
+    return Trial(convention, shares[0], (darker**6 * (1 - blank)) ** 2)
 
 
 def doubt(own: Trial, others: Sequence[Trial], labels: Sequence[str] = ()) -> tuple[str, ...]:

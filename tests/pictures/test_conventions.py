@@ -39,7 +39,7 @@ def test_the_views_of_a_picture() -> None:
 def test_a_weight_by_hand() -> None:
     shares = np.array([[0.5, 0.3, 0.2], [0.6, 0.2, 0.2], [0.1, 0.1, 0.8]])
     bc = [sum(math.sqrt(a * b) for a, b in zip(shares[0], other)) for other in shares[1:]]
-    assert tried(OWN, shares).weight == pytest.approx((bc[0] ** 4 * (1 - bc[1])) ** 2)
+    assert tried(OWN, shares).weight == pytest.approx((bc[0] ** 6 * (1 - bc[1])) ** 2)
     assert tried(OWN, np.array([[0.9, 0.1]] * 3)).weight == pytest.approx(0)  # a blank picture gets the same answer
 
 
