@@ -41,6 +41,7 @@ _PUBLIC = {
     "explanation.showing": ("figure_of", "layers_of"),
     "explanation.value": ("Explanation",),
     "model.profile": ("Profile",),
+    "pictures.preprocessing": ("Preprocessing",),
     "propagation.ledger": ("Conservation",),
     "rules": (
         "AlphaBeta", "Epsilon", "Flat", "Gamma", "Part", "Pass", "Relative", "Rule",
@@ -80,6 +81,7 @@ if TYPE_CHECKING:
     from .explanation import Explanation
     from .explanation.showing import figure_of, layers_of
     from .model.profile import Profile
+    from .pictures.preprocessing import Preprocessing
     from .propagation.ledger import Conservation
     from .rules import AlphaBeta, Epsilon, Flat, Gamma, Part, Pass, Relative, Rule, Term, WSquare, ZBox, Zero, ZPlus
     from .targets.regions import Region
@@ -109,6 +111,7 @@ __all__ = [
     "OutputError",
     "Part",
     "Pass",
+    "Preprocessing",
     "Profile",
     "Region",
     "Relative",

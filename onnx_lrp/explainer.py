@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import math
 import threading
 from collections import Counter
 from collections.abc import Callable, Iterable, Sequence
@@ -15,7 +16,9 @@ import numpy as np
 
 from . import backends
 from .checking.observed import alike, seen
+from .checking.preparing import doubted
 from .composites import Composite
+from .composites.pictured import from_preprocessing
 from .engines.base import Engine, Question, Result, original
 from .engines.building import Build, Setup, first_that_fits
 from .engines.recipe import recipe
@@ -23,6 +26,7 @@ from .engines.verifying import verify
 from .errors import (
     CompositeError,
     ConversionError,
+    InputError,
     NumericalError,
     OnnxLrpError,
     TargetError,
@@ -33,12 +37,17 @@ from .explanation import Context, Explanation
 from .explanation.context import nothing
 from .inputs import check_inputs
 from .model.fixing import Fixed, by_name
+from .model.graph import dims
 from .model.loading import Source, pack
 from .model.preparation import declared_inputs
 from .model.prepared import Prepared
 from .model.profile import STRICT, Profile
 from .model.runtime import SessionOptions
 from .model.sizing import Shapes
+from .pictures.intake import Intake, Taken, Way, take
+from .pictures.labels import LabelSource, index_of
+from .pictures.metadata import found_labels
+from .pictures.preprocessing import Preprocessing
 from .propagation.ids import check_ids
 from .propagation.ledger import Conservation, LedgerEntry
 from .propagation.plan import Plan, resolve_layers
@@ -77,6 +86,11 @@ class Explainer:
             :class:`onnx_lrp.Profile`.
         threads: onnxruntime's threads, 0 for its default.
         providers: onnxruntime's execution providers.
+        preprocessing: how pictures become inputs: a preset (``"zero-one"``, ``"raw"``, ``"signed"``, ``"imagenet"``,
+            ``"caffe"``), or a :class:`Preprocessing`. By default what the model's own files say, else ``"zero-one"``,
+            with a warning. With it, a composite given as a string gets the bounds that z^B needs.
+        labels: names of the classes: ``"imagenet"``, a file with one per line, or a list. By default the model's own,
+            if it has as many as the output has elements.
 
     Raises:
         ModelError: the model cannot be read, is malformed, or holds unsupported nodes.
@@ -101,14 +115,19 @@ class Explainer:
         profile: str | Profile = STRICT,
         threads: int = 0,
         providers: Iterable[str] = ("CPUExecutionProvider",),
+        preprocessing: str | Preprocessing | None = None,
+        labels: LabelSource = None,
     ) -> None:
         if batchnorm not in ("affine", "pass"):
             raise CompositeError(f"batchnorm must be 'affine' or 'pass', not {batchnorm!r}")
         trusted = names_of(pass_ops, "pass_ops", CompositeError)
         options = SessionOptions(threads, tuple(providers))
+        intake = Intake.of(preprocessing, labels, model)
+        if isinstance(composite, str) and intake.said is not None:
+            composite = from_preprocessing(composite, intake.said)
         self._setup = Setup(
             model, Composite.parse(composite), output, batchnorm, trusted, facts, options, by_name(fixed), shapes or {},
-            Profile.parse(profile),
+            Profile.parse(profile), intake,
         )  # fmt: skip
         self._unverified = verify
         self._begin(backends.choices(backend, dtype, device))
@@ -180,6 +199,21 @@ class Explainer:
         """What computes."""
         return self._built.engine
 
+    @property
+    def labels(self) -> tuple[str, ...]:
+        """Names of the classes: those that were given, else the model's own if their number fits; or none."""
+        if self._setup.intake.labels or (self._missing is not None and not self._sized):
+            return self._setup.intake.labels
+        found = found_labels(self.prepared.source_model.metadata_props, self._setup.intake.beside)
+        shape = (dims(self.prepared.model.graph.outputs[0]) or [])[1:]
+        sizes = [size for size in shape if isinstance(size, int)]
+        return found if shape and len(sizes) == len(shape) and math.prod(sizes) == len(found) else ()
+
+    @property
+    def way(self) -> Way:
+        """How pictures become inputs, and who said so."""
+        return self._setup.intake.way(self.prepared.source_model)
+
     def __repr__(self) -> str:
         """Model, output and rules."""
         if self._missing is not None and not self._sized:
@@ -202,7 +236,7 @@ class Explainer:
     def __call__(
         self,
         x: Any,
-        target: AnyTarget = None,
+        target: AnyTarget | str | Sequence[str] = None,
         *,
         seed: Seed | None = None,
         against: Rivals = None,
@@ -213,7 +247,9 @@ class Explainer:
         """Explain a batch.
 
         Args:
-            x: array, dict by input name, or list in the model's order; any batch size that the model takes.
+            x: array, dict by input name, or list in the model's order; any batch size that the model takes. Pictures
+                are prepared: a path or several, one of Pillow's or several, or uint8 of shape (H, W, 3) or (N, H, W,
+                3). Torch's tensors are arrays.
             target: None (argmax per sample), an int or tuple for all samples, or one per sample; an int counts in
                 the flattened output of a sample. A :class:`Region`, or a tuple with slices in it, explains a weighted
                 sum of many elements.
@@ -231,7 +267,27 @@ class Explainer:
             NumericalError: relevance is not finite.
             VerificationError: the canonized model does not answer like the original.
         """
-        return self._for(x)._explanations(x, [target], self._seed(seed, against, baseline), layers, ledger)[0]
+        taken = self._taken(x)
+        wanted, start = [self._meant(target)], self._seed(seed, against, baseline)
+        return self._for(taken.feeds)._explanations(taken, wanted, start, layers, ledger)[0]
+
+    def _taken(self, x: Any) -> Taken:
+        """What is fed, with pictures prepared."""
+        if isinstance(x, np.ndarray) and x.dtype.kind == "f":
+            return Taken(x)
+        declared = self.prepared.inputs if self._missing is None else declared_inputs(self._setup.model)[0]
+        return take(x, declared, self._prepare_by)
+
+    def _prepare_by(self) -> Preprocessing:
+        return self.way.convention.preprocessing
+
+    def _meant(self, target: AnyTarget | str | Sequence[str]) -> AnyTarget:
+        """Of a class's name its index, of several names, one per sample, all of them."""
+        if isinstance(target, str):
+            return index_of(target, self.labels)
+        if isinstance(target, list | tuple) and target and all(isinstance(name, str) for name in target):
+            return [index_of(name, self.labels) for name in target]
+        return target  # type: ignore[return-value]
 
     def _seed(self, seed: Seed | None, against: Rivals, baseline: float | None) -> Seed:
         """What was asked for, or else the composite's own."""
@@ -266,10 +322,12 @@ class Explainer:
         Raises:
             InputError, TargetError, NumericalError, VerificationError: as for a call.
         """
-        wanted = targets if isinstance(targets, int) else list(targets)
+        wanted = targets if isinstance(targets, int) else [self._meant(target) for target in targets]
         if not wanted:
             raise TargetError("no target given")
-        return self._for(x)._explanations(x, wanted, self._seed(seed, against, baseline), layers, ledger)
+        taken = self._taken(x)
+        start = self._seed(seed, against, baseline)
+        return self._for(taken.feeds)._explanations(taken, wanted, start, layers, ledger)
 
     def attribute(
         self, inputs: Any, target: AnyTarget = None, return_convergence_delta: bool = False, **options: Any
@@ -300,16 +358,17 @@ class Explainer:
         Args:
             x: as for a call.
         """
-        prepared = self._for(x).prepared
+        taken = self._taken(x)
+        prepared = self._for(taken.feeds).prepared
         if prepared.probability is None:
             return None
-        feeds = check_inputs(x, prepared.inputs, prepared.source)
+        feeds = check_inputs(taken.feeds, prepared.inputs, prepared.source)
         return original(prepared, feeds, self.options, prepared.probability)
 
     def _explanations(
-        self, x: Any, targets: int | list[AnyTarget], seed: Seed, layers: Iterable[str], ledger: bool
+        self, taken: Taken, targets: int | list[AnyTarget], seed: Seed, layers: Iterable[str], ledger: bool
     ) -> list[Explanation]:
-        feeds = check_inputs(x, self.prepared.inputs, self.prepared.source)
+        feeds = check_inputs(taken.feeds, self.prepared.inputs, self.prepared.source)
         check_ids(feeds, self.plan, self.prepared.model, self.prepared.source)
         wanted = resolve_layers(self.plan, layers, self.prepared.source)
         verifying = self._unverified
@@ -318,11 +377,36 @@ class Explainer:
             if verifying:
                 verify(built, feeds, results[0])
                 self._unverified = False
-            context = self._context(feeds, partial(recipe, self._setup, built, seed, _regions(targets)), seed)
+            settings = partial(recipe, self._setup, built, seed, _regions(targets))
+            context = self._context(feeds, settings, seed, results[0].logits[0].size)
             found = [self._explanation(feeds, result, wanted, context) for result in results]
         differ = len(found) > 1 and not isinstance(seed, Contrast)  # a margin and its mirror image are alike
         several = cached(partial(alike, found)) if differ else tuple[str, ...]
-        return [replace(e, doubts=partial(self._doubts, e, feeds, seed, several)) for e in found]
+        prepared = cached(partial(self._about_pictures, taken))
+        return [
+            replace(e, doubts=partial(self._doubts, e, feeds, seed, lambda: (*prepared(), *several()))) for e in found
+        ]
+
+    def _about_pictures(self, taken: Taken) -> tuple[str, ...]:
+        """Whether pictures were prepared as the model expects them."""
+        if taken.first is None:
+            return ()
+        name, pixels = taken.first
+        way, assumed = self.way, [self.way.warning] if self.way.warning else []
+        return (*assumed, *self.doubts_of(pixels, name, way))
+
+    def doubts_of(self, pixels: np.ndarray, name: str, way: Way) -> tuple[str, ...]:
+        """Why a picture may not be prepared as the model expects it, in a line; it is run in the usual ways for that.
+
+        Args:
+            pixels: (H, W, 1) or (H, W, 3), 0 to 255.
+            name: the input's.
+            way: how it was prepared; what is settled gives no doubt.
+        """
+        value = next(value for value in self.prepared.inputs if value.name == name)
+        if way.settled:
+            return ()
+        return doubted(self.prepared, self.options, value, pixels, way.convention, self._fitting(None))
 
     def _doubts(
         self, explanation: Explanation, feeds: dict[str, np.ndarray], seed: Seed, several: Callable[[], tuple[str, ...]]
@@ -382,7 +466,19 @@ class Explainer:
                 self._first = first_that_fits(self._setup, failed.left)
             return self._first
 
-    def _context(self, feeds: dict[str, np.ndarray], settings: Callable[[], dict[str, Any]], seed: Seed) -> Context:
+    def _fitting(self, size: int | None) -> tuple[str, ...]:
+        """The labels, where the output has as many elements.
+
+        Raises:
+            InputError: labels were given, but not as many.
+        """
+        if self._setup.intake.labels and size not in (None, len(self.labels)):
+            raise InputError(f"{len(self.labels)} labels given, but the output has {size} elements; they must agree")
+        return self.labels if size in (None, len(self.labels)) else ()
+
+    def _context(
+        self, feeds: dict[str, np.ndarray], settings: Callable[[], dict[str, Any]], seed: Seed, size: int
+    ) -> Context:
         """Where the explanations of a batch come from; the model's own answer only when somebody reads it."""
         prepared, plan = self.prepared, self.plan
         has_head = prepared.probability is not None
@@ -391,7 +487,7 @@ class Explainer:
             prepared.source, prepared.sha256, prepared.output, self.composite.name, str(self.composite),
             tuple((step.name, step.op, str(step.rule)) for step in plan.steps if step.rule is not None),
             str(prepared.profile), str(seed) if isinstance(seed, str | Contrast) else "array", self.engine.name,
-            self.engine.dtype.name, (), feeds, settings, ask,
+            self.engine.dtype.name, self._fitting(size), feeds, settings, ask,
         )  # fmt: skip
 
     def _explanation(

@@ -116,7 +116,7 @@ def test_save_and_heatmap(tmp_path: Path) -> None:
         ({"image": X}, "image"),
         ({}, "missing"),
         ([[1.0], [2.0, 3.0]], "ragged"),
-        ("3.png", "dtype"),
+        ("3.png", "no such file"),
     ],
 )
 def test_bad_inputs(x: object, message: str) -> None:

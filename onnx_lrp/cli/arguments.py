@@ -159,13 +159,23 @@ def add_against(group: Group, given: str, parse: Callable[[str], Any] = str) -> 
     )
 
 
-def add_preprocessing(parser: argparse.ArgumentParser) -> None:
+def add_labels(group: Group) -> None:
+    """--labels."""
+    group.add_argument(
+        "--labels",
+        metavar="FILE|imagenet",
+        help="names of the classes, one per line; those of ImageNet ship (default: the model's own, if it has some)",
+    )
+
+
+def add_preprocessing(parser: argparse.ArgumentParser, more: str = "") -> None:
     """How pictures become inputs."""
     group = parser.add_argument_group("how pictures become inputs")
     group.add_argument(
         "--preprocess",
         metavar="NAME",
-        help=f"zero-one, raw, signed, imagenet or caffe, see below (default: {PREPROCESSING})",
+        help=f"zero-one, raw, signed, imagenet or caffe, see below{more} (default: what the model's files say, else "
+        f"{PREPROCESSING})",
     )
     group.add_argument("--scale", metavar="X", type=float, help="instead of the preset's")
     group.add_argument("--mean", metavar="X,...", type=numbers, help="one number, or one per channel")

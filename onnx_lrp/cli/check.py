@@ -8,7 +8,7 @@ from argparse import ArgumentParser, Namespace
 from dataclasses import asdict
 
 from ..errors import OnnxLrpError
-from .arguments import COMPOSITES, add_model, add_talk
+from .arguments import COMPOSITES, add_labels, add_model, add_talk
 
 NAME = "check"
 EPILOG = f"{COMPOSITES}\n\nExit code: 0 supported, 1 rejected, 2 the file cannot be read or an option is wrong."
@@ -18,6 +18,12 @@ def add_arguments(parser: ArgumentParser) -> None:
     """The options of ``onnx-lrp check``."""
     add_model(parser)
     parser.add_argument("--outputs", action="store_true", help="list the tensors that --output can name, and no more")
+    parser.add_argument(
+        "--image",
+        metavar="PICTURE",
+        help="prepare a picture in all ways that there are, and show what the model answers",
+    )
+    add_labels(parser)
     parser.add_argument("--json", action="store_true", help="print JSON instead of a table")
     add_talk(parser)
 
@@ -34,6 +40,8 @@ def run(args: Namespace) -> int:
 
     if args.outputs:
         return _outputs(args)
+    if args.image:
+        return _ways(args)
     try:
         report = check(args.model, args.composite, args.output, args.pass_op, held(args), dict(args.shape),
                        args.profile)  # fmt: skip
@@ -58,6 +66,14 @@ def _outputs(args: Namespace) -> int:
     else:
         print("\n".join(listed(found)))
     return 0 if found else 1
+
+
+def _ways(args: Namespace) -> int:
+    """What the model answers to one picture, prepared in all ways."""
+    from .trying import ways_of
+
+    print("\n".join(ways_of(args, [args.image])))
+    return 0
 
 
 def _print_json(content: object) -> None:

@@ -83,8 +83,8 @@ def run(args: Namespace) -> int:
 
 
 def _composite(args: Namespace) -> str:
+    from ..composites.pictured import from_preprocessing, with_bounds
     from ..pictures.preprocessing import Preprocessing
-    from .bounds import from_preprocessing, with_bounds
 
     composite = with_bounds(args.composite, args.low, args.high) if args.low or args.high else args.composite
     return from_preprocessing(composite, Preprocessing.create(args.preprocess)) if args.preprocess else composite

@@ -11,12 +11,12 @@ import numpy as np
 
 from ..explanation import Explanation
 from ..explanation.showing import figure_of
+from ..pictures.labels import read_labels
 from ..pictures.layout import Layout
 from ..pictures.outlining import area_of
 from ..pictures.preprocessing import Preprocessing
 from ..targets import Region
 from ..tokens.rows import TokenRow
-from .labels import read_labels
 
 if TYPE_CHECKING:
     from PIL.Image import Image

@@ -13,18 +13,18 @@ from typing import Any
 
 import numpy as np
 
+from ..composites.pictured import from_preprocessing
 from ..errors import InputError
 from ..evaluation.evaluate import BY_DEFAULT, evaluate
 from ..evaluation.report import Evaluation
 from ..explainer import Explainer
 from ..pictures.curves import Panel, draw_curves
 from ..pictures.heatmap import save_png
+from ..pictures.lines import read_lines
 from ..pictures.reading import read_input
 from ..text import printable
 from ..writing import Outputs, shown
-from .bounds import from_preprocessing
 from .feeding import Feeder
-from .labels import read_labels
 from .reading import files_read
 from .request import Request, read
 
@@ -144,7 +144,7 @@ def true_classes(path: str | None) -> np.ndarray | None:
         if not isinstance(content, np.ndarray):
             raise InputError(f"{shown(path)}: the true classes are one array of integers")
         return content
-    lines = read_labels(path)
+    lines = read_lines(path, "true classes")
     try:
         return np.array([int(line) for line in lines])
     except ValueError:

@@ -12,6 +12,7 @@ from .arguments import (
     add_computation,
     add_force,
     add_inputs,
+    add_labels,
     add_model,
     add_percentile,
     add_preprocessing,
@@ -42,7 +43,12 @@ def add_arguments(parser: ArgumentParser) -> None:
     add_model(parser)
     add_inputs(parser)
     _add_question(parser)
-    add_preprocessing(parser)
+    add_preprocessing(parser, "; try explains nothing and shows what the model answers under all of them")
+    parser.add_argument(
+        "--no-doubt",
+        action="store_true",
+        help="do not try other ways to prepare the first picture, to warn of a wrong one",
+    )
     add_text(parser)
     _add_results(parser)
     add_computation(parser)
@@ -55,8 +61,9 @@ def run(args: Namespace) -> int:
         OnnxLrpError: something did not; then no file was written.
     """
     from .job import run_job
+    from .trying import TRY, ways_of
 
-    tell(run_job(args), args.quiet)
+    tell(ways_of(args, args.inputs) if args.preprocess == TRY else run_job(args), args.quiet)
     return 0
 
 
@@ -72,7 +79,7 @@ def _add_question(parser: ArgumentParser) -> None:
         default=[],
         help="explain by each of several composites in place of --composite, all in one figure",
     )
-    group.add_argument("--labels", metavar="FILE", help="names of the classes, one per line")
+    add_labels(group)
     add_seed(group)
     add_against(group, "by their index or label")
 

@@ -14,7 +14,9 @@ import numpy as np
 from ..errors import InputError
 from ..inputs import check_inputs
 from ..model.graph import dims
+from ..pictures.intake import prepared_picture
 from ..pictures.layout import Layout
+from ..pictures.lines import read_lines
 from ..pictures.preprocessing import Preprocessing
 from ..pictures.reading import PICTURES, Picture, read_input
 from ..writing import shown
@@ -31,9 +33,6 @@ class Text:
 
 
 Content = Picture | np.ndarray | dict[str, np.ndarray] | Text
-
-
-MOST_TEXT = 16 << 20  # bytes
 
 
 @dataclass(frozen=True)
@@ -154,15 +153,13 @@ class Feeder:
         return Batch(feeds, Batch(feeds, (Sample(title, stem, picture),)).counted(count))
 
     def _array(self, content: Picture | np.ndarray | Text, value: ir.Value, file: File) -> np.ndarray:
-        shape = dims(value)
         if isinstance(content, np.ndarray):
+            shape = dims(value)
             lacks_batch = shape is not None and content.ndim == len(shape) - 1 and self._batched(value)
             return content[None] if lacks_batch else content
         assert isinstance(content, Picture), "sentences have become arrays"
-        if shape is None:
-            raise InputError(f"{shown(file.path)}: the model does not say its input's shape; give an .npy")
         try:
-            return self.preprocessing.apply(content.pixels, shape)
+            return prepared_picture(content.pixels, value, self.preprocessing)
         except InputError as error:
             raise InputError(f"{shown(file.path)}: {error}") from None
 
@@ -211,17 +208,10 @@ def _spread(path: str) -> list[str]:
 
 
 def _sentences(path: str) -> Text:
-    if not Path(path).is_file():
-        raise InputError(f"{shown(path)}: no such file; check the path")
-    if Path(path).stat().st_size > MOST_TEXT:
-        raise InputError(f"{shown(path)}: too large for sentences")
-    try:
-        lines = [line.strip() for line in Path(path).read_text("utf-8-sig").splitlines()]
-    except UnicodeDecodeError:
-        raise InputError(f"{shown(path)}: not a UTF-8 text file with one sentence per line") from None
-    if not any(lines):
+    lines = [line for line in read_lines(path, "sentences") if line]
+    if not lines:
         raise InputError(f"{shown(path)}: no sentence in it")
-    return Text([line for line in lines if line])
+    return Text(lines)
 
 
 def _numbered(sample: Sample, i: int) -> Sample:

@@ -28,13 +28,13 @@ from .drawing import FigureStyle
 from .feeding import Batch, Feeder, Sample
 from .former import Asked
 from .keeping import keep, record_of_batches, targets_by_picture
-from .labels import read_labels
 from .naming import OutputPaths
 from .reading import files_read
 from .records import record
 from .request import Request, read
 from .targeting import meant, meant_against
 from .texts import Texts
+from .trying import doubted_picture
 
 Style = results.HeatmapStyle | FigureStyle
 
@@ -48,12 +48,13 @@ def run_job(args: Namespace) -> list[str]:
     asked = Asked(args)
     outputs = Outputs(args.force, partial(files_read, args), asked.wrote)
     outputs.check_folders(args.heatmap or "", args.save_relevance or "", args.record or "")
-    labels = results.Labels(read_labels(args.labels))
     texts = Texts.read(args)
     request = read(args)
     explainer, *others = (
-        Explainer(args.model, composite, **request.options) for composite in (request.composite, *request.others)
+        Explainer(args.model, composite, labels=args.labels, **request.options)
+        for composite in (request.composite, *request.others)
     )
+    labels = results.Labels(explainer.labels)
     against = meant_against(args.against, labels.names)
     seed = as_seed(explainer.composite.seed_for(args.seed, against, args.baseline), against, args.baseline)
     inputs = explainer.prepared.inputs
@@ -75,7 +76,8 @@ def run_job(args: Namespace) -> list[str]:
     content = record_of_batches(batches, found, preprocessing if request.about else None, labels.names)
     keep(content, targets_by_picture(batches, found, names), asked.digest, outputs, args.record)
     outputs.write()
-    about, warnings = [*job.about(), *request.about], job.warnings(found)
+    doubts = () if args.no_doubt else doubted_picture(explainer, request)
+    about, warnings = [*job.about(), *request.about], [*doubts, *job.warnings(found)]
     if args.json:
         return [record(explainer, seed, labels, batches, found, about, warnings, outputs.paths)]
     return [*(() if args.quiet else about), *lines, *(f"warning: {warning}" for warning in warnings)]
@@ -192,7 +194,7 @@ class Job:
         for i, sample in enumerate(batch.counted(len(ranks[0].target))):
             yield sample.title
             scores = ranks[0].output[i]
-            yield f"  prediction: {self.labels.describe(scores, int(scores.argmax()))}"
+            yield f"  prediction: {self.labels.describe(scores, int(scores.argmax()))}{results.sure(ranks[0], i)}"
             for explanation in ranks:
                 rules = f" by {explanation.context.composite}" if self.others and explanation.context else ""
                 said = self._explained(explanation, i, None if own is None else own[i : i + 1])

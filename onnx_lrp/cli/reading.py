@@ -15,7 +15,7 @@ def files_read(args: Namespace) -> Iterator[Path]:
     for name in ("model", "a", "b"):
         if getattr(args, name, None):
             yield from files_of(Path(getattr(args, name)))
-    for name in ("labels", "tokens", "tokenizer", "true_classes", "resume", "quality"):
+    for name in ("labels", "tokens", "tokenizer", "true_classes", "resume", "quality", "image"):
         if getattr(args, name, None):
             yield Path(getattr(args, name))
     yield from files_of_fixed(args)

@@ -57,7 +57,7 @@ def _samples(batch: Batch, ranks: Sequence[Explanation], labels: Labels) -> Iter
         ]
         yield {
             "input": sample.title,
-            "prediction": _element(scores, int(scores.argmax()), labels),
+            "prediction": {**_element(scores, int(scores.argmax()), labels), **_probability(ranks[0], i)},
             "explained": explained,
         }
 
@@ -65,6 +65,12 @@ def _samples(batch: Batch, ranks: Sequence[Explanation], labels: Labels) -> Iter
 def _element(scores: np.ndarray, element: int, labels: Labels) -> dict[str, Any]:
     label = {"label": labels.names[element]} if labels.names else {}
     return {"index": element, **label, "value": float(scores.reshape(-1)[element])}
+
+
+def _probability(explanation: Explanation, sample: int) -> dict[str, float]:
+    """That of the prediction, if there is one."""
+    shares = explanation.probabilities
+    return {} if shares is None else {"probability": float(shares[sample].max())}
 
 
 def _sums(explanation: Explanation, i: int) -> dict[str, float]:

@@ -20,7 +20,6 @@ from ..report.drawing import photo_uri
 from ..targets import Contrast, Seed, as_region, as_seed
 from . import results
 from .feeding import Batch, Feeder, Sample
-from .labels import read_labels
 from .request import read
 from .targeting import meant, meant_against
 from .texts import Texts
@@ -64,9 +63,9 @@ class ReportMaker:
         Raises:
             OnnxLrpError: something is wrong with it; more samples than a report takes.
         """
-        labels = results.Labels(read_labels(args.labels))
         texts, request = Texts.read(args), read(args)
-        explainer = Explainer(args.model, request.composite, **request.options)
+        explainer = Explainer(args.model, request.composite, labels=args.labels, **request.options)
+        labels = results.Labels(explainer.labels)
         against = meant_against(args.against, labels.names)
         seed = as_seed(explainer.composite.seed_for(args.seed, against, args.baseline), against, args.baseline)
         inputs, target = explainer.prepared.inputs, meant(args.target, labels.names)

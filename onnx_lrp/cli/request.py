@@ -4,13 +4,17 @@ from __future__ import annotations
 
 from argparse import Namespace
 from dataclasses import dataclass, replace
+from pathlib import Path
 from typing import Any
 
+from ..composites.pictured import from_preprocessing
 from ..model.prepared import Prepared
+from ..pictures.conventions import Convention
+from ..pictures.intake import Way
+from ..pictures.metadata import Finding, said_by
 from ..pictures.preprocessing import PictureSize, Preprocessing, named_size
 from ..pictures.reading import Picture
 from .arguments import PREPROCESSING
-from .bounds import from_preprocessing
 from .feeding import File, read_files
 from .holding import held
 
@@ -27,6 +31,7 @@ class Request:
         others: further ones, for the same figure.
         options: of the :class:`onnx_lrp.Explainer`.
         size: of pictures, where the model leaves it open.
+        way: the preprocessing by what it is called; settled where numbers were given, or the model's files say it.
     """
 
     files: list[File]
@@ -36,10 +41,15 @@ class Request:
     others: list[str]
     options: dict[str, Any]
     size: PictureSize | None
+    way: Way
 
     def for_model(self, prepared: Prepared) -> Preprocessing:
         """How pictures become inputs of this model: in the size that its metadata names, if none is given."""
         return replace(self.preprocessing, size=self.size or named_size(prepared.source_model.metadata_props))
+
+    def way_for(self, prepared: Prepared) -> Way:
+        """The same, with what it is called."""
+        return replace(self.way, convention=replace(self.way.convention, preprocessing=self.for_model(prepared)))
 
 
 def read(args: Namespace) -> Request:
@@ -48,12 +58,13 @@ def read(args: Namespace) -> Request:
     Raises:
         InputError: one that cannot be read, or a preprocessing that makes no sense.
     """
-    preprocessing = Preprocessing.create(
-        args.preprocess or PREPROCESSING,
-        scale=args.scale, mean=args.mean, std=args.std, channels=args.channels, fit=args.fit,
-    )  # fmt: skip
     files = read_files(args.inputs, bool(getattr(args, "tokenizer", None)))
     pictures = any(isinstance(file.content, Picture) for file in files)
+    found = said_by(Path(getattr(args, "model", None) or args.a)) if pictures and not args.preprocess else None
+    preprocessing = Preprocessing.create(
+        args.preprocess or (PREPROCESSING if found is None else found.preprocessing),
+        scale=args.scale, mean=args.mean, std=args.std, channels=args.channels, fit=args.fit,
+    )  # fmt: skip
     bounded = pictures or args.preprocess
     given = getattr(args, "composites", None) or [args.composite]
     composite, *others = (from_preprocessing(c, preprocessing) if bounded else c for c in given)
@@ -63,10 +74,27 @@ def read(args: Namespace) -> Request:
         "fixed": held(args),
         "shapes": dict(args.shape),
     }
-    return Request(files, preprocessing, _about(args, preprocessing) * pictures, composite, others, options, args.size)
+    numbers = found is not None or any(given is not None for given in (args.scale, args.mean, args.std))
+    way = Way(Convention(_typed(args, found), preprocessing), settled=numbers)
+    about = _about(args, preprocessing, found) * pictures
+    return Request(files, preprocessing, about, composite, others, options, args.size or _size_of(found), way)
 
 
-def _about(args: Namespace, p: Preprocessing) -> list[str]:
-    name = args.preprocess or f"{PREPROCESSING} (the default)"
+def _size_of(found: Finding | None) -> PictureSize | None:
+    """The size that the model's files say; "native" there only means that they do not."""
+    size = None if found is None else found.preprocessing.size
+    return None if size == "native" else size
+
+
+def _typed(args: Namespace, found: Finding | None) -> str:
+    """The options that say it."""
+    name = f"--preprocess {args.preprocess or PREPROCESSING}" if found is None else f"what {found.where} says"
+    more = [f" --{key} {getattr(args, key)}" for key in ("channels", "fit") if getattr(args, key)]
+    return name + " (the default)" * (args.preprocess is None and found is None) + "".join(more)
+
+
+def _about(args: Namespace, p: Preprocessing, found: Finding | None) -> list[str]:
+    said = f"{PREPROCESSING} (the default)" if found is None else f"{found.where} says"
+    name = args.preprocess or said
     mean, std = ("/".join(f"{n:g}" for n in numbers) for numbers in (p.mean, p.std))
     return [f"pictures prepared as {name}: x = (pixel * {p.scale:g} - {mean}) / {std}, {p.channels}, {p.fit}"]

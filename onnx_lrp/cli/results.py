@@ -113,6 +113,12 @@ class Labels:
         return f"{place} ({self.names[element]})" if self.names else f"{place}"
 
 
+def sure(explanation: Explanation, sample: int) -> str:
+    """The probability of what is predicted, behind a comma; nothing where there is none."""
+    shares = explanation.probabilities
+    return "" if shares is None else f", probability {shares[sample].max():.4g}"
+
+
 def account(explanation: Explanation, sample: int) -> str:
     """The conservation account of one sample, or of the batch where inputs have no sample axis."""
     total = explanation.conservation

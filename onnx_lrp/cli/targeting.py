@@ -9,9 +9,10 @@ from typing import Any
 import numpy as np
 
 from ..errors import TargetError
+from ..pictures.labels import index_of
 from ..pictures.reading import read_input
 from ..targets import Region
-from ..text import nearest, printable
+from ..text import printable
 from ..writing import shown
 
 
@@ -51,12 +52,7 @@ def _class(text: str, labels: Sequence[str] | None) -> int:
 
 
 def _labelled(what: str, text: str, labels: Sequence[str] | None) -> int:
-    places = [i for i, name in enumerate(labels or ()) if name == text]
-    if not labels:
-        remedy = "give the class's number" if labels is None else "to name a class, give all names (--labels FILE)"
-        raise TargetError(f"{what} {printable(text)!r} is no index; {remedy}")
-    if len(places) != 1:
-        several = f"classes {', '.join(map(str, places))} share" if places else "no class has"
-        meant = "" if places else nearest(text, labels)
-        raise TargetError(f"{several} the label {printable(text)!r}{meant}; give an index")
-    return places[0]
+    if labels:
+        return index_of(text, labels, what)
+    remedy = "give the class's number" if labels is None else "to name a class, give all names (--labels FILE)"
+    raise TargetError(f"{what} {printable(text)!r} is no index; {remedy}")

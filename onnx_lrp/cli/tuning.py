@@ -9,10 +9,10 @@ from functools import partial
 from pathlib import Path
 
 from ..composites import Composite
+from ..composites.pictured import with_bounds
 from ..rules import Bound
 from ..tuning.tune import tune
 from ..writing import Outputs, shown
-from .bounds import with_bounds
 from .evaluating import Bar, batch_of, true_classes
 from .reading import files_read
 from .request import Request, read

@@ -16,6 +16,7 @@ from ..model.prepared import Prepared
 from ..model.profile import STRICT, Profile
 from ..model.runtime import SessionOptions
 from ..model.sizing import Shapes
+from ..pictures.intake import Intake
 from ..propagation.plan import Plan, make_plan
 from .base import Engine
 from .compiled import CompiledEngine
@@ -36,6 +37,7 @@ class Setup:
     fixed: Mapping[str, Any] = field(default_factory=dict)
     shapes: Shapes = field(default_factory=dict)
     profile: Profile = STRICT
+    intake: Intake = field(default_factory=Intake)
 
 
 @dataclass(frozen=True)

@@ -67,7 +67,7 @@ class Preprocessing:
     @classmethod
     def create(
         cls,
-        name: str = "raw",
+        name: str | Preprocessing = "raw",
         *,
         scale: float | None = None,
         mean: Sequence[float] | None = None,
@@ -75,13 +75,14 @@ class Preprocessing:
         channels: str | None = None,
         fit: str | None = None,
     ) -> Preprocessing:
-        """Take the preset ``name`` (see `PREPROCESSINGS`) and replace what is given explicitly.
+        """Take the preset ``name`` (see `PREPROCESSINGS`), or another one, and replace what is given explicitly.
 
         Raises:
             InputError: an unknown preset, or as for the class.
 
         """
-        _check_word("preprocessing", name, tuple(PREPROCESSINGS))
+        if isinstance(name, str):
+            _check_word("preprocessing", name, tuple(PREPROCESSINGS))
         try:
             given = {
                 "scale": None if scale is None else float(scale),
@@ -91,7 +92,8 @@ class Preprocessing:
         except (TypeError, ValueError):
             raise InputError(f"scale {scale!r}, mean {mean!r} and std {std!r} must be numbers, e.g. (0.5,)") from None
         changes: dict[str, Any] = {**given, "channels": channels, "fit": fit}
-        return replace(PREPROCESSINGS[name], **{key: value for key, value in changes.items() if value is not None})
+        base = PREPROCESSINGS[name] if isinstance(name, str) else name
+        return replace(base, **{key: value for key, value in changes.items() if value is not None})
 
     def apply(self, picture: NDArray[Any], shape: DeclaredShape) -> NDArray[np.float32]:
         """Turn a picture (H, W), (H, W, 1) or (H, W, 3), 0 to 255, into one float32 input of the model.

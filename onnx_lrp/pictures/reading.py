@@ -80,21 +80,34 @@ def _read(path: Path) -> Picture | NDArray[Any] | dict[str, NDArray[Any]]:
         return _npz(file) if suffix == ".npz" else _picture(file)
 
 
+def pixels_of(image: Image) -> NDArray[np.float32]:
+    """One of Pillow's pictures as :class:`Picture` holds it: upright, on white, float32 from 0 to 255.
+
+    Raises:
+        InputError: it has no pixels.
+    """
+    if not image.width * image.height:
+        raise InputError("the picture has no pixels")
+    return _pixels(_as_seen(image.copy()))
+
+
 def _picture(file: IO[bytes]) -> Picture:
-    image = _decoded(file)
+    return Picture(_pixels(_as_seen(_header_checked(file))))
+
+
+def _pixels(image: Image) -> NDArray[np.float32]:
     if image.mode.startswith("I"):  # 16-bit grey; Pillow's own conversion would clip it at 255
-        return Picture((np.asarray(image, np.float32) / np.float32(257))[..., None])
+        return np.asarray((np.asarray(image, np.float32) / np.float32(257))[..., None])
     pixels = np.empty((image.height, image.width, len(image.getbands())), np.float32)
     for top in range(0, image.height, BAND):  # Pillow hands pixels out as copies; small ones save memory
         band = image.crop((0, top, image.width, min(top + BAND, image.height)))
         pixels[top : top + BAND] = np.asarray(band).reshape(band.height, band.width, -1)
-    return Picture(pixels)
+    return pixels
 
 
-def _decoded(file: IO[bytes]) -> Image:
+def _as_seen(image: Image) -> Image:
     from PIL import ImageOps
 
-    image = _header_checked(file)
     ImageOps.exif_transpose(image, in_place=True)
     if image.mode.startswith("I"):
         return image

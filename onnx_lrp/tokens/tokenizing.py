@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 
 from ..errors import InputError
+from ..pictures.lines import read_lines
 from ..writing import shown
 
 MOST_TOKENIZER_BYTES = 256 << 20
@@ -98,13 +99,5 @@ def read_tokens(path: str) -> list[list[str]]:
     Raises:
         InputError: not a text file that can be read.
     """
-    file = Path(path)
-    if not file.is_file():
-        raise InputError(f"{shown(path)}: no such file of tokens; check the path")
-    if file.stat().st_size > MOST_TOKENIZER_BYTES:
-        raise InputError(f"{shown(path)}: too large for a list of tokens")
-    try:
-        lines = file.read_text("utf-8-sig").splitlines()
-    except UnicodeDecodeError:
-        raise InputError(f"{shown(path)}: not a UTF-8 text file with one line of tokens per sample") from None
-    return [[cleaned(token) for token in line.split()] for line in lines if line.strip()]
+    lines = read_lines(path, "tokens of a sample each")
+    return [[cleaned(token) for token in line.split()] for line in lines if line]

@@ -5,9 +5,9 @@ from __future__ import annotations
 import re
 from collections.abc import Sequence
 
-from ..composites.naming import known_name, parameters_of
-from ..composites.toml import SUFFIX
 from ..pictures.preprocessing import Preprocessing
+from .naming import known_name, parameters_of
+from .toml import SUFFIX
 
 
 def from_preprocessing(composite: str, preprocessing: Preprocessing) -> str:
