@@ -21,7 +21,7 @@ from quality_data import CROP, LITE0
 
 from onnx_lrp import Explainer
 from onnx_lrp.checking.preparing import trials_of
-from onnx_lrp.pictures.conventions import Convention, Trial, doubt, usual
+from onnx_lrp.pictures.conventions import Attempt, Convention, doubt, usual
 from onnx_lrp.pictures.preprocessing import PREPROCESSINGS
 from onnx_lrp.text import table
 
@@ -84,7 +84,7 @@ def parts(picture: np.ndarray) -> Iterator[tuple[str, np.ndarray]]:
         yield name, picture[top : top + high, left : left + wide]
 
 
-def warned(own: Trial, others: Sequence[Trial]) -> bool:
+def warned(own: Attempt, others: Sequence[Attempt]) -> bool:
     """Whether this way is doubted."""
     return bool(doubt(own, others))
 

@@ -13,7 +13,7 @@ from ..model.graph import dims
 from ..model.precision import to_float32
 from ..model.prepared import Prepared
 from ..model.runtime import SessionOptions, open_session, run
-from ..pictures.conventions import VIEWS, Convention, Trial, doubt, every, tried, usual, views
+from ..pictures.conventions import VIEWS, Attempt, Convention, doubt, every, tried, usual, views
 from ..pictures.layout import Layout
 from ..pictures.preprocessing import Preprocessing
 
@@ -45,9 +45,9 @@ def doubted(
     return doubt(trials[0], trials[1:], labels) if trials else ()
 
 
-def compared(
+def tried_ways(
     prepared: Prepared, options: SessionOptions, value: ir.Value, pixels: np.ndarray, fit_to: Preprocessing
-) -> list[Trial]:
+) -> list[Attempt]:
     """The answers under all ways, the most confident first.
 
     Args:
@@ -73,7 +73,7 @@ def compared(
 
 def trials_of(
     prepared: Prepared, options: SessionOptions, value: ir.Value, pixels: np.ndarray, ways: Sequence[Convention]
-) -> list[Trial]:
+) -> list[Attempt]:
     """One for each way; none if the model is no classifier.
 
     Raises:

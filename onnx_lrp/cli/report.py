@@ -11,6 +11,7 @@ from .arguments import (
     add_computation,
     add_force,
     add_inputs,
+    add_labels,
     add_model,
     add_percentile,
     add_preprocessing,
@@ -39,7 +40,7 @@ def add_arguments(parser: ArgumentParser) -> None:
     group.add_argument(
         "--top", metavar="K", type=count, default=3, help="classes to choose from (default: %(default)s)"
     )
-    group.add_argument("--labels", metavar="FILE", help="names of the classes, one per line")
+    add_labels(group)
     group.add_argument(
         "--layers", metavar="NAME,...", type=names, default=(), help="also show relevance inside the net"
     )

@@ -8,10 +8,10 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from ..checking.preparing import compared
+from ..checking.preparing import tried_ways
 from ..errors import InputError
 from ..explainer import Explainer
-from ..pictures.conventions import Trial, named
+from ..pictures.conventions import Attempt, named
 from ..pictures.metadata import Beside, findings
 from ..pictures.preprocessing import Preprocessing, named_size
 from ..pictures.reading import Picture, read_input
@@ -62,16 +62,16 @@ def ways_of(args: Namespace, paths: Sequence[str]) -> list[str]:
         f"{shown(path)}, prepared in {len(trials)} ways:", *_lines(trials, explainer.labels))), WEIGHT]  # fmt: skip
 
 
-def _trials(explainer: Explainer, pixels: Any, like: Preprocessing) -> list[Trial]:
-    return compared(explainer.prepared, explainer.options, explainer.prepared.inputs[0], pixels, like)
+def _trials(explainer: Explainer, pixels: Any, like: Preprocessing) -> list[Attempt]:
+    return tried_ways(explainer.prepared, explainer.options, explainer.prepared.inputs[0], pixels, like)
 
 
-def _lines(trials: Sequence[Trial], labels: Sequence[str]) -> list[str]:
+def _lines(trials: Sequence[Attempt], labels: Sequence[str]) -> list[str]:
     rows = [(t.convention.options, named(t.best, labels), f"{t.shares.max():.3f}", f"{t.weight:.2f}") for t in trials]
     return table(("way", "prediction", "probability", "weight"), rows)
 
 
-def _record(trial: Trial, labels: Sequence[str]) -> dict[str, Any]:
+def _record(trial: Attempt, labels: Sequence[str]) -> dict[str, Any]:
     label = {"label": labels[trial.best]} if trial.best < len(labels) else {}
     return {"way": trial.convention.options, "index": trial.best, **label,
             "probability": float(trial.shares.max()), "weight": trial.weight}  # fmt: skip

@@ -35,7 +35,7 @@ class Convention:
 
 
 @dataclass(frozen=True)
-class Trial:
+class Attempt:
     """What a model answers under one convention.
 
     Attributes:
@@ -73,7 +73,7 @@ def views(pixels: np.ndarray) -> list[np.ndarray]:
     return [pixels, pixels * DARKER, blank]
 
 
-def tried(convention: Convention, shares: np.ndarray) -> Trial:
+def tried(convention: Convention, shares: np.ndarray) -> Attempt:
     """Weigh a convention.
 
     Args:
@@ -82,10 +82,10 @@ def tried(convention: Convention, shares: np.ndarray) -> Trial:
     """
     roots = np.sqrt(np.clip(shares.astype(np.float64), 0, 1))
     darker, blank = (float(min(roots[0] @ other, 1.0)) for other in roots[1:])
-    return Trial(convention, shares[0], (darker**6 * (1 - blank)) ** 2)
+    return Attempt(convention, shares[0], (darker**6 * (1 - blank)) ** 2)
 
 
-def doubt(own: Trial, others: Sequence[Trial], labels: Sequence[str] = ()) -> tuple[str, ...]:
+def doubt(own: Attempt, others: Sequence[Attempt], labels: Sequence[str] = ()) -> tuple[str, ...]:
     """Why the convention in use may not be the model's, in a line; nothing if there is no reason to say so.
 
     Args:

@@ -16,7 +16,7 @@ from ..text import printable
 from .drawing import map_uri, scale_uri
 from .waterfall import waterfall
 
-MOST_CLASSES = 5  # of the table of probabilities
+SHOWN_CLASSES = 5  # of the table of probabilities
 
 
 @dataclass(frozen=True)
@@ -132,7 +132,7 @@ def _class_of(e: Explanation, i: int, index: int, labels: Sequence[str]) -> dict
 
 def _ranking(e: Explanation, labels: Sequence[str]) -> list[dict[str, Any]]:
     """The largest outputs, and where they are not among them, those that are explained."""
-    order = np.argsort(-e.output[0].reshape(-1), kind="stable")[:MOST_CLASSES].tolist()
+    order = np.argsort(-e.output[0].reshape(-1), kind="stable")[:SHOWN_CLASSES].tolist()
     return [_class_of(e, 0, int(index), labels) for index in dict.fromkeys([*order, int(e.target[0])])]
 
 

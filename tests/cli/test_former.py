@@ -102,7 +102,7 @@ def test_a_folder_is_asked_again(capsys: Capture) -> None:
     ask = ["explain", "model.onnx", "some", "-o", "out.png"]
     for _ in range(2):
         assert main(ask) == 0
-        assert "heatmap: out_3.png" in capsys.readouterr().out
+        assert "figure: out_3.png" in capsys.readouterr().out
     shutil.copy("some/3.png", "some/5.png")
     assert main(ask) == 2
     assert "out_3.png: exists already" in capsys.readouterr().err

@@ -50,7 +50,7 @@ def complaint(capsys: Capture, *argv: str) -> str:
         (["explain", CNN, THREE, "--preprocess", "imagnet"], "did you mean imagenet?; choose from "),
         (["explain", CNN, THREE, "--profile", "atnlrp"], "did you mean attnlrp?; choose one of "),
         (["explain", CNN, THREE, "--composite", "epsilonn"], "did you mean epsilon"),
-        (["explain", CNN, THREE, "--labels", "names.txt", "--target", "thre"], "did you mean three?; give an index"),
+        (["explain", CNN, THREE, "--labels", "names.txt", "--target", "thre"], "give an index, or one of 'three'"),
         (["evaluate", CNN, THREE, "--measures", "fliping"], "did you mean flipping?; there are "),
         (["evaluate", CNN, THREE, "--against", "salience"], "did you mean saliency?; there are "),
     ],

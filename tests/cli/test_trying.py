@@ -27,7 +27,8 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 def printed(capsys: Capture, *argv: str) -> str:
     assert main(argv) == 0
-    return capsys.readouterr().out
+    said = capsys.readouterr()
+    return said.out if "--json" in argv else said.out + said.err
 
 
 def refused(capsys: Capture, *argv: str) -> str:

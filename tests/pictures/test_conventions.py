@@ -7,7 +7,7 @@ import math
 import numpy as np
 import pytest
 
-from onnx_lrp.pictures.conventions import Convention, Trial, doubt, every, named, tried, usual, views
+from onnx_lrp.pictures.conventions import Attempt, Convention, doubt, every, named, tried, usual, views
 from onnx_lrp.pictures.preprocessing import PREPROCESSINGS, Preprocessing
 
 OWN = Convention("--preprocess raw", PREPROCESSINGS["raw"])
@@ -55,21 +55,21 @@ def test_a_weight_by_hand() -> None:
 def test_when_there_is_doubt(
     own: list[float], weight: float, other: list[float], other_weight: float, said: str
 ) -> None:
-    lines = doubt(Trial(OWN, np.array(own), weight), [Trial(OTHER, np.array(other), other_weight)], ["a", "b"])
+    lines = doubt(Attempt(OWN, np.array(own), weight), [Attempt(OTHER, np.array(other), other_weight)], ["a", "b"])
     assert bool(lines) == bool(said)
     assert all(said in line and "'a' has the probability 0.6 by --preprocess raw" in line for line in lines)
 
 
 def test_a_low_probability_is_named() -> None:
     flat = np.full(100, 0.01)
-    (line,) = doubt(Trial(OWN, flat, 0.5), [])
+    (line,) = doubt(Attempt(OWN, flat, 0.5), [])
     assert line.startswith("the probability is low: class 0 has 0.01 by --preprocess raw")
 
 
 def test_the_way_in_use_has_one_vote() -> None:
     """Of what is tried, the same way is left out."""
-    own = Trial(OWN, np.array([0.5, 0.5]), 0.1)
-    twin = Trial(Convention("twin", Preprocessing()), np.array([0.0, 1.0]), 1.0)
+    own = Attempt(OWN, np.array([0.5, 0.5]), 0.1)
+    twin = Attempt(Convention("twin", Preprocessing()), np.array([0.0, 1.0]), 1.0)
     assert doubt(own, [twin]) == ()
 
 
