@@ -122,12 +122,12 @@ NETS = {
     "mobile_net": Net(
         "A depthwise net: `models/mobile_net.onnx`",
         "Built like MobileNetV2, with a 1x1 convolution as its classifier, on the same 300 pictures.",
-        partial(beside, "mobile_net.onnx"), fashion, DIGITS,
+        partial(beside, "mobile_net.onnx"), fashion, DIGITS, unasked=(*SLOW, MAGNITUDE),
     ),
     "squeezenet": Net(
         "Photographs: SqueezeNet 1.1",
         "Trained on ImageNet by others; it ends in a 1x1 convolution and an average, without a dense layer.",
-        given, partial(photographs, CAFFE, 5), CAFFE, unasked=(*SLOW, MAGNITUDE), crops=5,
+        given, partial(photographs, CAFFE, 2), CAFFE, unasked=(*SLOW, MAGNITUDE), crops=2,
     ),
     "efficientnet_lite0": Net(
         "Photographs: EfficientNet-Lite0",

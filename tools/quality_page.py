@@ -33,14 +33,14 @@ def page(numbers: Numbers) -> str:
 
 
 def looked_up(place: str, numbers: Numbers) -> str:
-    """``net; method; measure``, with ``; less`` behind it for the paired difference."""
+    """``net; method; measure``; with ``; less`` behind it the difference to `default`, with ``; behind`` its negative."""
     net, method, measure, *less = place.split("; ")
     if net not in NETS:
         raise KeyError(net)
     if net not in numbers:
         return NONE
     found = numbers[net]["methods"][method][measure]
-    return cell(found["less"], signed=True) if less else cell(found["value"])
+    return difference(found["less"], -1 if less == ["behind"] else 1, star="") if less else cell(found["value"])
 
 
 def overview(measure: str, numbers: Numbers) -> Iterator[str]:
@@ -78,10 +78,10 @@ def pair(found: Numbers | None) -> tuple[str, str]:
     return cell(found["value"]), difference(found["less"]) if "less" in found else ""
 
 
-def difference(three: list[float], sign: int = 1) -> str:
+def difference(three: list[float], sign: int = 1, star: str = " \\*") -> str:
     """With a star where the interval leaves 0 out."""
     mean, low, high = (sign * number for number in (three if sign > 0 else (three[0], three[2], three[1])))
-    return cell([mean, low, high], signed=True) + " \\*" * (low > 0 or high < 0)
+    return cell([mean, low, high], signed=True) + star * (low > 0 or high < 0)
 
 
 def cell(three: list[float], signed: bool = False) -> str:

@@ -165,6 +165,7 @@ def test_what_the_text_looks_up_must_be_there(quality):
     numbers = {"mobile_net": {"methods": {"gamma": {"pointing": {"value": [0.5, 0.25, 0.75], "less": [-1, -2, 0]}}}}}
     assert quality_page.looked_up("mobile_net; gamma; pointing", numbers) == ".500 [.250, .750]"
     assert quality_page.looked_up("mobile_net; gamma; pointing; less", numbers) == "-1.000 [-2.000, +.000]"
+    assert quality_page.looked_up("mobile_net; gamma; pointing; behind", numbers) == "+1.000 [-.000, +2.000]"
     assert quality_page.looked_up("squeezenet; gamma; pointing", numbers) == "–"
     for place in ("mobile_net; gama; pointing", "no_net; gamma; pointing"):
         with pytest.raises(KeyError):
