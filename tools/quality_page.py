@@ -33,7 +33,7 @@ def page(numbers: Numbers) -> str:
 
 
 def looked_up(place: str, numbers: Numbers) -> str:
-    """``net; method; measure``; with ``; less`` behind it the difference to `default`, with ``; behind`` its negative."""
+    """``net; method; measure``; then ``; less`` for the difference to `default`, or ``; behind`` for its negative."""
     net, method, measure, *less = place.split("; ")
     if net not in NETS:
         raise KeyError(net)

@@ -56,7 +56,8 @@ def test_the_page_has_one_table_for_each_net(quality):
 
 def test_one_net_is_measured_and_the_others_are_kept(small, tmp_path, capsys):
     out = tmp_path / "quality.md"
-    kept = {"methods": {"default": {m: {"value": [0.5, 0.25, 0.75]} for m in ("p blur", "p mean", "pointing")}}}
+    three = {m: {"value": [0.5, 0.25, 0.75]} for m in ("p blur", "p mean", "pointing")}
+    kept = {"methods": {"default": {**three, "ms": 1.5}}}
     before = {"mobile_net": {"versions": "an older one", "settings": ["3 inputs"], **kept}, "mnist_resnet": {}}
     out.with_suffix(".json").write_text(json.dumps(before))
     assert small.main(["mnist_resnet", "--limit", "12", "--out", str(out)]) == 0
@@ -165,7 +166,7 @@ def test_what_the_text_looks_up_must_be_there(quality):
     numbers = {"mobile_net": {"methods": {"gamma": {"pointing": {"value": [0.5, 0.25, 0.75], "less": [-1, -2, 0]}}}}}
     assert quality_page.looked_up("mobile_net; gamma; pointing", numbers) == ".500 [.250, .750]"
     assert quality_page.looked_up("mobile_net; gamma; pointing; less", numbers) == "-1.000 [-2.000, +.000]"
-    assert quality_page.looked_up("mobile_net; gamma; pointing; behind", numbers) == "+1.000 [-.000, +2.000]"
+    assert quality_page.looked_up("mobile_net; gamma; pointing; behind", numbers) == "+1.000 [+.000, +2.000]"
     assert quality_page.looked_up("squeezenet; gamma; pointing", numbers) == "–"
     for place in ("mobile_net; gama; pointing", "no_net; gamma; pointing"):
         with pytest.raises(KeyError):
