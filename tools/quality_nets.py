@@ -11,8 +11,8 @@ import numpy as np
 import quality_data
 from fetch_models import default_cache, fetch
 
-from onnx_lrp.cli.bounds import from_preprocessing
 from onnx_lrp.composites import Composite
+from onnx_lrp.composites.pictured import from_preprocessing
 from onnx_lrp.evaluation.methods import METHODS
 from onnx_lrp.pictures.preprocessing import Preprocessing
 
