@@ -43,10 +43,12 @@ def alike(explanations: Sequence[Explanation]) -> tuple[str, ...]:
         cosine = float(np.median(np.abs(_cosines(a, b))))
         if cosine > ALIKE:
             names = _targets(explanations[i], i), _targets(explanations[j], j)
+            context = explanations[i].context
+            by_default = context is not None and context.composite == "default"
             return (
                 f"the maps of {names[0]} and {names[1]} are almost alike (cosine {cosine:.3f}): they show what both "
-                "classes have in common; ask what speaks for one rather than the others (--seed odds), or put ε on the "
-                "head (--composite default)",
+                "classes have in common; ask what speaks for one rather than the others (--seed odds)"
+                f"{'' if by_default else ', or put ε on the head (--composite default)'}",
             )
     return ()
 
