@@ -378,7 +378,8 @@ class Explainer:
                 verify(built, feeds, results[0])
                 self._unverified = False
             settings = partial(recipe, self._setup, built, seed, _regions(targets))
-            context = self._context(feeds, settings, seed, results[0].logits[0].size)
+            pictures = taken.first is not None or self._setup.intake.said is not None
+            context = self._context(feeds, settings, seed, results[0].logits[0].size, pictures)
             found = [self._explanation(feeds, result, wanted, context) for result in results]
         differ = len(found) > 1 and not isinstance(seed, Contrast)  # a margin and its mirror image are alike
         several = cached(partial(alike, found)) if differ else tuple[str, ...]
@@ -477,8 +478,9 @@ class Explainer:
         return self.labels if size in (None, len(self.labels)) else ()
 
     def _context(
-        self, feeds: dict[str, np.ndarray], settings: Callable[[], dict[str, Any]], seed: Seed, size: int
-    ) -> Context:
+        self, feeds: dict[str, np.ndarray], settings: Callable[[], dict[str, Any]], seed: Seed, size: int,
+        pictures: bool,
+    ) -> Context:  # fmt: skip
         """Where the explanations of a batch come from; the model's own answer only when somebody reads it."""
         prepared, plan = self.prepared, self.plan
         has_head = prepared.probability is not None
@@ -488,6 +490,7 @@ class Explainer:
             tuple((step.name, step.op, str(step.rule)) for step in plan.steps if step.rule is not None),
             str(prepared.profile), str(seed) if isinstance(seed, str | Contrast) else "array", self.engine.name,
             self.engine.dtype.name, self._fitting(size), feeds, settings, ask,
+            self._prepare_by() if pictures else None,
         )  # fmt: skip
 
     def _explanation(

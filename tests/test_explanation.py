@@ -121,3 +121,26 @@ def test_it_travels_whole() -> None:
     arrived = pickle.loads(pickle.dumps(found[2]))
     np.testing.assert_array_equal(arrived.probabilities, found[2].probabilities)
     assert arrived.context == found[2].context
+
+
+def test_a_picture_is_shown_as_it_was(tmp_path: Path) -> None:
+    """Blue, green and red in the net, but not in the figure; also after saving and loading."""
+    from PIL import Image
+
+    text = """<ir_version: 8, opset_import: ["": 17]> g (float[N, 3, 8, 8] x) => (float[N, 2] y) {
+        p = GlobalAveragePool(x) f = Flatten(p) y = MatMul(f, U) }"""
+    model = onnx.parser.parse_model(text)
+    model.graph.initializer.append(onnx.numpy_helper.from_array(RNG.standard_normal((3, 2)).astype(np.float32), "U"))
+    Image.new("RGB", (8, 8), (200, 30, 10)).save(tmp_path / "red.png")
+    found = lrp.Explainer(model, preprocessing="caffe")(tmp_path / "red.png")
+    found.save(tmp_path / "red.npz")
+    for explanation in (found, lrp.Explanation.load(tmp_path / "red.npz")):
+        assert explanation.context is not None
+        assert explanation.context.preprocessing == lrp.Preprocessing.create("caffe")
+        pixels = np.asarray(explanation.figure().convert("RGB")).reshape(-1, 3)
+        assert (pixels == (200, 30, 10)).all(1).sum() > 1000
+        assert not (pixels == (10, 30, 200)).all(1).any()
+    assert found.record()["preprocessing"]["channels"] == "bgr"
+    plain = lrp.explain(model, np.zeros((1, 3, 8, 8), np.float32))
+    assert plain.context is not None
+    assert plain.context.preprocessing is None

@@ -5,9 +5,12 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from functools import cached_property, partial
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
+
+if TYPE_CHECKING:
+    from ..pictures.preprocessing import Preprocessing
 
 
 def nothing() -> None:
@@ -32,6 +35,7 @@ class Context:
         labels: names of the classes, empty if they have none.
         data: the inputs that were explained, by name.
         recipe: gives what it takes to repeat it, for the record (:mod:`onnx_lrp.engines.recipe`).
+        preprocessing: how pictures became inputs; None of data that are none, as far as anybody said.
         ask: gives what the model itself makes of the logits, behind the head that was cut off.
     """
 
@@ -49,6 +53,7 @@ class Context:
     data: Mapping[str, np.ndarray] = field(default_factory=dict, repr=False, compare=False)
     recipe: Callable[[], Mapping[str, Any]] = field(default=dict, repr=False, compare=False)
     ask: Callable[[], np.ndarray | None] = field(default=nothing, repr=False, compare=False)
+    preprocessing: Preprocessing | None = None
 
     @cached_property
     def own(self) -> np.ndarray | None:

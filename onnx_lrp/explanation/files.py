@@ -6,6 +6,7 @@ import hashlib
 import json
 import zipfile
 from collections.abc import Mapping
+from dataclasses import asdict
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -13,6 +14,7 @@ from typing import Any
 import numpy as np
 
 from ..errors import InputError
+from ..pictures.preprocessing import Preprocessing
 from ..propagation.ledger import Conservation
 from ..writing import shown, write_file
 from .context import Context
@@ -72,11 +74,12 @@ def _about(explanation: Any) -> dict[str, Any]:
     context = explanation.context
     words = {} if context is None else {name: getattr(context, name) for name in CONTEXT_WORDS}
     lists = {} if context is None else {"rules": context.rules, "labels": context.labels}
+    prepared = None if context is None or context.preprocessing is None else asdict(context.preprocessing)
     settings = {} if context is None else {"settings": dict(context.settings)}
     data = [] if context is None else list(context.data)
     return {
         "format": FORMAT, "inputs": list(explanation.inputs), "layers": list(explanation.layers), "data": data,
-        "context": {**words, **lists, **settings}, "warnings": explanation.warnings,
+        "context": {**words, **lists, **settings}, "preprocessing": prepared, "warnings": explanation.warnings,
     }  # fmt: skip
 
 
@@ -87,10 +90,11 @@ def _fields(arrays: Mapping[str, np.ndarray], about: Mapping[str, Any]) -> dict[
     given, context = about["context"], None
     if given:
         own = {"": arrays.get("own")}
-        words = {name: str(given[name]) for name in CONTEXT_WORDS}
+        words: dict[str, Any] = {name: str(given[name]) for name in CONTEXT_WORDS}
         context = Context(
             **words, rules=tuple((str(a), str(b), str(c)) for a, b, c in given["rules"]),
             labels=tuple(map(str, given["labels"])), data=named("data", about["data"]), ask=lambda: own[""],
+            preprocessing=_preprocessing(about["preprocessing"]),
             recipe=partial(dict, given.get("settings", {})),
         )  # fmt: skip
     warnings = tuple(map(str, about["warnings"]))
@@ -100,6 +104,13 @@ def _fields(arrays: Mapping[str, np.ndarray], about: Mapping[str, Any]) -> dict[
         "conservation": Conservation(arrays["sum::target"], arrays["sum::inputs"], arrays.get("sum::size")),
         "doubts": lambda: warnings, "context": context,
     }  # fmt: skip
+
+
+def _preprocessing(given: Mapping[str, Any] | None) -> Preprocessing | None:
+    if given is None:
+        return None
+    fields: dict[str, Any] = {name: tuple(v) if isinstance(v, list) else v for name, v in given.items()}
+    return Preprocessing(**fields)
 
 
 def _key(name: str) -> str:

@@ -10,11 +10,13 @@ import hashlib
 import json
 import math
 from collections.abc import Mapping, Sequence
+from dataclasses import asdict
 from typing import Any
 
 import numpy as np
 
 from ..errors import InputError
+from .context import Context
 from .fingerprint import DIGITS, array_facts, cells
 
 FORMAT_OF_RECORD = "onnx_lrp record 1"
@@ -35,7 +37,7 @@ def record_of(
         explanations: each an :class:`Explanation`, of one batch and one target per sample.
         names: for each of them, what its samples are called.
         labels: names of the classes; by default the explanation's own.
-        preprocessing: how pictures became inputs.
+        preprocessing: how pictures became inputs; by default what the explanation knows.
         warnings: by default the explanations' own.
         pictures: SHA-256 of files that were drawn, by name.
 
@@ -57,7 +59,7 @@ def record_of(
         "versions": context.settings.get("versions", {}),
         "explains": context.explains, "profile": context.profile, "backend": context.backend, "dtype": context.dtype,
         "composite": context.composite, "rules": [list(row) for row in context.rules],
-        "preprocessing": None if preprocessing is None else dict(preprocessing),
+        "preprocessing": _prepared(preprocessing, context),
         "explanations": found,
         "warnings": [line.replace(context.model, name) for line in dict.fromkeys(doubts)],
         **({} if pictures is None else {"pictures": dict(pictures)}),
@@ -94,6 +96,12 @@ def _rounded(thing: Any) -> Any:
 def _file_name(path: str) -> str:
     """The last part of a path of any system."""
     return path.replace("\\", "/").rpartition("/")[2]
+
+
+def _prepared(given: Mapping[str, Any] | None, context: Context) -> dict[str, Any] | None:
+    if given is not None:
+        return dict(given)
+    return None if context.preprocessing is None else asdict(context.preprocessing)
 
 
 def _explanation(e: Any, labels: Sequence[str]) -> dict[str, Any]:

@@ -60,7 +60,7 @@ def figure_of(
     if name not in first.inputs:
         known = ", ".join(map(repr, map(printable, first.inputs)))
         raise InputError(f"there is no input {printable(str(name))!r}; choose one of {known}")
-    preprocessing = preprocessing or getattr(first.context, "preprocessing", None)
+    preprocessing = preprocessing or (first.context.preprocessing if first.context else None)
     is_picture = preprocessing is not None if picture is None else picture
     batched = first.inputs[name].shape[:1] == (1,)
     view = _view(first, name, batched, preprocessing, names, is_picture, outline)
