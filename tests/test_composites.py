@@ -312,6 +312,7 @@ def test_every_selector_goes_into_a_file(tmp_path: Path) -> None:
         ('[[entry]]\nrule = "Flat"\nkernel = "3"', "line 3: the kernel of a selector"),
         ('[otherwise]\nrule = "Flat"\nplace = "head"', "line 3: unknown key 'place'"),
         ("entry = 3", "line 1: entries are tables"),
+        ('[[entry]]\nops = ["Convv"]\nrule = "Flat"', "line 2: unknown op 'Convv'; did you mean Conv"),
         ("seed = 3", "line 1: seed must be a word"),
         ("name = 3\nrule = = 1", r"is not TOML: .*line 2"),
         ("name = ", r"is not TOML: .*the end of the file"),

@@ -7,12 +7,13 @@ from itertools import combinations
 
 import numpy as np
 
+from ..composites import Composite
 from ..explanation import Explanation
 from ..propagation.ledger import Conservation, LedgerEntry, amplifiers, by_kind
 from ..propagation.plan import Plan
+from ..propagation.unbounded import reads_input_under_plus
 from ..text import printable
 from .lattice import lattices
-from .warnings import reads_input_under_plus
 
 ALIKE = 0.98  # cosine of two classes' maps
 FAINT = 0.1  # of the target, at the inputs
@@ -31,9 +32,19 @@ def seen(explanation: Explanation, plan: Plan, feeds: Mapping[str, np.ndarray], 
         ask: gives the account of every node, where a doubt needs it and the explanation has none.
     """
     return (
-        *_faint(explanation, plan.composite.name, ask), *_dark(plan, feeds), *amplifiers(explanation.ledger),
-        *lattices(explanation, plan),
+        *_borrowed(explanation, plan.composite), *_faint(explanation, plan.composite.name, ask), *_dark(plan, feeds),
+        *amplifiers(explanation.ledger), *lattices(explanation, plan),
     )  # fmt: skip
+
+
+def _borrowed(explanation: Explanation, composite: Composite) -> Iterator[str]:
+    """A composite that was tuned on another model."""
+    tuned, context = composite.evidence.get("model_sha256"), explanation.context
+    if tuned and context is not None and tuned != context.sha256:
+        yield (
+            f"the composite {composite.name!r} was tuned on another model (SHA-256 {str(tuned)[:16]}…), whose bounds "
+            "and layers it may name; tune one for this model (onnx-lrp tune)"
+        )
 
 
 def alike(explanations: Sequence[Explanation]) -> tuple[str, ...]:
@@ -56,7 +67,7 @@ def alike(explanations: Sequence[Explanation]) -> tuple[str, ...]:
 def _targets(explanation: Explanation, rank: int) -> str:
     """The class, where it is the same for all samples."""
     classes = set(explanation.target.tolist())
-    return f"class {classes.pop()}" if len(classes) == 1 else f"rank {rank + 1}"
+    return f"class {explanation.describe(classes.pop())}" if len(classes) == 1 else f"rank {rank + 1}"
 
 
 def _rows(relevance: np.ndarray, samples: int) -> np.ndarray:

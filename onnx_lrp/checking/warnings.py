@@ -16,7 +16,7 @@ from ..ops import Linear, Merge
 from ..ops.attention import SoftmaxMap
 from ..propagation.plan import Plan
 from ..propagation.step import Step
-from ..rules import Epsilon, Relative, Rule, ZBox, ZPlus
+from ..rules import Epsilon, Relative, Rule, ZBox
 
 LAYERS = ("Conv", "ConvTranspose", "Gemm", "MatMul", "FusedConv", "FusedGemm", "FusedMatMul")
 SINGLE = (ir.DataType.FLOAT, ir.DataType.FLOAT16, ir.DataType.BFLOAT16)
@@ -65,21 +65,6 @@ def unused_bounds(plan: Plan) -> Iterator[str]:
             f"the bounds low and high are not used: z^B is for {boxes[0]}, and the model has no such layer; put it on "
             'another one: composite.with_entries((Selector(("Gemm", "MatMul"), first=True), ZBox(low, high)))'
         )
-
-
-def unknown_bounds(plan: Plan) -> Iterator[str]:
-    """A composite that has z^B for the first layer where bounds are known, and an input whose bounds are not."""
-    waiting = any(isinstance(rule, Bounded) and rule.given is None for _, rule in plan.composite.entries)
-    if waiting and any(reads_input_under_plus(step, plan) for step in plan.steps):
-        yield (
-            "the input's bounds are not known, so the first layer is under z⁺, which gives nothing to zeros; say them "
-            f"(--preprocess NAME, or --composite {plan.composite.name}:low=NUMBER,high=NUMBER), and it is under z^B"
-        )
-
-
-def reads_input_under_plus(step: Step, plan: Plan) -> bool:
-    """Whether it is a layer under z⁺ that an input goes into as it is."""
-    return isinstance(step.rule, ZPlus) and step.role.mixes and not {*step.receivers}.isdisjoint(plan.inputs)
 
 
 def _is_given(rule: Rule) -> bool:

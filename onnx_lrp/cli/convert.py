@@ -19,7 +19,7 @@ EPILOG = f"""\
 The converted model has all inputs and outputs of the source, and the output 'relevance' ('relevance_NAME' for several
 inputs and for layers). Its input 'target' is optional: int64, one index for all samples or one for each; left out, or
 -1, it means the largest output. With --against input there is an optional input 'against', alike: the class to hold
-the target against; left out, or -1, it means the runner-up.
+the target against; left out, or -1, it means the runner-up. A class that is held against itself makes the run fail.
 
 {COMPOSITES}
 Where z^B needs the bounds low and high, give them, or say with --preprocess how pictures become inputs.
@@ -104,6 +104,7 @@ def _about(args: Namespace, model: onnx.ModelProto, size: int) -> Iterator[str]:
     how = composite + under(about.get("profile", "strict"))
     if not args.quiet:
         yield f"{shown(args.model)}: explains {printable(about['explains'])!r} by {how}"
+    yield from (f"note: {printable(about[key], 1000)}" for key in ("note",) if key in about)
     yield f"written: {shown(args.out)}, {size / 1e6:.1f} MB"
     yield f"  inputs: {', '.join(printable(value.name) for value in model.graph.input)}"
     yield f"  outputs: {', '.join(printable(value.name) for value in model.graph.output)}"

@@ -14,7 +14,12 @@ from .. import __version__
 from ..text import printable, table
 
 NEEDED = ("numpy", "onnx", "onnx-ir", "onnxruntime", "pillow")
-EXTRAS = {"torch": "torch", "tokenizers": "text", "quantus": "quantus"}  # packages, and the extra that brings each
+EXTRAS = {
+    "torch": "torch",
+    "tokenizers": "text",
+    "jinja2": "report",
+    "quantus": "quantus",
+}  # packages, and the extra that brings each
 CLOSE_ENOUGH = 1e-4  # of the largest |R|: float32 against float64
 
 

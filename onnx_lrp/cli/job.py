@@ -14,12 +14,13 @@ import numpy as np
 import onnx_ir as ir
 
 from ..checking.lattice import LATTICE
-from ..checking.warnings import unknown_bounds, unused_bounds
+from ..checking.warnings import unused_bounds
 from ..errors import InputError
 from ..explainer import Explainer
 from ..explanation import Explanation
 from ..pictures.colormaps import colour_map
 from ..pictures.heatmap import save_png
+from ..propagation.unbounded import unknown_bounds
 from ..targets import Contrast, Seed, as_region, as_seed
 from ..text import printable, under
 from ..writing import Outputs, shown

@@ -43,7 +43,7 @@ def verified(args: Namespace) -> tuple[list[str], bool]:
         return _verdict(args, found, [])
     explainer = recorded_explainer(record, model, held(args))
     preprocessing = _preprocessing(record)
-    batches = _batches(args, explainer, preprocessing)
+    batches = _batches(args, record, explainer, preprocessing)
     if found := of_shapes(record, [batch.feeds for batch in batches]):
         return _verdict(args, found, [])
     region = None if args.target is None else meant(target(args.target), None)
@@ -83,7 +83,9 @@ def _preprocessing(record: Mapping[str, Any]) -> Preprocessing | None:
         raise InputError("the record's preprocessing makes no sense; make the record again") from None
 
 
-def _batches(args: Namespace, explainer: Explainer, preprocessing: Preprocessing | None) -> list[Batch]:
+def _batches(
+    args: Namespace, record: Mapping[str, Any], explainer: Explainer, preprocessing: Preprocessing | None
+) -> list[Batch]:
     """The inputs, as the record says that pictures become inputs."""
     texts = Texts.read(args)
     files = read_files(args.inputs, bool(args.tokenizer))
@@ -91,7 +93,8 @@ def _batches(args: Namespace, explainer: Explainer, preprocessing: Preprocessing
         raise InputError("the record is of arrays, not of pictures; give the .npy or .npz that it was made of")
     inputs = explainer.prepared.inputs
     feeder = Feeder(inputs, preprocessing or Preprocessing(), explainer.prepared.source)
-    return feeder.batches(texts.fed(files, inputs))
+    most = max(len(one["samples"]) for one in record["explanations"])  # a report explains samples one by one
+    return feeder.batches(texts.fed(files, inputs), most)
 
 
 def _pictures(record: Mapping[str, Any], folder: Path) -> Iterator[Difference]:

@@ -8,7 +8,8 @@ from functools import partial
 from pathlib import Path
 
 from ..checking.check import verdict_on
-from ..checking.warnings import unknown_bounds, unused_bounds
+from ..checking.warnings import unused_bounds
+from ..propagation.unbounded import unknown_bounds
 from ..report.content import Told, content_of
 from ..report.page import render, require_jinja
 from ..report.quality import read_quality

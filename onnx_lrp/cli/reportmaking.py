@@ -92,8 +92,8 @@ class ReportMaker:
         targets = [np.array([row[k] for row in others]) for k in range(min(self.args.top - 1, len(others[0])))]
         if not targets:
             return [first]
-        rest = self.explainer.several(batch.feeds, targets, seed=self.seed, layers=wanted, ledger=True)
-        return [first, *rest]
+        asked = [first.target, *targets]  # all of them together, as `verify` does
+        return self.explainer.several(batch.feeds, asked, seed=self.seed, layers=wanted, ledger=True)
 
     def placed(self, found: Sequence[list[Explanation]]) -> Iterator[tuple[int, Batch, list[Explanation]]]:
         """Each batch and its explanations, with how many samples come before it."""

@@ -5,7 +5,8 @@ from __future__ import annotations
 import json
 from argparse import ArgumentParser, Namespace
 from collections.abc import Iterator
-from dataclasses import asdict
+from dataclasses import asdict, replace
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -47,6 +48,7 @@ def run(args: Namespace) -> int:
         return 0
     composite = Composite.parse(args.name)
     if args.save:
+        composite = replace(composite, name=Path(args.save).stem)  # what is edited is another one
         composite.save(args.save, args.force)
     print("\n".join(_table(composite, args.json)))
     if args.save and not args.json:

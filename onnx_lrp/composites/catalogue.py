@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import inspect
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from .naming import PRESETS, known_name, parameters_of
 
@@ -68,7 +68,7 @@ def describe(name: str) -> PresetInfo:
     given = {key: 0.0 if key == "low" else 1.0 for key in ("low", "high")} if own == "epsilon_gamma_box" else {}
     settings = tuple(f"{key}={_shown(value)}" for key, value in parameters_of(own).items())
     what = (inspect.getdoc(preset) or "").splitlines()[0]
-    return PresetInfo(own, what.replace("``", ""), USES.get(own, ""), settings, str(preset(**given)))
+    return PresetInfo(own, what.replace("``", ""), USES.get(own, ""), settings, str(replace(preset(**given), name=own)))
 
 
 def _shown(value: object) -> str:

@@ -31,9 +31,11 @@ import numpy as np
 
 from .. import rules
 from ..errors import CompositeError
+from ..ops.registry import OPS
 from ..rules import Relative, Rule
 from ..text import printable
 from .bounds import Bounded
+from .layers import DIAGONAL, WEIGHTED
 from .selectors import Selector
 
 if sys.version_info >= (3, 11):
@@ -42,6 +44,7 @@ else:
     import tomli as tomllib
 
 SUFFIX = ".toml"
+FAMILIAR = (*WEIGHTED, *DIAGONAL, "Add", "Sub", "Sum", "Mean", "AveragePool", "GlobalAveragePool", "ReduceMean")
 LONGEST_FILE = 2**20  # bytes
 RULES: dict[str, type[Rule]] = {
     f.__name__: f
@@ -111,6 +114,10 @@ class _Reading:
         """One entry."""
         rule = self.rule(table, "entry", number, FIELDS)
         given: dict[str, Any] = {"strict": False} | _fields(table, FIELDS)
+        for op in given.get("ops", ()):
+            near = difflib.get_close_matches(str(op), FAMILIAR, 1, 0.7)
+            if near and op not in FAMILIAR and op not in OPS:
+                raise self.wrong("ops", "entry", number, f"unknown op {printable(str(op))!r}; did you mean {near[0]}?")
         try:
             return Selector(**given), rule
         except CompositeError as error:

@@ -29,6 +29,7 @@ from ..propagation.audit import MaskAudit
 from ..propagation.plan import Plan, make_plan, resolve_layers
 from ..propagation.step import Step
 from ..propagation.tape import Tape
+from ..propagation.unbounded import unknown_bounds
 from ..propagation.walk import walk
 from ..targets import Contrast, Rivals
 from .activations import SymbolicWeights, make_tape, named_values
@@ -200,6 +201,8 @@ def emit(prepared: Prepared, plan: Plan, answer: ConversionSpec, measured: Tape,
         about["pass_ops"] = ", ".join(prepared.pass_ops)
     if prepared.profile:
         about["profile"] = str(prepared.profile)
+    if waiting := next(unknown_bounds(plan), ""):
+        about["note"] = waiting
     model.metadata_props.update({f"{METADATA}.{key}": value for key, value in about.items()})
     return emission.compiled
 

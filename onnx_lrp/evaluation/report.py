@@ -53,7 +53,7 @@ class Standing:
         return self.method, f"{self.value.mean:.4g}", _interval(self.value), *change
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class Evaluation:
     """Methods side by side.
 
@@ -104,6 +104,10 @@ class Evaluation:
             "scores": {m: {k: _plain(v.tolist()) for k, v in found.items()} for m, found in self.scores.items()},
             "warnings": list(self.warnings),
         }
+
+    def __repr__(self) -> str:
+        """The tables, as a prompt shows them."""
+        return str(self)
 
     def __str__(self) -> str:
         return "\n".join(self._lines())

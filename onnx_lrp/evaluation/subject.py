@@ -13,6 +13,7 @@ from ..errors import InputError
 from ..explainer import Explainer
 from ..inputs import check_inputs
 from ..model.graph import dims
+from ..propagation.unbounded import unknown_bounds
 from .forms import Form
 from .predictor import Parts, Predict, predictor, single_input
 
@@ -70,6 +71,7 @@ class Subject:
             warnings.append(f"{len(x) - len(kept)} of {len(x)} inputs are left out: the model gets them wrong")
         if len(kept) < ENOUGH:
             warnings.append(f"{len(kept)} inputs prove nothing; give at least {ENOUGH}")
+        warnings += unknown_bounds(explainer.plan)
         targets = logits[kept].argmax(1).astype(np.int64)
         return cls(explainer, predict, x[kept], targets, logits[kept], form, tuple(warnings))
 

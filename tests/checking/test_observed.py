@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pickle
 from collections.abc import Callable
+from dataclasses import replace
 
 import numpy as np
 import onnx
@@ -95,3 +96,13 @@ def test_they_are_found_once_and_only_when_asked(monkeypatch: pytest.MonkeyPatch
     assert runs == []
     assert explanation.warnings == explanation.warnings
     assert runs == [0]
+
+
+def test_a_composite_that_was_tuned_on_another_model() -> None:
+    model = net(FCN, K=K, L=L, k=[0.0] * 4)
+    own = lrp.explain(model, X, composite="epsilon").context
+    assert own is not None
+    for digest, said in ((own.sha256, 0), ("0" * 64, 1)):
+        composite = replace(lrp.Composite.parse("epsilon"), name="best", evidence={"model_sha256": digest})
+        lines = lrp.explain(model, X, composite=composite).warnings
+        assert sum("was tuned on another model" in line for line in lines) == said

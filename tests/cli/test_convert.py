@@ -169,3 +169,11 @@ def test_a_seed_leaves_no_target_to_require(capsys: Capture) -> None:
     code, line = refused(capsys, CNN, "out.onnx", "--seed", "input", "--target-input")
     assert code == 2
     assert "with the seed 'input' there is no target to give" in line
+
+
+def test_unknown_bounds_are_said_and_kept(capsys: pytest.CaptureFixture[str]) -> None:
+    for more, count in (([], 1), (["--preprocess", "zero-one"], 0)):
+        assert main(["convert", CNN, "out.onnx", "-f", *more]) == 0
+        assert capsys.readouterr().err.count("note: the input's bounds are not known") == count
+        about = {prop.key: prop.value for prop in onnx.load("out.onnx").metadata_props}
+        assert ("onnx_lrp.note" in about) == bool(count)

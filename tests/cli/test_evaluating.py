@@ -58,7 +58,8 @@ def test_an_array_is_a_batch_and_results_are_kept(capsys: Capture) -> None:
     np.save("x.npy", np.random.default_rng(0).uniform(size=(6, 1, 28, 28)).astype(np.float32))
     command = ["evaluate", CNN, "x.npy", *QUICK, "--measures", "flipping", "--resume", "kept.jsonl"]
     assert main(command) == 0
-    before, lines = capsys.readouterr().out, Path("kept.jsonl").read_text()
+    said = capsys.readouterr()
+    before, lines = said.out, Path("kept.jsonl").read_text()
     assert len(lines.splitlines()) == 4
     assert main(command) == 0
     assert capsys.readouterr().out == before
@@ -142,3 +143,13 @@ def test_a_curve_goes_where_its_points_are() -> None:
     ]
     assert rows[0].max() < 45
     assert rows[1].min() > 370
+
+
+def test_unknown_bounds_are_said(capsys: Capture) -> None:
+    np.save("x.npy", np.random.default_rng(0).uniform(size=(6, 1, 28, 28)).astype(np.float32))
+    command = ["evaluate", CNN, "x.npy", "--composites", "default", "--against", "random", "--steps", "4",
+               "--measures", "flipping"]  # fmt: skip
+    assert main(command) == 0
+    assert "warning: the input's bounds are not known" in capsys.readouterr().err
+    assert main([*command, "--preprocess", "zero-one"]) == 0
+    assert "bounds are not known" not in capsys.readouterr().err

@@ -147,6 +147,14 @@ def test_its_record_verifies(capsys: Capture) -> None:
     assert main(["verify", "why.json", CNN, THREE]) == 0
 
 
+def test_the_record_of_several_verifies(capsys: Capture) -> None:
+    page = report(CNN, THREE, FOUR)
+    record = next(data for tag, data in page.texts if tag == "pre" and data.startswith("{"))
+    Path("why.json").write_text(record, "utf-8")
+    assert main(["verify", "why.json", CNN, THREE, FOUR]) == 0
+    assert main(["verify", "why.json", CNN, FOUR, THREE]) == 1
+
+
 @pytest.mark.parametrize(
     "options", [["--seed", "odds"], ["--against", "5"], ["--against", "8"], ["--top", "1"], ["--top", "99"]]
 )
