@@ -2,7 +2,7 @@
 
 usage: make_pictures.py [--squeezenet MODEL.onnx] [--out docs/pictures]
 
-``digits.png`` and ``five_frameworks.png`` need only what the project ships. ``coffee.png`` needs the package
+``first.png``, ``digits.png`` and ``five_frameworks.png`` need only what the project ships. The coffee needs the package
 scikit-image and an ImageNet model with caffe preprocessing, such as the SqueezeNet 1.1 that Windows-Machine-Learning
 published (input ``data_0``).
 """
@@ -39,10 +39,27 @@ def main() -> None:
     parser.add_argument("--out", type=Path, default=ROOT / "docs" / "pictures")
     arguments = parser.parse_args()
     arguments.out.mkdir(parents=True, exist_ok=True)
+    first().save(arguments.out / "first.png", optimize=True)
     digits().save(arguments.out / "digits.png", optimize=True)
     five_frameworks().save(arguments.out / "five_frameworks.png", optimize=True)
     if arguments.squeezenet:
         coffee(arguments.squeezenet).save(arguments.out / "coffee.png", optimize=True)
+        three_classes(arguments.squeezenet).save(arguments.out / "coffee_top3.png", optimize=True)
+
+
+def first() -> Image.Image:
+    """What the README's first command writes."""
+    explainer = lrp.Explainer(ROOT / "models" / "mnist_cnn.onnx", preprocessing="zero-one")
+    return explainer(ROOT / "models" / "digits" / "3.png").figure()
+
+
+def three_classes(model: Path) -> Image.Image:
+    """The cup, and what speaks for each of three classes rather than the others."""
+    from skimage import data
+
+    explainer = lrp.Explainer(model, preprocessing="caffe", labels="imagenet")
+    found = explainer.several(np.asarray(data.coffee()), 3, seed="odds")
+    return lrp.figure_of(found, smooth=2, overlay=False)
 
 
 def digits() -> Image.Image:
