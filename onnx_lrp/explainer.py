@@ -549,6 +549,8 @@ def explain(
     fixed: Fixed = (),
     shapes: Shapes | None = None,
     profile: str | Profile = STRICT,
+    preprocessing: str | Preprocessing | None = None,
+    labels: LabelSource = None,
     threads: int = 0,
     providers: Iterable[str] = ("CPUExecutionProvider",),
 ) -> Explanation:
@@ -575,6 +577,8 @@ def explain(
         fixed: inputs that are constants of the question.
         shapes: sizes of open axes by input.
         profile: what is explained beyond ReLU nets.
+        preprocessing: how pictures become inputs.
+        labels: names of the classes.
         threads: onnxruntime's.
         providers: onnxruntime's execution providers.
 
@@ -583,7 +587,7 @@ def explain(
     """
     explainer = Explainer(
         model, composite, output=output, backend=backend, dtype=dtype, device=device, batchnorm=batchnorm,
-        pass_ops=pass_ops, verify=verify, facts=facts, fixed=fixed, shapes=shapes, profile=profile, threads=threads,
-        providers=providers,
+        pass_ops=pass_ops, verify=verify, facts=facts, fixed=fixed, shapes=shapes, profile=profile,
+        preprocessing=preprocessing, labels=labels, threads=threads, providers=providers,
     )  # fmt: skip
     return explainer(x, target, seed=seed, against=against, baseline=baseline, layers=layers, ledger=ledger)
