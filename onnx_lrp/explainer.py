@@ -530,7 +530,7 @@ def _regions(targets: int | list[AnyTarget]) -> list[str]:
 def explain(
     model: Source,
     x: Any,
-    target: AnyTarget = None,
+    target: AnyTarget | str | Sequence[str] = None,
     *,
     composite: str | Composite = "default",
     output: str | None = None,
