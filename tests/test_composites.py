@@ -262,7 +262,7 @@ def test_zennit_s_names(zennit: str, ours: str) -> None:
     ("text", "said"),
     [
         ("epsilon_pls", "did you mean epsilon_plus"),
-        ("gamma:gama=1", r"no parameter gama \(did you mean gamma\?\)"),
+        ("gamma:gama=1", r"no parameter gama; did you mean gamma\?; it has"),
         ("epsilon:bias=none", "key=number"),
         ("epsilon:bias=true", "bias must be absorb or ignore, not True"),
         ("epsilon_plus:dense_heads=1", "dense_heads must be true or false"),

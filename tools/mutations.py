@@ -446,6 +446,6 @@ MUTANTS: tuple[Mutant, ...] = (
     Mutant("bounds-of-borders", BOUNDS, 'if node.op_type == "Pad" else ()', "if False else ()"),
     Mutant("dense-by-channels", LAYERS, "{*self.read, *self.made} == {1}", "{*self.made} == {1}"),
     Mutant("head-is-input", ASSIGNMENT, "if not followed >> own & 1:", "if False:"),
-    Mutant("odds-of-all", CONTRASTS, "w = -_softmax(_others(logits, target))", "w = -_softmax(_flat(logits))"),
+    Mutant("odds-of-all", CONTRASTS, "w = -softmaxed(_others(logits, target))", "w = -softmaxed(_flat(logits))"),
     Mutant("against-not-shared", CONTRASTS, "= -1.0 / len(self.classes)", "= -1.0"),
 )

@@ -18,7 +18,6 @@ import numpy as np
 from quality_nets import MAGNITUDE, Net
 
 from onnx_lrp.evaluation.contenders import Contender, Contenders
-from onnx_lrp.evaluation.flipping import softmaxed
 from onnx_lrp.evaluation.forms import Form
 from onnx_lrp.evaluation.measuring import Choices, Measure, ready
 from onnx_lrp.evaluation.methods import Attribute
@@ -26,6 +25,7 @@ from onnx_lrp.evaluation.mosaics import mosaics
 from onnx_lrp.evaluation.report import per_sample_means
 from onnx_lrp.evaluation.statistics import Estimate, estimate
 from onnx_lrp.evaluation.subject import Subject
+from onnx_lrp.targets import softmaxed
 
 IMPUTATIONS = ("blur", "mean")
 BATCH = 4  # inputs that are explained together when the time is taken

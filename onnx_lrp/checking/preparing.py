@@ -16,6 +16,7 @@ from ..model.runtime import SessionOptions, open_session, run
 from ..pictures.conventions import VIEWS, Attempt, Convention, doubt, every, tried, usual, views
 from ..pictures.layout import Layout
 from ..pictures.preprocessing import Preprocessing
+from ..targets import softmaxed
 
 SURE = 1e-3  # how far probabilities may be from a sum of 1
 
@@ -108,7 +109,7 @@ def _answers(
     if len(found) < len(batches):
         return None
     shares = np.concatenate(found)
-    return _softmax(shares) if prepared.probability is None else shares if _are_shares(shares) else None
+    return softmaxed(shares) if prepared.probability is None else shares if _are_shares(shares) else None
 
 
 def _table(answer: np.ndarray, samples: int) -> np.ndarray | None:
@@ -122,11 +123,6 @@ def _table(answer: np.ndarray, samples: int) -> np.ndarray | None:
 
 def _are_shares(table: np.ndarray) -> bool:
     return bool(table.min() >= 0 and np.abs(table.sum(1) - 1).max() < SURE)
-
-
-def _softmax(logits: np.ndarray) -> np.ndarray:
-    shares = np.exp(logits - logits.max(1, keepdims=True))
-    return np.asarray(shares / shares.sum(1, keepdims=True))
 
 
 def _channels(prepared: Prepared, value: ir.Value) -> int | None:

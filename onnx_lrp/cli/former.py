@@ -14,13 +14,13 @@ from pathlib import Path
 
 from .. import __version__
 from ..errors import InputError
+from ..model.loading import file_sha256
 from ..pictures.pngtext import text_of
 from .reading import files_read
 
 QUESTION = "question_sha256"  # its key among what a picture carries
 BESIDE = ("run", "parser", "force", "json", "quiet", "verbose", "heatmap", "no_heatmap", "save_relevance", "ledger",
           "overlay", "percentile", "threads", "record", "bare", "cmap", "smooth", "names")  # fmt: skip
-PIECE = 1 << 20
 
 
 class Asked:
@@ -35,7 +35,7 @@ class Asked:
         options = {key: str(value) for key, value in sorted(vars(self.args).items()) if key not in BESIDE}
         found = hashlib.sha256(json.dumps([__version__, options]).encode())
         for path in sorted({path for path in files_read(self.args) if path.is_file()}):  # a folder may hold others
-            found.update(_digest_of(path))
+            found.update(file_sha256(path).encode())
         return found.hexdigest()
 
     def wrote(self, path: Path) -> bool:
@@ -47,11 +47,3 @@ class Asked:
         except (OSError, ValueError, InputError):
             return False
         return isinstance(carried, dict) and carried.get(QUESTION) == self.digest
-
-
-def _digest_of(path: Path) -> bytes:
-    found = hashlib.sha256()
-    with path.open("rb") as file:
-        while piece := file.read(PIECE):
-            found.update(piece)
-    return found.digest()

@@ -76,10 +76,8 @@ def _preprocessing(record: Mapping[str, Any]) -> Preprocessing | None:
     if given is None:
         return None
     try:
-        numbers = {name: tuple(given[name]) for name in ("mean", "std")}
-        size = tuple(given["size"]) if isinstance(given["size"], list) else given["size"]
-        return Preprocessing(**{**given, **numbers, "size": size})
-    except (KeyError, TypeError, ValueError):
+        return Preprocessing.of(given)
+    except InputError:
         raise InputError("the record's preprocessing makes no sense; make the record again") from None
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import difflib
 import inspect
 import re
 from collections.abc import Callable
@@ -72,8 +71,7 @@ def built(name: str, given: dict[str, Parameter]) -> Any:
     """
     known = parameters_of(name)
     for key in sorted(set(given) - set(known)):
-        near = difflib.get_close_matches(key, known, 1, 0.6)
-        meant = f" (did you mean {near[0]}?)" if near else ""
+        meant = nearest(key, known)
         raise CompositeError(f"composite {name} has no parameter {printable(key)}{meant}; it has {', '.join(known)}")
     for key, value in given.items():
         _require_fit(name, key, value, known[key])

@@ -19,7 +19,6 @@ they are not go on to the next entry.
 
 from __future__ import annotations
 
-import difflib
 import json
 import re
 import sys
@@ -33,7 +32,7 @@ from .. import rules
 from ..errors import CompositeError
 from ..ops.registry import OPS
 from ..rules import Relative, Rule
-from ..text import printable
+from ..text import nearest, printable
 from .bounds import Bounded
 from .layers import DIAGONAL, WEIGHTED
 from .selectors import Selector
@@ -115,9 +114,9 @@ class _Reading:
         rule = self.rule(table, "entry", number, FIELDS)
         given: dict[str, Any] = {"strict": False} | _fields(table, FIELDS)
         for op in given.get("ops", ()):
-            near = difflib.get_close_matches(str(op), FAMILIAR, 1, 0.7)
-            if near and op not in FAMILIAR and op not in OPS:
-                raise self.wrong("ops", "entry", number, f"unknown op {printable(str(op))!r}; did you mean {near[0]}?")
+            meant = "" if op in OPS or op in FAMILIAR else nearest(str(op), FAMILIAR)
+            if meant:  # an op that is like none of these may be one's own
+                raise self.wrong("ops", "entry", number, f"unknown op {printable(str(op))!r}{meant}")
         try:
             return Selector(**given), rule
         except CompositeError as error:
@@ -127,8 +126,7 @@ class _Reading:
         """The rule of a table."""
         name = table.get("rule")
         if name not in RULES:
-            near = difflib.get_close_matches(str(name), RULES, 1)
-            meant = f"; did you mean {near[0]}?" if near else f"; choose one of {', '.join(RULES)}"
+            meant = nearest(str(name), RULES) or f"; choose one of {', '.join(RULES)}"
             what = "has no rule" if name is None else f"unknown rule {printable(str(name))!r}"
             raise self.wrong("rule", header, number, what + meant)
         numbers = tuple(RULES[name].__dataclass_fields__)
@@ -143,9 +141,8 @@ class _Reading:
         """Raise for a key that means nothing."""
         for key in table:
             if key not in keys:
-                near = difflib.get_close_matches(key, keys, 1)
-                meant = f"did you mean {near[0]}?" if near else f"known are {', '.join(keys)}"
-                raise self.wrong(key, header, number, f"unknown key {printable(key)!r}; {meant}")
+                meant = nearest(key, keys) or f"; known are {', '.join(keys)}"
+                raise self.wrong(key, header, number, f"unknown key {printable(key)!r}{meant}")
 
     def wrong(self, key: str, header: str, number: int, what: str) -> CompositeError:
         """The complaint, with the line of a key in the given table."""

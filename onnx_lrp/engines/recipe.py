@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import os
 import sys
 from collections.abc import Sequence
@@ -15,7 +14,7 @@ import onnx
 from ..errors import CompositeError
 from ..explanation.fingerprint import array_facts
 from ..model.external import files_of
-from ..model.loading import Source, load
+from ..model.loading import Source, file_sha256, load
 from ..targets import Contrast, Seed
 from .building import Build, Setup
 
@@ -61,7 +60,7 @@ def _model(source: Source) -> dict[str, Any]:
         return {"sha256_of": "bytes" if isinstance(source, bytes) else "message", "weights": {}}
     path = Path(source)
     others = [file for file in files_of(path) if file != path and file.is_file()]
-    return {"sha256_of": "bytes", "weights": {file.name: _hashed(file) for file in others}}
+    return {"sha256_of": "bytes", "weights": {file.name: file_sha256(file) for file in others}}
 
 
 def hash_of_model(path: Path, message: bool) -> tuple[Source, str, dict[str, str]]:
@@ -77,14 +76,6 @@ def hash_of_model(path: Path, message: bool) -> tuple[Source, str, dict[str, str
     """
     source = onnx.load_model_from_string(path.read_bytes()) if message and path.is_file() else path
     return source, load(source).sha256, _model(path)["weights"]
-
-
-def _hashed(path: Path) -> str:
-    digest = hashlib.sha256()
-    with path.open("rb") as file:
-        while piece := file.read(1 << 20):
-            digest.update(piece)
-    return digest.hexdigest()
 
 
 def _versions(torch: bool) -> dict[str, str]:

@@ -13,6 +13,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from ..targets import softmaxed
 from .forms import Pieces
 from .imputing import Impute
 from .predictor import Predict
@@ -108,12 +109,6 @@ def flip(
 def areas(share: np.ndarray, curves: np.ndarray) -> np.ndarray:
     """Under curves (..., points), by trapezoids, where ``share`` goes from 0 to 1."""
     return np.asarray(((curves[..., 1:] + curves[..., :-1]) / 2 * np.diff(share)).sum(-1))
-
-
-def softmaxed(logits: np.ndarray) -> np.ndarray:
-    """Over the last axis."""
-    shifted = np.exp(logits - logits.max(-1, keepdims=True))
-    return np.asarray(shifted / shifted.sum(-1, keepdims=True))
 
 
 def parts(x: np.ndarray, copies: int = 1) -> Iterator[slice]:

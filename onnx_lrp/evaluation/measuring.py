@@ -11,9 +11,10 @@ import numpy as np
 from ..errors import InputError, OnnxLrpError
 from ..model.graph import dims
 from ..model.loading import Source, load
+from ..targets import softmaxed
 from .conservation import arrived
 from .contenders import Contender, Contenders
-from .flipping import flip, softmaxed
+from .flipping import flip
 from .forms import Pieces
 from .imputing import IMPUTATIONS, imputation
 from .mosaics import Mosaics, mosaics

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import difflib
 from collections.abc import Callable
 from dataclasses import dataclass
 
@@ -10,7 +9,7 @@ import numpy as np
 
 from ..errors import CompositeError
 from ..explainer import Explainer
-from ..text import printable
+from ..text import nearest, printable
 from .averaging import COPIES, STEPS, integrated_gradients, smoothgrad
 from .gradcam import grad_cam
 from .gradients import Gradient
@@ -53,9 +52,7 @@ def method(
         InputError: the method has no meaning for this model; the message says why.
     """
     if name not in METHODS:
-        near = difflib.get_close_matches(name, METHODS, 1, 0.4)
-        hint = f"did you mean {near[0]!r}? There are" if near else "there are"
-        raise CompositeError(f"no method {printable(name)!r}; {hint} {', '.join(METHODS)}")
+        raise CompositeError(f"no method {printable(name)!r}{nearest(name, METHODS)}; there are {', '.join(METHODS)}")
     return Method(name, _made(name, explainer, predict, seed, baseline), NOTES.get(name, ""))
 
 

@@ -94,7 +94,7 @@ def _fields(arrays: Mapping[str, np.ndarray], about: Mapping[str, Any]) -> dict[
         context = Context(
             **words, rules=tuple((str(a), str(b), str(c)) for a, b, c in given["rules"]),
             labels=tuple(map(str, given["labels"])), data=named("data", about["data"]), ask=lambda: own[""],
-            preprocessing=_preprocessing(about["preprocessing"]),
+            preprocessing=None if (prepared := about["preprocessing"]) is None else Preprocessing.of(prepared),
             recipe=partial(dict, given.get("settings", {})),
         )  # fmt: skip
     warnings = tuple(map(str, about["warnings"]))
@@ -104,13 +104,6 @@ def _fields(arrays: Mapping[str, np.ndarray], about: Mapping[str, Any]) -> dict[
         "conservation": Conservation(arrays["sum::target"], arrays["sum::inputs"], arrays.get("sum::size")),
         "doubts": lambda: warnings, "context": context,
     }  # fmt: skip
-
-
-def _preprocessing(given: Mapping[str, Any] | None) -> Preprocessing | None:
-    if given is None:
-        return None
-    fields: dict[str, Any] = {name: tuple(v) if isinstance(v, list) else v for name, v in given.items()}
-    return Preprocessing(**fields)
 
 
 def _key(name: str) -> str:

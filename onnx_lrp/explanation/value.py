@@ -14,6 +14,7 @@ import numpy as np
 
 from ..errors import OutputError
 from ..propagation.ledger import Conservation, LedgerEntry, by_kind
+from ..targets import softmaxed
 from ..text import printable
 from ..writing import shown, write_bytes, write_file
 from .context import Context
@@ -102,8 +103,7 @@ class Explanation:
             return shares if shares.min() >= 0 and shares.max() <= 1 + 1e-6 else None
         if logits.shape[1] < 2 or logits.shape[1] != self.output.shape[1]:
             return None
-        shares = np.exp(logits - logits.max(1, keepdims=True))
-        return np.asarray(shares / shares.sum(1, keepdims=True))
+        return softmaxed(logits)
 
     @property
     def probability(self) -> np.ndarray | None:

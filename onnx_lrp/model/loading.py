@@ -26,6 +26,7 @@ class Packed:
 
 Source = str | os.PathLike[str] | bytes | onnx.ModelProto | Packed
 
+PIECE = 1 << 20  # bytes that are read at once
 MAX_SIZE = 2**31
 
 # What people hand over by mistake, by its first bytes
@@ -130,6 +131,15 @@ def _no_model(given: object) -> str:
 
 def _digest(data: bytes) -> str:
     return hashlib.sha256(data).hexdigest()
+
+
+def file_sha256(path: Path) -> str:
+    """SHA-256 of a file's bytes, in hexadecimal digits; of a large one piece by piece."""
+    digest = hashlib.sha256()
+    with path.open("rb") as file:
+        while piece := file.read(PIECE):
+            digest.update(piece)
+    return digest.hexdigest()
 
 
 def _file(path: Path, name: str) -> bytes:

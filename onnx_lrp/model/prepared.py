@@ -9,6 +9,7 @@ import onnx
 import onnx_ir as ir
 from onnx_ir.passes import common as passes
 
+from ..ops import Activation
 from ..text import printable
 from .graph import ASSUMED, FIXED, OF_TOKENS, dims, is_fixed
 from .profile import STRICT, Profile
@@ -73,7 +74,7 @@ class Prepared:
 
     def _scales_together(self) -> bool:
         """Whether all samples decide on one scale: then none is independent, and yet each has its own row."""
-        return any(node.op_type == "DynamicQuantizeLinear" for node in self.model.graph)
+        return any(isinstance(role, Activation) and not role.batchwise for role in self.verdict.roles.values())
 
     def _independent(self, target: Sequence[object], shapes: Mapping[str, Sequence[object]]) -> bool:
         """As found by trying, once per shape of a sample."""

@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-import difflib
-
 import numpy as np
 from numpy.typing import NDArray
 
 from ..errors import InputError
-from ..text import printable
+from ..text import nearest, printable
 
 # Equal steps of lightness in OKLab from white outwards, and the same steps on both sides, so that equal amounts of
 # relevance look equally strong whatever their sign.
@@ -43,9 +41,8 @@ def colour_map(name: str) -> NDArray[np.float64]:
     """
     if isinstance(name, str) and name in COLOUR_MAPS:
         return COLOUR_MAPS[name]
-    near = difflib.get_close_matches(str(name).lower(), COLOUR_MAPS, 1, 0.5)
-    hint = f"did you mean {near[0]}? There are" if near else "there are"
-    raise InputError(f"no colour map {printable(str(name), 40)!r}; {hint} {', '.join(COLOUR_MAPS)}")
+    meant = nearest(str(name).lower(), COLOUR_MAPS)
+    raise InputError(f"no colour map {printable(str(name), 40)!r}{meant}; there are {', '.join(COLOUR_MAPS)}")
 
 
 def colours(share: NDArray[np.float64], cmap: str = "bwr") -> NDArray[np.float64]:

@@ -95,6 +95,20 @@ class Preprocessing:
         base = PREPROCESSINGS[name] if isinstance(name, str) else name
         return replace(base, **{key: value for key, value in changes.items() if value is not None})
 
+    @classmethod
+    def of(cls, given: Mapping[str, Any]) -> Preprocessing:
+        """From its fields as JSON keeps them, with lists for tuples.
+
+        Raises:
+            InputError: a field that there is none of, or as for the class.
+
+        """
+        try:
+            fields: dict[str, Any] = {name: tuple(v) if isinstance(v, list) else v for name, v in given.items()}
+            return cls(**fields)
+        except (AttributeError, TypeError, ValueError) as error:
+            raise InputError(f"no preprocessing: {error}") from None
+
     def apply(self, picture: NDArray[Any], shape: DeclaredShape) -> NDArray[np.float32]:
         """Turn a picture (H, W), (H, W, 1) or (H, W, 3), 0 to 255, into one float32 input of the model.
 

@@ -103,7 +103,7 @@ class Contrast:
             start = z - self.baseline
         elif self.kind == "probability":
             start = np.zeros_like(z)
-            start[rows, target] = _softmax(z)[rows, target]
+            start[rows, target] = softmaxed(z)[rows, target]
         else:
             start = self.weights(logits, target) * z
         return start.astype(logits.dtype).reshape(logits.shape)
@@ -112,7 +112,7 @@ class Contrast:
         """w of ``odds``, ``margin`` and ``against``: (samples, classes), float64; arguments as for :meth:`start`."""
         w, rows = np.zeros((len(logits), math.prod(logits.shape[1:]))), np.arange(len(logits))
         if self.kind == "odds":
-            w = -_softmax(_others(logits, target))  # of the others alone: stable where p_c is nearly 1
+            w = -softmaxed(_others(logits, target))  # of the others alone: stable where p_c is nearly 1
         elif self.kind == "margin":
             w[rows, runner_up(logits, target)] = -1.0
         else:
@@ -137,6 +137,7 @@ def _others(logits: np.ndarray, target: np.ndarray) -> np.ndarray:
     return rest
 
 
-def _softmax(z: np.ndarray) -> np.ndarray:
-    shares = np.exp(z - z.max(1, keepdims=True))
-    return np.asarray(shares / shares.sum(1, keepdims=True))
+def softmaxed(logits: np.ndarray) -> np.ndarray:
+    """Their softmax over the last axis, of the same shape and dtype."""
+    shares = np.exp(logits - logits.max(-1, keepdims=True))
+    return np.asarray(shares / shares.sum(-1, keepdims=True))

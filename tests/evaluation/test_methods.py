@@ -349,7 +349,7 @@ def test_grad_cam_needs_a_map() -> None:
 
 def test_near_misses() -> None:
     explainer = case("mlp")[2]
-    with pytest.raises(lrp.CompositeError, match="no method 'gradcam'; did you mean 'grad-cam'"):
+    with pytest.raises(lrp.CompositeError, match="no method 'gradcam'; did you mean grad-cam"):
         method("gradcam", explainer, predictor(explainer))
     assert [method(name, explainer, predictor(explainer)).name for name in METHODS if name != "grad-cam"] == [
         name for name in METHODS if name != "grad-cam"

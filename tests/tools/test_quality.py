@@ -115,10 +115,10 @@ def test_quarters_know_their_photographs(quality, monkeypatch):
     """Each picture is one number, which stands in the quarter that is said to show its photograph."""
     import quality_measure
 
-    from onnx_lrp.evaluation.flipping import softmaxed
     from onnx_lrp.evaluation.forms import Form
     from onnx_lrp.evaluation.mosaics import mosaics
     from onnx_lrp.evaluation.subject import Subject
+    from onnx_lrp.targets import softmaxed
 
     x = np.repeat(np.arange(5.0), 4)[:, None, None, None] * np.ones((1, 1, 6, 6))
     targets = np.repeat([4, 0, 3, 1, 2], 4)
