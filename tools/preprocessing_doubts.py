@@ -3,7 +3,8 @@
 `python tools/preprocessing_doubts.py --squeezenet FILE.onnx [--lite0 FILE.onnx]` prepares crops of seven colour
 photographs as each net was trained to see them and in five wrong ways, and counts the warnings of
 :func:`onnx_lrp.pictures.conventions.doubt`. A wrong way counts where it changes the net's answer. The rule's numbers
-were fitted on the parts ``whole``, ``middle``, ``top left`` and ``bottom right``; the others were not looked at.
+were fitted on the parts ``whole``, ``middle``, ``top left`` and ``bottom right``; the others had been seen before they were
+settled, and parts of one photograph are not independent, so that this is no test on fresh pictures.
 
 The photographs are those of things that ImageNet has a class for, among what scikit-image, scikit-learn and Matplotlib
 ship.
