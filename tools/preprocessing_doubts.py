@@ -3,8 +3,8 @@
 `python tools/preprocessing_doubts.py --squeezenet FILE.onnx [--lite0 FILE.onnx]` prepares crops of seven colour
 photographs as each net was trained to see them and in five wrong ways, and counts the warnings of
 :func:`onnx_lrp.pictures.conventions.doubt`. A wrong way counts where it changes the net's answer. The rule's numbers
-were fitted on the parts ``whole``, ``middle``, ``top left`` and ``bottom right``; the others had been seen before they were
-settled, and parts of one photograph are not independent, so that this is no test on fresh pictures.
+were fitted on the parts ``whole``, ``middle``, ``top left`` and ``bottom right``; the others had been seen before they
+were settled, and parts of one photograph are not independent, so that this is no test on fresh pictures.
 
 The photographs are those of things that ImageNet has a class for, among what scikit-image, scikit-learn and Matplotlib
 ship.
@@ -27,7 +27,7 @@ from onnx_lrp.pictures.preprocessing import PREPROCESSINGS
 from onnx_lrp.text import table
 
 FITTED = ("whole", "middle", "top left", "bottom right")
-HELD_OUT = ("mirrored", "top right", "bottom left")
+OTHERS = ("mirrored", "top right", "bottom left")
 CAFFE_RGB = Convention("caffe, rgb", replace(PREPROCESSINGS["caffe"], channels="rgb"))
 SIGNED_BGR = Convention("signed, bgr", replace(PREPROCESSINGS["signed"], channels="bgr"))
 
@@ -124,7 +124,7 @@ def main() -> None:
     pictures = photographs()
     for net in WAYS:
         path = getattr(args, net)
-        for kind, wanted in (("fitted", FITTED), ("held out", HELD_OUT)):
+        for kind, wanted in (("fitted", FITTED), ("other", OTHERS)):
             if path is None:
                 continue
             counts = measure(path, net, pictures, wanted)
