@@ -11,7 +11,7 @@ import onnx
 ROOT = Path(__file__).resolve().parents[2]
 sys.path.insert(0, str(ROOT / "tools"))
 
-from preprocessing_doubts import FITTED, HELD_OUT, WAYS, Count, measure, parts  # noqa: E402
+from preprocessing_doubts import FITTED, OTHERS, WAYS, Count, measure, parts  # noqa: E402
 
 from tests.pictures.edges import edges, stripes  # noqa: E402
 
@@ -19,7 +19,7 @@ from tests.pictures.edges import edges, stripes  # noqa: E402
 def test_parts() -> None:
     picture = np.arange(8 * 12 * 3, dtype=np.uint8).reshape(8, 12, 3)
     found = dict(parts(picture))
-    assert sorted(found) == sorted([*FITTED, *HELD_OUT])
+    assert sorted(found) == sorted([*FITTED, *OTHERS])
     assert np.array_equal(found["mirrored"][:, 0], picture[:, -1])
     assert np.array_equal(found["bottom right"], picture[2:, 3:])
     assert np.array_equal(found["middle"], picture[1:7, 1:10])
