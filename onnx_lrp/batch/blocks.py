@@ -1,0 +1,37 @@
+"""A run is cut into blocks of consecutive inputs; each is done when its part of the index has its name."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True)
+class Block:
+    """The inputs ``start`` to ``stop`` (excluded) of a run, by their row."""
+
+    number: int
+    start: int
+    stop: int
+
+    def __len__(self) -> int:
+        return self.stop - self.start
+
+    @property
+    def rows(self) -> range:
+        """The rows of its inputs."""
+        return range(self.start, self.stop)
+
+
+@dataclass(frozen=True)
+class Done:
+    """A block that is stored: how many inputs it had, and how many of them have an error in place of an answer."""
+
+    block: Block
+    failed: int
+
+
+def blocks_of(count: int, size: int) -> Iterator[Block]:
+    """All of a run of ``count`` inputs."""
+    for number, start in enumerate(range(0, count, size)):
+        yield Block(number, start, min(start + size, count))

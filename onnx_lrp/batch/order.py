@@ -1,0 +1,44 @@
+"""What is wanted of every input of a run."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+from ..targets import AnyTarget, Seed
+
+SAVED = ("maps", "png", "figure", "scores", "topk")
+PRECISIONS = ("float16", "float32", "int8")
+
+
+@dataclass(frozen=True)
+class Order:
+    """What is wanted of every input; all of it decides what is stored, bit for bit.
+
+    Attributes:
+        target: what is explained where an input has no target of its own, as for a call of the Explainer.
+        seed: what relevance starts with: a word or a :class:`onnx_lrp.targets.Contrast`.
+        save: what is kept beside the index, some of ``SAVED``.
+        precision: of the maps, one of ``PRECISIONS``.
+        whole: keep the channels of pictures apart in the maps; else they are summed.
+        top: how many classes ``topk`` keeps.
+        batch: how many samples the model is given at once: always so many, the last ones of a block filled up.
+        block: how many inputs are stored together.
+    """
+
+    target: AnyTarget | str = None
+    seed: Seed = "logit"
+    save: frozenset[str] = frozenset(("maps",))
+    precision: str = "float16"
+    whole: bool = False
+    top: int = 5
+    batch: int = 1
+    block: int = 16
+
+    def as_dict(self) -> dict[str, Any]:
+        """For JSON."""
+        return {
+            "target": None if self.target is None else str(self.target), "seed": str(self.seed),
+            "save": sorted(self.save), "precision": self.precision, "whole": self.whole, "top": self.top,
+            "batch": self.batch, "block": self.block,
+        }  # fmt: skip

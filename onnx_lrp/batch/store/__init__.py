@@ -1,0 +1,1 @@
+"""What a run leaves: maps as Zarr, an index as Parquet, pictures."""
