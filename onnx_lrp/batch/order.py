@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from typing import Any
 
 from ..targets import AnyTarget, Seed
@@ -24,6 +25,8 @@ class Order:
         top: how many classes ``topk`` keeps.
         batch: how many samples the model is given at once: always so many, the last ones of a block filled up.
         block: how many inputs are stored together.
+        shapes: of a sample's maps, by the name of the model's input.
+        output: the shape of a sample's scores.
     """
 
     target: AnyTarget | str = None
@@ -34,11 +37,14 @@ class Order:
     top: int = 5
     batch: int = 1
     block: int = 16
+    shapes: Mapping[str, tuple[int, ...]] = field(default_factory=dict)
+    output: tuple[int, ...] = ()
 
     def as_dict(self) -> dict[str, Any]:
         """For JSON."""
         return {
             "target": None if self.target is None else str(self.target), "seed": str(self.seed),
             "save": sorted(self.save), "precision": self.precision, "whole": self.whole, "top": self.top,
-            "batch": self.batch, "block": self.block,
+            "batch": self.batch, "block": self.block, "output": list(self.output),
+            "shapes": {name: list(shape) for name, shape in self.shapes.items()},
         }  # fmt: skip

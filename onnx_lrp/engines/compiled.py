@@ -18,7 +18,6 @@ from ..errors import ConversionError, InvalidModelError
 from ..model.loadable import require_loadable
 from ..model.prepared import Prepared
 from ..model.runtime import SessionOptions, run
-from ..ops import Activation
 from ..propagation.audit import accept, unmasked
 from ..propagation.ledger import LedgerEntry, entry
 from ..propagation.plan import Plan
@@ -170,12 +169,9 @@ class CompiledEngine:
         """Whether every input and the explained tensor have one row for each sample."""
         return all(tape.shapes[name][:1] == (BatchSize(),) for name in (*self.plan.inputs, self.plan.target))
 
-    def _mixes(self) -> bool:
-        """Whether samples decide together on a scale, as in DynamicQuantizeLinear: then a batch is not cut into parts.
-
-        Two samples with largest values 1 and 100 are rounded to hundredths of 100; each on its own would not be.
-        """
-        return any(isinstance(step.role, Activation) and not step.role.batchwise for step in self.plan.steps)
+    def preferred(self, feeds: Feeds) -> int:
+        """How many samples of these sizes make a call worth its while."""
+        return self._sessions.preferred(self._measured(feeds))
 
     def _stream(
         self, feeds: Feeds, tape: Tape, wanted: ConversionSpec, controls: Controls
@@ -204,9 +200,9 @@ class CompiledEngine:
         return outputs, _entries(steps, np.sum(pages, axis=0)) if pages else ()
 
     def _parts(self, feeds: Feeds, tape: Tape, wanted: ConversionSpec) -> list[slice | None]:
-        """Stretches of the batch, as equal as can be; None is all of it at once."""
+        """Stretches of the batch, as equal as can be; None is all of it at once, as where samples share a scale."""
         inside = [tape.shapes[tensor][:1] == (BatchSize(),) for tensor in wanted.layers.values()]
-        if self._mixes() or not self._streams(tape) or not all(inside):
+        if self.prepared.scales_together() or not self._streams(tape) or not all(inside):
             return [None]
         samples = len(feeds[self.plan.inputs[0]])
         size = -(-samples // -(-samples // self._sessions.preferred(tape)))

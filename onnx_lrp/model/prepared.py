@@ -69,11 +69,13 @@ class Prepared:
         flexible = any(not isinstance((dims(value) or [None])[0], int) for value in explaining)
         if shape[0] == 1:
             return flexible or len(shape) > 1
-        counts = named_alike(explaining, self.model.graph.outputs[0]) or self._scales_together()
+        counts = named_alike(explaining, self.model.graph.outputs[0]) or self.scales_together()
         return (flexible and counts) or self._independent(shape, inputs)
 
-    def _scales_together(self) -> bool:
-        """Whether all samples decide on one scale: then none is independent, and yet each has its own row."""
+    def scales_together(self) -> bool:
+        """Whether all samples of a batch decide on one scale, as in DynamicQuantizeLinear: none is independent, though
+        each has its own row. Samples with largest values 1 and 100 are rounded to hundredths of 100.
+        """
         return any(isinstance(role, Activation) and not role.batchwise for role in self.verdict.roles.values())
 
     def _independent(self, target: Sequence[object], shapes: Mapping[str, Sequence[object]]) -> bool:

@@ -1,0 +1,127 @@
+"""From what an item holds to what the model is fed for it."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+
+import numpy as np
+import onnx_ir as ir
+
+from ..errors import InputError
+from ..explanation.fingerprint import array_sha256
+from ..inputs import check_inputs
+from ..model.graph import dims
+from ..pictures.intake import pictures, prepared_picture
+from ..pictures.layout import Layout
+from ..pictures.preprocessing import Preprocessing
+from ..pictures.reading import Picture, read_bytes
+from .items import Item, Payload
+
+
+@dataclass(frozen=True)
+class Sample:
+    """One input, ready to be fed: arrays by the name of the model's input, and the SHA-256 of what the item holds.
+
+    Where the model has an axis of samples, so have the arrays, of length 1.
+    """
+
+    feeds: dict[str, np.ndarray]
+    sha256: str
+
+    @property
+    def shape(self) -> tuple[tuple[str, tuple[int, ...], str], ...]:
+        """What has to agree among the samples of a batch."""
+        return tuple((name, a.shape, a.dtype.str) for name, a in self.feeds.items())
+
+
+@dataclass(frozen=True)
+class Loader:
+    """Makes samples for one model.
+
+    Attributes:
+        inputs: what the model has to be fed.
+        preprocessing: how pictures become inputs.
+        source: what to call the model in messages.
+    """
+
+    inputs: Sequence[ir.Value]
+    preprocessing: Preprocessing
+    source: str
+
+    @cached_property
+    def batched(self) -> bool:
+        """Whether the first axis of every input counts samples, as far as one can tell."""
+        return all(map(_counts_samples, self.inputs))
+
+    @cached_property
+    def fixed(self) -> int | None:
+        """How many samples the model takes, no more and no less, if it says so."""
+        first = [(dims(value) or [None])[0] for value in self.inputs]
+        sizes = {size for size in first if isinstance(size, int)}
+        return sizes.pop() if self.batched and len(sizes) == 1 else None
+
+    def load(self, item: Item, payload: Payload) -> Sample:
+        """One sample.
+
+        Raises:
+            InputError: it cannot be read, or does not fit the model.
+        """
+        if isinstance(payload.data, bytes):
+            digest, content = hashlib.sha256(payload.data).hexdigest(), read_bytes(payload.data, payload.ending)
+        else:
+            digest, content = digest_of(payload.data), payload.data
+        return Sample(self._fed(content), digest)
+
+    def _fed(self, content: Picture | np.ndarray | Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
+        named = self._by_name(content)
+        fed = {}
+        for value in self.inputs:
+            name = value.name or ""
+            if name not in named:
+                raise InputError(f"holds nothing for the model's input {name!r}; it has {', '.join(map(repr, named))}")
+            fed[name] = self._array(named[name], value)
+        return fed
+
+    def _array(self, data: Picture | np.ndarray, value: ir.Value) -> np.ndarray:
+        """A picture prepared; an array with the axis of samples, where the model has one."""
+        found = [] if isinstance(data, np.ndarray) and data.dtype.kind == "f" else pictures(data, value)
+        if len(found) == 1:
+            return prepared_picture(found[0], value, self.preprocessing)
+        array, shape = np.asarray(data), dims(value)
+        return array[None] if self.batched and (shape is None or array.ndim == len(shape) - 1) else array
+
+    def _by_name(self, content: Picture | np.ndarray | Mapping[str, np.ndarray]) -> Mapping[str, Picture | np.ndarray]:
+        if isinstance(content, Mapping) and list(content) not in ([""], ["arr_0"]):
+            return content
+        if len(self.inputs) > 1:
+            raise InputError(
+                f"is one array, but the model has {len(self.inputs)} inputs; give an .npz with all of them"
+            )
+        one = next(iter(content.values())) if isinstance(content, Mapping) else content
+        return {self.inputs[0].name or "": one}
+
+    def check(self, feeds: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
+        """A batch, or one sample, against what the model declares; the number of samples may be another one.
+
+        Raises:
+            InputError: it does not fit.
+        """
+        return check_inputs(dict(feeds), self.inputs, self.source)
+
+
+def digest_of(arrays: Mapping[str, np.ndarray]) -> str:
+    """SHA-256 of a sample's arrays, in hexadecimal digits: of a single one, as of any array."""
+    if len(arrays) == 1:
+        return array_sha256(next(iter(arrays.values())))
+    lines = [f"{name} {array_sha256(arrays[name])}\n" for name in sorted(arrays)]
+    return hashlib.sha256("".join(lines).encode("utf-8", "backslashreplace")).hexdigest()
+
+
+def _counts_samples(value: ir.Value) -> bool:
+    shape = dims(value)
+    if shape is None or not 1 <= len(shape) <= 4:
+        return shape is None or len(shape) > 4
+    return Layout.of(shape).batched

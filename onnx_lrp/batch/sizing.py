@@ -1,0 +1,83 @@
+"""How many inputs a run gives the model at once, and how many it stores together."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import replace
+
+from ..engines.compiled import CompiledEngine
+from ..errors import InputError, OnnxLrpError
+from ..explainer import Explainer
+from .blocks import Block
+from .loading import Loader, Sample
+from .order import Order
+from .reading import Group, Reader
+from .surfaces import map_shapes
+
+MOST = 256  # samples at once: more is not faster, and takes memory
+WALKED = 32  # samples at once where no model is compiled
+SHARD = 2**24  # bytes of maps in float32 that are stored together
+LOOKED_AT = 16  # of the first inputs, whether they have one size
+LARGEST = 1024  # inputs in a block
+ROUND = 16  # a block holds a multiple of so many
+
+
+def sized(order: Order, explainer: Explainer, reader: Reader, batch: int | None) -> Order:
+    """The order with its sizes; for that, the model explains the first input that it can.
+
+    Args:
+        order: what is wanted.
+        explainer: of the run.
+        reader: of the run's inputs.
+        batch: how many samples at once, as it was asked for; None: what is fast.
+
+    Raises:
+        InputError: no input can be read, or the model does not take so many samples at once.
+        OnnxLrpError: no input can be explained.
+    """
+    samples = reader.first(LOOKED_AT)
+    at_once = _allowed(explainer, reader.loader, batch) or _fast(explainer, samples)
+    shapes = map_shapes(explainer.prepared.explaining, samples[0], order.whole)
+    together = min(SHARD // max(sum(4 * math.prod(shape) for shape in shapes.values()), 1), LARGEST)
+    step = math.lcm(ROUND, at_once) if math.lcm(ROUND, at_once) <= LARGEST else at_once
+    output = _tried(explainer, reader.loader, samples, at_once)
+    return replace(
+        order, batch=at_once, block=max(together // step, 1) * step, output=output,
+        shapes=shapes if "maps" in order.save else {},
+    )  # fmt: skip
+
+
+def _tried(explainer: Explainer, loader: Loader, samples: Sequence[Sample], size: int) -> tuple[int, ...]:
+    """The shape of a sample's scores."""
+    explainer.engine.expects(size)
+    for sample in samples:
+        try:
+            group = Group(Block(0, 0, 1), samples=[sample])
+            return explainer(loader.check(group.feeds(size, loader.batched))).output.shape[1:]
+        except OnnxLrpError:
+            if sample is samples[-1]:
+                raise
+    raise InputError("there is no input")
+
+
+def _allowed(explainer: Explainer, loader: Loader, batch: int | None) -> int | None:
+    """What the model leaves no choice of, or what was asked for; None if it may be chosen."""
+    only = loader.fixed if loader.batched else 1
+    why = "its inputs say so" if loader.batched else "its inputs have no axis of samples"
+    if only is None and explainer.prepared.scales_together():
+        only, why = 1, "it decides on one scale for all samples of a batch"
+    if only is not None and batch not in (None, only):
+        raise InputError(
+            f"{explainer.prepared.source}: takes {only} sample{'s' * (only > 1)} at once ({why}); leave "
+            f"--batch-size out, or give {only}"
+        )
+    return only or batch
+
+
+def _fast(explainer: Explainer, samples: Sequence[Sample]) -> int:
+    """As many samples as make a call worth its while; one, where the inputs differ in size."""
+    if len({sample.shape for sample in samples}) > 1:
+        return 1
+    engine = explainer.engine
+    return min(engine.preferred(samples[0].feeds), MOST) if isinstance(engine, CompiledEngine) else WALKED
