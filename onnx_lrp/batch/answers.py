@@ -30,7 +30,7 @@ def row_of_failure(row: int, item: Item, reason: str, sha256: str | None = None)
     return {"row": row, "input": item.name, "sha256": sha256, "label": item.label, "error": reason}
 
 
-def rows_of(
+def answered_rows(
     explanation: Explanation, rows: Sequence[int], items: Sequence[Item], samples: Sequence[Sample], order: Order
 ) -> list[dict[str, Any]]:
     """One for each of the first ``len(rows)`` samples of a batch; what follows only fills it up."""

@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Sequence
 from functools import partial
 
-from ..errors import InputError
 from ..explanation import Explanation
 from ..pictures.heatmap import save_png
 from ..writing import write_file

@@ -9,7 +9,7 @@ import numpy as np
 import onnx_ir as ir
 
 from ..explanation import Explanation
-from .answers import columns_of, row_of_failure, rows_of
+from .answers import columns_of, answered_rows, row_of_failure
 from .blocks import Block
 from .found import Found
 from .order import Order
@@ -42,8 +42,9 @@ class Filling:
         """The answers of a group; an error, where its maps are of another shape than the run's."""
         maps = {v.name or "": maps_of(v, explanation.inputs[v.name or ""], self.order.whole) for v in self.explaining}
         if any(maps[name].shape[1:] != tuple(shape) for name, shape in self.order.shapes.items()):
-            return self.fail([(row, item, self._other(maps)) for row, item in zip(group.rows, group.items)])
-        found = rows_of(explanation, group.rows, group.items, group.samples, self.order)
+            self.fail([(row, item, self._other(maps)) for row, item in zip(group.rows, group.items)])
+            return
+        found = answered_rows(explanation, group.rows, group.items, group.samples, self.order)
         self._rows |= dict(zip(group.rows, found))
         at = np.array(group.rows) - self.block.start
         if "maps" in self.order.save:

@@ -10,7 +10,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
-from ..errors import InputError, InvalidModelError, NumericalError, OnnxLrpError, TargetError
+from ..errors import InputError, InvalidModelError, NumericalError, TargetError
 from ..explainer import Explainer
 from ..explanation import Explanation
 from ..pictures.labels import index_of

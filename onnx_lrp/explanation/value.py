@@ -14,11 +14,11 @@ import numpy as np
 
 from ..errors import OutputError
 from ..propagation.ledger import Conservation, LedgerEntry, by_kind
-from ..targets import softmaxed
 from ..text import printable
 from ..writing import shown, write_bytes, write_file
 from .context import Context
 from .files import read_npz, write_npz
+from .probabilities import probabilities_of
 from .record import as_bytes, canonical, record_of
 
 if TYPE_CHECKING:
@@ -96,14 +96,7 @@ class Explanation:
         """The classes' probabilities, float64 of shape (samples, classes): the model's own where it has a head, else
         the softmax of its logits; None of what is no row of classes.
         """
-        logits = self.output.reshape(len(self.output), -1).astype(np.float64)
-        own = None if self.context is None else self.context.own
-        if own is not None and own.dtype.kind == "f" and own.size == logits.size:
-            shares = own.reshape(logits.shape).astype(np.float64)
-            return shares if shares.min() >= 0 and shares.max() <= 1 + 1e-6 else None
-        if logits.shape[1] < 2 or logits.shape[1] != self.output.shape[1]:
-            return None
-        return softmaxed(logits)
+        return probabilities_of(self.output, None if self.context is None else self.context.own)
 
     @property
     def probability(self) -> np.ndarray | None:

@@ -113,11 +113,11 @@ class Prepared:
             return self.written
         return self.source_model
 
-    def reference(self, tensor: str | None = None) -> ir.Model:
-        """The source cut to a tensor, by default to the explained one."""
-        copy, wanted = self.uncut.clone(), tensor or self.target
+    def reference(self, *tensors: str | None) -> ir.Model:
+        """The source cut to some tensors, by default to the explained one."""
+        copy, wanted = self.uncut.clone(), [name for name in tensors if name] or [self.target]
         values = [*copy.graph.inputs, *(value for node in copy.graph for value in node.outputs)]
-        copy.graph.outputs[:] = [next(value for value in values if value.name == wanted)]
+        copy.graph.outputs[:] = [next(v for v in values if v.name == name) for name in wanted]
         passes.RemoveUnusedNodesPass()(copy)
         return copy
 

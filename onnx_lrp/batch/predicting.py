@@ -1,0 +1,102 @@
+"""A first pass that only asks what the model answers, to choose what is worth an explanation."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import closing
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import onnx_ir as ir
+
+from ..engines.base import per_sample
+from ..explanation.probabilities import probabilities_of
+from ..model.precision import to_float32
+from ..model.runtime import open_session, run
+from ..streaming.ahead import ahead
+from .answers import row_of_failure
+from .blocks import Block, Done
+from .reading import Group
+from .store.index import write_predictions
+from .work import AHEAD, ONE_ROW, Work
+
+
+class Predictor:
+    """Answers blocks without explaining them; the same to call, and to pickle, as :class:`Work`.
+
+    Args:
+        work: what would explain them.
+    """
+
+    def __init__(self, work: Work) -> None:
+        self.work = work
+
+    def __getstate__(self) -> dict[str, Any]:
+        """Without the session."""
+        return {"work": self.work}
+
+    def __call__(self, block: Block, poisoned: Mapping[int, str] | None = None) -> Done:
+        """Answer one block, and store it; as for :class:`Work`."""
+        return next(self.stream([block], poisoned))
+
+    def stream(self, blocks: Iterable[Block], poisoned: Mapping[int, str] | None = None) -> Iterator[Done]:
+        """Answer blocks in a row, while the next inputs are decoded; as for :class:`Work`."""
+        rows: dict[int, dict[str, Any]] = {}
+        with closing(ahead(self.work.reader.groups(blocks, poisoned or {}), AHEAD)) as groups:
+            for group in groups:
+                rows |= {row: row_of_failure(row, item, reason) for row, item, reason in group.failed}
+                rows |= self._answers(group)
+                if group.last:
+                    write_predictions([rows[row] for row in group.block.rows], group.block, self.work.folder)
+                    yield Done(group.block, sum(row["error"] is not None for row in rows.values()))
+                    rows = {}
+
+    def probe(self, block: Block, journal: Path) -> None:
+        """As for :class:`Work`."""
+        for row in block.rows:
+            journal.write_text(str(row))
+            for group in self.work.reader.groups([Block(block.number, row, row + 1)], {}):
+                self._answers(group)
+
+    def _answers(self, group: Group) -> dict[int, dict[str, Any]]:
+        """The rows of a group; one by one, if together they give an error."""
+        if not group.rows:
+            return {}
+        try:
+            return dict(zip(group.rows, self._answered(group)))
+        except ONE_ROW as error:
+            if len(group.rows) == 1:
+                return {group.rows[0]: row_of_failure(group.rows[0], group.items[0], str(error))}
+        return {row: found for i in range(len(group.rows)) for row, found in self._answers(group.part(i)).items()}
+
+    def _answered(self, group: Group) -> list[dict[str, Any]]:
+        loader, prepared = self.work.reader.loader, self.work.explainer.prepared
+        feeds = loader.check(group.feeds(self.work.order.batch, loader.batched))
+        found, *own = run(self._session, self._names, feeds, prepared.source)
+        logits = per_sample(np.asarray(found), prepared, feeds)
+        shares = probabilities_of(logits, own[0] if own else None)
+        best = logits.reshape(len(logits), -1).argmax(1).tolist()
+        labels = self.work.explainer.labels
+        return [
+            {
+                "row": row, "label": item.label, "prediction": best[i], "error": None,
+                "predicted": labels[best[i]] if labels else None,
+                "probability": None if shares is None else float(shares[i, best[i]]),
+            }
+            for i, (row, item) in enumerate(zip(group.rows, group.items))
+        ]  # fmt: skip
+
+    @property
+    def _names(self) -> list[str]:
+        prepared = self.work.explainer.prepared
+        return [prepared.target, *([prepared.probability] if prepared.probability else [])]
+
+    @cached_property
+    def _session(self) -> Any:
+        prepared = self.work.explainer.prepared
+        reference = prepared.reference(*self._names)
+        if any(value.dtype == ir.DataType.DOUBLE for value in reference.graph.inputs):
+            reference = to_float32(reference)  # onnxruntime has no float64 convolution
+        return open_session(reference, self.work.explainer.options, prepared.source)
