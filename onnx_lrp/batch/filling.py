@@ -9,7 +9,7 @@ import numpy as np
 import onnx_ir as ir
 
 from ..explanation import Explanation
-from .answers import columns_of, answered_rows, row_of_failure
+from .answers import answered_rows, columns_of, row_of_failure
 from .blocks import Block
 from .found import Found
 from .order import Order
