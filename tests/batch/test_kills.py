@@ -52,15 +52,22 @@ def workers_of(parent: int) -> Iterator[int]:
     """The worker processes, and not what multiprocessing itself starts."""
     for folder in Path("/proc").glob("[0-9]*"):
         try:
-            if int((folder / "stat").read_text().rpartition(")")[2].split()[1]) == parent:
-                if b"spawn_main" in (folder / "cmdline").read_bytes():
-                    yield int(folder.name)
+            its_parent = int((folder / "stat").read_text().rpartition(")")[2].split()[1])
+            if its_parent == parent and b"spawn_main" in (folder / "cmdline").read_bytes():
+                yield int(folder.name)
         except OSError:  # it has ended
             pass
 
 
-def kill_after(process: subprocess.Popen[bytes], seconds: float, whom: str) -> None:
-    time.sleep(seconds)
+def kill_after(process: subprocess.Popen[bytes], parts: Path, whom: str) -> None:
+    """Kill it at a random moment: while it starts, or when some more blocks are done."""
+    wanted = len(list(parts.glob("*.parquet"))) + random.randrange(8)
+    patience = time.monotonic() + (60 if wanted else random.uniform(0, 3))
+    while process.poll() is None and len(list(parts.glob("*.parquet"))) < max(wanted, 1):
+        if time.monotonic() > patience:
+            break
+        time.sleep(0.002)
+    time.sleep(random.uniform(0, 0.03))
     workers = list(workers_of(process.pid))
     if whom in ("worker", "both") and workers:
         os.kill(random.choice(workers), signal.SIGKILL)
@@ -86,7 +93,7 @@ def test_nothing_is_lost_and_nothing_twice(inputs: Path, whole: dict[str, bytes]
     random.seed(kills)
     for i in range(kills):
         process = started(inputs, tmp_path / "out", 2)
-        kill_after(process, random.uniform(1.5, 5), ("worker", "parent", "both")[i % 3])
+        kill_after(process, tmp_path / "out" / "index", ("worker", "parent", "both")[i % 3])
         process.communicate(timeout=120)
     finish(inputs, tmp_path / "out", 2)
     assert left(tmp_path / "out") == whole
