@@ -37,7 +37,8 @@ _PUBLIC = {
     "conversion.convert": ("convert",),
     "evaluation.evaluate": ("evaluate",),
     "evaluation.report": ("Evaluation",),
-    "explainer": ("Explainer", "explain"),
+    "explainer": ("Explainer",),
+    "explaining.once": ("explain",),
     "explanation.showing": ("figure_of", "layers_of"),
     "explanation.value": ("Explanation",),
     "model.profile": ("Profile",),
@@ -77,7 +78,8 @@ if TYPE_CHECKING:
     )
     from .evaluation.evaluate import evaluate
     from .evaluation.report import Evaluation
-    from .explainer import Explainer, explain
+    from .explainer import Explainer
+    from .explaining.once import explain
     from .explanation import Explanation
     from .explanation.showing import figure_of, layers_of
     from .model.profile import Profile

@@ -2,59 +2,37 @@
 
 from __future__ import annotations
 
-import contextlib
-import math
-import threading
 from collections import Counter
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import replace
-from functools import cache as cached
-from functools import partial
 from typing import Any, Literal
 
 import numpy as np
 
 from . import backends
-from .checking.observed import alike, seen
-from .checking.preparing import doubted
 from .composites import Composite
 from .composites.pictured import from_preprocessing
-from .engines.base import Engine, Question, Result, original
-from .engines.building import Build, Setup, first_that_fits
-from .engines.recipe import recipe
-from .engines.verifying import verify
-from .errors import (
-    CompositeError,
-    ConversionError,
-    InputError,
-    NumericalError,
-    OnnxLrpError,
-    TargetError,
-    UnsupportedModelError,
-    names_of,
-)
-from .explanation import Context, Explanation
-from .explanation.context import nothing
+from .engines.base import Engine, original
+from .engines.building import Setup
+from .errors import CompositeError, TargetError, names_of
+from .explaining.batches import explanations
+from .explaining.builds import Builds
+from .explaining.doubting import about_picture
+from .explaining.known import labels_of, way_of
+from .explanation import Explanation
 from .inputs import check_inputs
 from .model.fixing import Fixed, by_name
-from .model.graph import dims
 from .model.loading import Source, pack
-from .model.preparation import declared_inputs
 from .model.prepared import Prepared
 from .model.profile import STRICT, Profile
 from .model.runtime import SessionOptions
 from .model.sizing import Shapes
 from .pictures.intake import Intake, Taken, Way, take
 from .pictures.labels import LabelSource, index_of
-from .pictures.metadata import found_labels
 from .pictures.preprocessing import Preprocessing
-from .propagation.ids import check_ids
-from .propagation.ledger import Conservation, LedgerEntry
-from .propagation.plan import Plan, resolve_layers
-from .targets import AnyTarget, Contrast, Rivals, Seed, as_region, as_seed
+from .propagation.plan import Plan
+from .targets import AnyTarget, Rivals, Seed, as_seed
 from .text import printable
-
-MOST_SIZES = 16  # for which a model is kept ready whose sizes come with the data
 
 
 class Explainer:
@@ -125,54 +103,15 @@ class Explainer:
         intake = Intake.of(preprocessing, labels, model)
         if isinstance(composite, str) and intake.said is not None:
             composite = from_preprocessing(composite, intake.said)
-        self._setup = Setup(
+        setup = Setup(
             model, Composite.parse(composite), output, batchnorm, trusted, facts, options, by_name(fixed), shapes or {},
             Profile.parse(profile), intake,
         )  # fmt: skip
-        self._unverified = verify
-        self._begin(backends.choices(backend, dtype, device))
-
-    def _begin(self, choices: Sequence[backends.Choice]) -> None:
-        """Build, or leave it to the first call where sizes are missing that the data will have."""
-        self._choices = tuple(choices)
-        self._lock = threading.Lock()
-        self._sized: dict[str, Explainer] = {}
-        self._missing: UnsupportedModelError | None = None
-        try:
-            self._first = first_that_fits(self._setup, self._choices)
-        except UnsupportedModelError as error:
-            if not all(problem.sizes for problem in error.problems):
-                raise
-            self._missing = error
+        self._builds = Builds(setup, backends.choices(backend, dtype, device), verify)
 
     @property
-    def _built(self) -> Build:
-        """What computes; of a model whose sizes come with the data, for the sizes that were met last."""
-        if self._missing is None:
-            return self._first
-        if not self._sized:
-            raise self._missing
-        return list(self._sized.values())[-1]._built
-
-    def _for(self, x: Any) -> Explainer:
-        """This one, or the one for the sizes of these inputs."""
-        if self._missing is None:
-            return self
-        declared, source = declared_inputs(self._setup.model)
-        fed = [value for value in declared if self._setup.fixed.get(value.name or "") is None]
-        feeds = check_inputs(x, fed, source)
-        shapes = {name: (None if a.ndim else 0, *a.shape[1:])[: a.ndim] for name, a in feeds.items()}
-        with self._lock:
-            if str(shapes) not in self._sized:
-                child, setup = (
-                    Explainer.__new__(Explainer),
-                    replace(self._setup, shapes={**shapes, **self._setup.shapes}),
-                )
-                child.__setstate__({"setup": setup, "choices": self._choices, "unverified": self._unverified})
-                self._sized[str(shapes)] = child
-                for oldest in list(self._sized)[:-MOST_SIZES]:
-                    del self._sized[oldest]
-            return self._sized[str(shapes)]
+    def _setup(self) -> Setup:
+        return self._builds.setup
 
     @property
     def composite(self) -> Composite:
@@ -187,36 +126,31 @@ class Explainer:
     @property
     def prepared(self) -> Prepared:
         """The canonized model."""
-        return self._built.prepared
+        return self._builds.built.prepared
 
     @property
     def plan(self) -> Plan:
         """Steps, rules and facts."""
-        return self._built.plan
+        return self._builds.built.plan
 
     @property
     def engine(self) -> Engine:
         """What computes."""
-        return self._built.engine
+        return self._builds.built.engine
 
     @property
     def labels(self) -> tuple[str, ...]:
         """Names of the classes: those that were given, else the model's own if their number fits; or none."""
-        if self._setup.intake.labels or (self._missing is not None and not self._sized):
-            return self._setup.intake.labels
-        found = found_labels(self.prepared.source_model.metadata_props, self._setup.intake.beside)
-        shape = (dims(self.prepared.model.graph.outputs[0]) or [])[1:]
-        sizes = [size for size in shape if isinstance(size, int)]
-        return found if shape and len(sizes) == len(shape) and math.prod(sizes) == len(found) else ()
+        return labels_of(self._builds)
 
     @property
     def way(self) -> Way:
         """How pictures become inputs, and who said so."""
-        return self._setup.intake.way(self.prepared.source_model)
+        return way_of(self._builds)
 
     def __repr__(self) -> str:
         """Model, output and rules."""
-        if self._missing is not None and not self._sized:
+        if not self._builds.known:
             return f"Explainer of a model whose sizes come with the data, by {self.composite.name}"
         counts = Counter(str(step.rule) for step in self.plan.steps if step.rule is not None)
         rules = ", ".join(f"{rule} on {n}" for rule, n in counts.most_common())
@@ -224,14 +158,11 @@ class Explainer:
 
     def __getstate__(self) -> dict[str, Any]:
         """What it was made of, the model as one message: sessions are made anew where it arrives."""
-        built = None if self._missing else self._first
-        choices = self._choices if built is None else (built.choice, *built.left)
-        return {"setup": replace(self._setup, model=pack(self._setup.model)), "choices": choices,
-                "unverified": self._unverified}  # fmt: skip
+        setup = replace(self._setup, model=pack(self._setup.model))
+        return {"setup": setup, "choices": self._builds.choices, "unverified": self._builds.unverified}
 
     def __setstate__(self, state: dict[str, Any]) -> None:
-        self._setup, self._unverified = state["setup"], state["unverified"]
-        self._begin(state["choices"])
+        self._builds = Builds(state["setup"], state["choices"], state["unverified"])
 
     def __call__(
         self,
@@ -269,17 +200,13 @@ class Explainer:
         """
         taken = self._taken(x)
         wanted, start = [self._meant(target)], self._seed(seed, against, baseline)
-        return self._for(taken.feeds)._explanations(taken, wanted, start, layers, ledger)[0]
+        return explanations(self._builds.of(taken.feeds), taken, wanted, start, layers, ledger)[0]
 
     def _taken(self, x: Any) -> Taken:
         """What is fed, with pictures prepared."""
         if isinstance(x, np.ndarray) and x.dtype.kind == "f":
             return Taken(x)
-        declared = self.prepared.inputs if self._missing is None else declared_inputs(self._setup.model)[0]
-        return take(x, declared, self._prepare_by)
-
-    def _prepare_by(self) -> Preprocessing:
-        return self.way.convention.preprocessing
+        return take(x, self._builds.declared, lambda: self.way.convention.preprocessing)
 
     def _meant(self, target: AnyTarget | str | Sequence[str]) -> AnyTarget:
         """Of a class's name its index, of several names, one per sample, all of them."""
@@ -327,7 +254,7 @@ class Explainer:
             raise TargetError("no target given")
         taken = self._taken(x)
         start = self._seed(seed, against, baseline)
-        return self._for(taken.feeds)._explanations(taken, wanted, start, layers, ledger)
+        return explanations(self._builds.of(taken.feeds), taken, wanted, start, layers, ledger)
 
     def attribute(
         self, inputs: Any, target: AnyTarget = None, return_convergence_delta: bool = False, **options: Any
@@ -359,42 +286,11 @@ class Explainer:
             x: as for a call.
         """
         taken = self._taken(x)
-        prepared = self._for(taken.feeds).prepared
+        prepared = self._builds.of(taken.feeds).built.prepared
         if prepared.probability is None:
             return None
         feeds = check_inputs(taken.feeds, prepared.inputs, prepared.source)
         return original(prepared, feeds, self.options, prepared.probability)
-
-    def _explanations(
-        self, taken: Taken, targets: int | list[AnyTarget], seed: Seed, layers: Iterable[str], ledger: bool
-    ) -> list[Explanation]:
-        feeds = check_inputs(taken.feeds, self.prepared.inputs, self.prepared.source)
-        check_ids(feeds, self.plan, self.prepared.model, self.prepared.source)
-        wanted = resolve_layers(self.plan, layers, self.prepared.source)
-        verifying = self._unverified
-        with np.errstate(all="ignore"):  # what is not finite is an error in the end
-            built, results = self._answered(feeds, targets, Question(0, seed, wanted, ledger, audit=verifying))
-            if verifying:
-                verify(built, feeds, results[0])
-                self._unverified = False
-            settings = partial(recipe, self._setup, built, seed, _regions(targets))
-            pictures = taken.first is not None or self._setup.intake.said is not None
-            context = self._context(feeds, settings, seed, results[0].logits[0].size, pictures)
-            found = [self._explanation(feeds, result, wanted, context) for result in results]
-        differ = len(found) > 1 and not isinstance(seed, Contrast)  # a margin and its mirror image are alike
-        several = cached(partial(alike, found)) if differ else tuple[str, ...]
-        prepared = cached(partial(self._about_pictures, taken))
-        return [
-            replace(e, doubts=partial(self._doubts, e, feeds, seed, lambda: (*prepared(), *several()))) for e in found
-        ]
-
-    def _about_pictures(self, taken: Taken) -> tuple[str, ...]:
-        """Whether pictures were prepared as the model expects them."""
-        if taken.first is None:
-            return ()
-        name, pixels = taken.first
-        way, assumed = self.way, [self.way.warning] if self.way.warning else []
-        return (*assumed, *self.doubts_of(pixels, name, way))
 
     def doubts_of(self, pixels: np.ndarray, name: str, way: Way) -> tuple[str, ...]:
         """Why a picture may not be prepared as the model expects it, in a line; it is run in the usual ways for that.
@@ -404,190 +300,4 @@ class Explainer:
             name: the input's.
             way: how it was prepared; what is settled gives no doubt.
         """
-        value = next(value for value in self.prepared.inputs if value.name == name)
-        if way.settled:
-            return ()
-        return doubted(self.prepared, self.options, value, pixels, way.convention, self._fitting(None))
-
-    def _doubts(
-        self, explanation: Explanation, feeds: dict[str, np.ndarray], seed: Seed, several: Callable[[], tuple[str, ...]]
-    ) -> tuple[str, ...]:
-        """What an explanation gives reason to doubt, on its own and among several of a batch."""
-        ask = partial(self._ledger_of_one, explanation, feeds, seed)
-        return (*several(), *seen(explanation, self.plan, feeds, ask))
-
-    def _ledger_of_one(
-        self, explanation: Explanation, feeds: dict[str, np.ndarray], seed: Seed
-    ) -> tuple[LedgerEntry, ...]:
-        """The account of the first sample, or of all where inputs have no samples of their own."""
-        count = len(explanation.target)
-        alone = all(x.shape[:1] == (count,) for x in feeds.values()) and isinstance(seed, str | Contrast)
-        with contextlib.suppress(OnnxLrpError):  # a model may not take one sample
-            some = {name: x[:1] for name, x in feeds.items()} if alone else feeds
-            question = Question([explanation.target[:1] if alone else explanation.target], seed, ledger=True)
-            with np.errstate(all="ignore"):
-                return self._run(some, question)[1][0].entries
-        return ()
-
-    def _answered(
-        self, feeds: dict[str, np.ndarray], targets: int | list[AnyTarget], question: Question
-    ) -> tuple[Build, list[Result]]:
-        """All targets over one forward pass, but regions one by one."""
-        listed = [] if isinstance(targets, int) else targets
-        regions = [as_region(target) for target in listed]
-        if not any(regions):
-            return self._run(feeds, replace(question, targets=targets))
-        answers = [self._run(feeds, replace(question, targets=[None if region else target], region=region))
-                   for target, region in zip(listed, regions)]  # fmt: skip
-        return answers[-1][0], [result for _, found in answers for result in found]
-
-    def _run(self, feeds: dict[str, np.ndarray], question: Question) -> tuple[Build, list[Result]]:
-        """Explain by the first backend that can take these inputs.
-
-        Of a model that is malformed in a way that only onnxruntime finds, its verdict is the error.
-        """
-        built = self._built
-        while True:
-            try:
-                return built, built.engine.run(feeds, question)
-            except ConversionError:
-                if not built.left:
-                    raise
-                built = self._behind(built)
-            except OnnxLrpError:
-                raise
-            except Exception:
-                original(built.prepared, feeds, self.options)
-                raise
-
-    def _behind(self, failed: Build) -> Build:
-        """The build for the next choice; made once, whichever thread comes first."""
-        with self._lock:
-            if self._first is failed:
-                self._first = first_that_fits(self._setup, failed.left)
-            return self._first
-
-    def _fitting(self, size: int | None) -> tuple[str, ...]:
-        """The labels, where the output has as many elements.
-
-        Raises:
-            InputError: labels were given, but not as many.
-        """
-        if self._setup.intake.labels and size not in (None, len(self.labels)):
-            raise InputError(f"{len(self.labels)} labels given, but the output has {size} elements; they must agree")
-        return self.labels if size in (None, len(self.labels)) else ()
-
-    def _context(
-        self, feeds: dict[str, np.ndarray], settings: Callable[[], dict[str, Any]], seed: Seed, size: int,
-        pictures: bool,
-    ) -> Context:  # fmt: skip
-        """Where the explanations of a batch come from; the model's own answer only when somebody reads it."""
-        prepared, plan = self.prepared, self.plan
-        has_head = prepared.probability is not None
-        ask = partial(original, prepared, feeds, self.options, prepared.probability) if has_head else nothing
-        return Context(
-            prepared.source, prepared.sha256, prepared.output, self.composite.name, str(self.composite),
-            tuple((step.name, step.op, str(step.rule)) for step in plan.steps if step.rule is not None),
-            str(prepared.profile), str(seed) if isinstance(seed, str | Contrast) else "array", self.engine.name,
-            self.engine.dtype.name, self._fitting(size), feeds, settings, ask,
-            self._prepare_by() if pictures else None,
-        )  # fmt: skip
-
-    def _explanation(
-        self, feeds: dict[str, np.ndarray], result: Result, wanted: dict[str, str], context: Context
-    ) -> Explanation:
-        found, n = result.relevance, len(result.logits)
-        relevance = {name: self._result(found, name, x.shape) for name, x in feeds.items()}
-        inside = {name: found[tensor] for name, tensor in wanted.items() if tensor in found}
-        shared = [relevance[name] for name in self.plan.inputs]
-        parts = [r.reshape(n, -1).sum(1, dtype=np.float64) for r in shared if r.shape[:1] == (n,)]
-        sizes = [np.abs(r.reshape(n, -1)).sum(1, dtype=np.float64) for r in shared if r.shape[:1] == (n,)]
-        start = np.asarray(result.start)
-        if len(parts) < len(shared):  # some input has no axis of samples in front
-            start, parts = start.sum(keepdims=True), [np.array([float(r.sum())]) for r in shared]
-            sizes = [np.array([float(np.abs(r).sum())]) for r in shared]
-        account = Conservation(start, np.asarray(sum(parts)), np.asarray(sum(sizes)))
-        return Explanation(relevance, result.logits, result.index, inside, account, result.entries, context=context)
-
-    def _result(self, found: dict[str, np.ndarray], name: str, shape: tuple[int, ...]) -> np.ndarray:
-        """Relevance of one input; zeros if none of it got there."""
-        if name not in found:
-            return np.zeros(shape, self.engine.dtype)
-        result = found[name].reshape(shape)
-        if not np.isfinite(result).all():
-            raise NumericalError(
-                f"{self.prepared.source}: relevance of input {printable(name)!r} is not finite; "
-                "use dtype='float64', a larger epsilon, or smaller weights"
-            )
-        return result
-
-
-def _regions(targets: int | list[AnyTarget]) -> list[str]:
-    """The targets that are no single element, as words."""
-    return [] if isinstance(targets, int) else [str(region) for region in map(as_region, targets) if region]
-
-
-def explain(
-    model: Source,
-    x: Any,
-    target: AnyTarget | str | Sequence[str] = None,
-    *,
-    composite: str | Composite = "default",
-    output: str | None = None,
-    seed: Seed | None = None,
-    against: Rivals = None,
-    baseline: float | None = None,
-    layers: Iterable[str] = (),
-    ledger: bool = False,
-    backend: str = "auto",
-    dtype: str | None = None,
-    device: str | None = None,
-    batchnorm: Literal["affine", "pass"] = "affine",
-    pass_ops: str | Iterable[str] = (),
-    verify: bool = True,
-    facts: bool = True,
-    fixed: Fixed = (),
-    shapes: Shapes | None = None,
-    profile: str | Profile = STRICT,
-    preprocessing: str | Preprocessing | None = None,
-    labels: LabelSource = None,
-    threads: int = 0,
-    providers: Iterable[str] = ("CPUExecutionProvider",),
-) -> Explanation:
-    """Explain one batch: ``Explainer(model, ...)(x, target, ...)``; for several, make the :class:`Explainer` once.
-
-    Args:
-        model: path, bytes, or ``onnx.ModelProto``.
-        x: as for a call of the Explainer: array, dict by input name, or list in the model's order.
-        target: as for a call: what of the output is explained; None is each sample's argmax.
-        composite: as for the Explainer: which rule goes where.
-        output: as for the Explainer: the output, tensor or node to explain.
-        seed: as for a call: what the walk starts with.
-        against: as for a call: the class, or several, to hold the target against.
-        baseline: as for a call: what is taken off the value of an output of one element.
-        layers: as for a call: nodes or tensors inside whose relevance is wanted, too.
-        ledger: as for a call: also account for every node.
-        backend: as for the Explainer, like all that follow: ``"auto"``, ``"onnx"``, ``"torch"`` or ``"numpy"``.
-        dtype: ``"float32"`` or ``"float64"``.
-        device: Torch's.
-        batchnorm: what a BatchNormalization does that cannot be merged.
-        pass_ops: activations that relevance passes unchanged, on your own responsibility.
-        verify: compare the canonized model's answer with the original's.
-        facts: use static facts to skip work that is provably zero.
-        fixed: inputs that are constants of the question.
-        shapes: sizes of open axes by input.
-        profile: what is explained beyond ReLU nets.
-        preprocessing: how pictures become inputs.
-        labels: names of the classes.
-        threads: onnxruntime's.
-        providers: onnxruntime's execution providers.
-
-    Raises:
-        OnnxLrpError: as for the Explainer, and for a call of it.
-    """
-    explainer = Explainer(
-        model, composite, output=output, backend=backend, dtype=dtype, device=device, batchnorm=batchnorm,
-        pass_ops=pass_ops, verify=verify, facts=facts, fixed=fixed, shapes=shapes, profile=profile,
-        preprocessing=preprocessing, labels=labels, threads=threads, providers=providers,
-    )  # fmt: skip
-    return explainer(x, target, seed=seed, against=against, baseline=baseline, layers=layers, ledger=ledger)
+        return about_picture(self._builds, pixels, name, way)

@@ -89,7 +89,7 @@ def test_explain_is_an_explainer_and_its_call_spelled_out(monkeypatch: pytest.Mo
         def __call__(self, x: Any, target: Any, **options: Any) -> None:
             met.update(x=x, target=target, **options)
 
-    monkeypatch.setattr("onnx_lrp.explainer.Explainer", Spy)
+    monkeypatch.setattr("onnx_lrp.explaining.once.Explainer", Spy)
     given: dict[str, Any] = {name: object() for name in own}
     lrp.explain(**given)
     assert met == given

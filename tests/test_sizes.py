@@ -42,7 +42,7 @@ def test_a_length_is_met_with_the_data(backend: str) -> None:
     for length in (2, 5, 2):
         x = RNG.normal(size=(1, length, 3)).astype(np.float32)
         np.testing.assert_allclose(explainer(x).output, own(x), rtol=1e-4, atol=1e-6)
-    assert len(explainer._sized) == 2
+    assert len(explainer._builds._sized) == 2
     again = pickle.loads(pickle.dumps(explainer))
     np.testing.assert_allclose(again(x).inputs["x"], explainer(x).inputs["x"], rtol=1e-5)
 
@@ -121,4 +121,4 @@ def test_only_so_many_sizes_are_kept() -> None:
     explainer = lrp.Explainer(onnx.parser.parse_model(SCAN), "epsilon", backend="numpy", verify=False)
     for length in range(1, 20):
         explainer(np.ones((1, length, 3), np.float32))
-    assert len(explainer._sized) == 16
+    assert len(explainer._builds._sized) == 16

@@ -79,7 +79,7 @@ def test_all_that_was_asked_for_travels(way: str) -> None:
     assert other.prepared.output == explainer.prepared.output
     assert other.plan.facts is False
     assert other.engine.dtype == np.float64
-    assert other._unverified is False
+    assert other._builds.unverified is False
     same(other(X), explainer(X))
 
 
@@ -108,7 +108,7 @@ def test_a_model_with_weights_aside_travels(tmp_path: Path) -> None:
 
 def test_whether_it_was_verified_travels(monkeypatch: pytest.MonkeyPatch) -> None:
     calls: list[int] = []
-    monkeypatch.setattr("onnx_lrp.explainer.verify", lambda *_: calls.append(1))
+    monkeypatch.setattr("onnx_lrp.explaining.batches.verify", lambda *_: calls.append(1))
     explainer = Explainer(MODEL, backend="numpy")
     pickle.loads(pickle.dumps(explainer))(X)
     explainer(X)

@@ -105,7 +105,7 @@ def test_a_recorder_s_session_is_made_once(monkeypatch: pytest.MonkeyPatch) -> N
 
 
 def test_the_backend_to_fall_back_on_is_made_once(monkeypatch: pytest.MonkeyPatch) -> None:
-    from onnx_lrp import explainer as module
+    from onnx_lrp.explaining import builds as module
 
     def refuse(*_: object, **options: object) -> None:
         raise ConversionError("cannot be compiled")
