@@ -151,16 +151,10 @@ class Maps:
         return self._arrays[f"maps/{self._names[name]}"]
 
     def _put(self, array: Any, rows: slice, values: np.ndarray) -> None:
-        # The last shard is longer than the array: zarr reads what is there before it writes part of a shard, and may
-        # find half of one
-        if rows.stop == array.shape[0] and (rows.stop - rows.start) % _rows_of_file(array):
-            number = rows.start // _rows_of_file(array)
-            (self.path / array.path / f"c.{number}{'.0' * (array.ndim - 1)}").unlink(missing_ok=True)
+        # zarr would read the shard that is there, and fail if it is half of one
+        number = rows.start // (array.shards or array.chunks)[0]
+        (self.path / array.path / f"c.{number}{'.0' * (array.ndim - 1)}").unlink(missing_ok=True)
         array[rows] = values
-
-
-def _rows_of_file(array: Any) -> int:
-    return int((array.shards or array.chunks)[0])
 
 
 def _taken(array: Any, rows: _Rows, at: tuple[Any, ...]) -> np.ndarray:

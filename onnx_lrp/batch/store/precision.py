@@ -15,21 +15,22 @@ def stored_maps(maps: np.ndarray, precision: str) -> tuple[np.ndarray, np.ndarra
     """What is stored of float32 maps of shape (rows, ...), and the scales, float32 of shape (rows,) or None.
 
     Of float16, the scale is a power of two that brings the largest |R| of the row to [0.5, 1): relevance of 1e-7 would
-    lose its digits otherwise. Of int8, it is the largest |R| over 127. A row that is not finite becomes NaN (of int8,
-    its scale does).
+    lose its digits otherwise. Of int8, it is the largest |R| over 127. Relevance below 1e-35 is cut. A row that is not
+    finite becomes NaN (of int8, its scale does).
     """
     if precision == "float32":
         return np.ascontiguousarray(maps, np.float32), None
     stored = np.empty(maps.shape, STORED[precision])
     scales = np.empty(len(maps), np.float32)
-    for i, relevance in enumerate(maps):  # row by row, so that what is worked on stays in the cache
+    for i in range(len(maps)):  # row by row, so that what is worked on stays in the cache
+        relevance = maps[i : i + 1]
         peak = max(float(relevance.max()), -float(relevance.min())) if relevance.size else 0.0
         if not np.isfinite(peak):
             scales[i], stored[i] = np.nan, 0 if precision == "int8" else np.nan
             continue
         scales[i] = _scale(peak, precision)
         scaled = relevance * (np.float32(1) / scales[i])
-        stored[i] = np.rint(scaled) if precision == "int8" else _halved(scaled)
+        stored[i : i + 1] = np.rint(scaled) if precision == "int8" else _halved(scaled)
     return stored, scales
 
 
