@@ -43,7 +43,7 @@ class Died:
 Answer = Done | Exception | Died | None
 
 
-class _Remote(Exception):
+class _RemoteError(Exception):
     """The traceback of what was raised in a process, as its text."""
 
     def __str__(self) -> str:
@@ -86,7 +86,7 @@ class Worker:
         if self.jobs:
             self.jobs.popleft()
         if isinstance(answer, Exception):
-            answer.__cause__ = _Remote(trace)
+            answer.__cause__ = _RemoteError(trace)
         return answer  # type: ignore[no-any-return]
 
     def end(self) -> None:

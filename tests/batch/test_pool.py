@@ -12,12 +12,11 @@ from itertools import count
 from pathlib import Path
 
 import pytest
+from fake_work import FakeWork
 
 from onnx_lrp.batch.blocks import Block, Done, blocks_of
 from onnx_lrp.batch.pool import done_by
 from onnx_lrp.errors import InputError, OnnxLrpError, Problem, UnsupportedModelError
-
-from fake_work import FakeWork
 
 pytestmark = pytest.mark.skipif(os.name != "posix", reason="signals")
 
@@ -92,18 +91,18 @@ def test_an_error_stops_the_run_and_what_is_done_stays(tmp_path: Path, error: Ex
     assert len(parts(tmp_path)) < 10
 
 
-class Odd(Exception):
+class OddError(Exception):
     def __init__(self, a: int, b: int) -> None:
         super().__init__("odd")
 
 
 class OddWork(FakeWork):
     def __call__(self, block: Block, poisoned: dict[int, str] | None = None) -> Done:
-        raise Odd(1, 2)
+        raise OddError(1, 2)
 
 
 def test_an_error_that_cannot_travel_is_told_all_the_same(tmp_path: Path) -> None:
-    with pytest.raises(OnnxLrpError, match="Odd: odd"):
+    with pytest.raises(OnnxLrpError, match="OddError: odd"):
         list(done_by(OddWork(tmp_path), blocks_of(4, 1), 2))
 
 
