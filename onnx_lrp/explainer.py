@@ -148,6 +148,10 @@ class Explainer:
         """How pictures become inputs, and who said so."""
         return way_of(self._builds)
 
+    def settings(self, seed: Seed = "logit", target: AnyTarget = None) -> dict[str, Any]:
+        """Everything that decides an explanation but for the data, for JSON; see :mod:`onnx_lrp.engines.recipe`."""
+        return recipe(self._setup, self._built, seed, _regions([target]))
+
     def __repr__(self) -> str:
         """Model, output and rules."""
         if not self._builds.known:

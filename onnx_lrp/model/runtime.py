@@ -22,6 +22,14 @@ from .denormals import spare_this_thread
 LARGE = 2**24  # bytes of weights of which a message would be several copies
 
 
+_by_default = {"threads": 0}
+
+
+def take_threads(threads: int) -> None:
+    """Have every session of this process take so many threads where nobody says how many: it is one of several."""
+    _by_default["threads"] = threads
+
+
 @dataclass(frozen=True)
 class SessionOptions:
     """How onnxruntime runs: number of threads (0: its default), execution providers, and whether it may fuse nodes."""
@@ -62,7 +70,7 @@ def make_session(
     disabled = ["DoubleQDQPairsRemover", *unsafe]
     settings = ort.SessionOptions()
     settings.log_severity_level = 4  # what matters is raised
-    settings.intra_op_num_threads = options.threads
+    settings.intra_op_num_threads = options.threads or _by_default["threads"]
     settings.add_session_config_entry("session.set_denormal_as_zero", "1")
     if not options.optimized:
         settings.graph_optimization_level = ort.GraphOptimizationLevel.ORT_DISABLE_ALL
