@@ -13,16 +13,6 @@ from .loading import Sample
 from .order import Order
 
 FAINT_SHARE = 0.1  # of the target, at the inputs: the same as for a single explanation
-COLUMNS = (
-    "row", "input", "sha256", "label", "prediction", "predicted", "probability", "target", "explained", "start",
-    "relevance", "absorbed", "size", "warnings", "error",
-)  # fmt: skip
-TOP_COLUMNS = ("top_classes", "top_probabilities")
-
-
-def columns_of(order: Order) -> tuple[str, ...]:
-    """The columns of the index."""
-    return (*COLUMNS, *(TOP_COLUMNS if "topk" in order.save else ()))
 
 
 def row_of_failure(row: int, item: Item, reason: str, sha256: str | None = None) -> dict[str, Any]:

@@ -9,11 +9,12 @@ import numpy as np
 import onnx_ir as ir
 
 from ..explanation import Explanation
-from .answers import answered_rows, columns_of, row_of_failure
+from .answers import answered_rows, row_of_failure
 from .blocks import Block
 from .found import Found
 from .order import Order
 from .reading import Failed, Group
+from .store.index import index_schema
 from .surfaces import maps_of
 
 
@@ -28,14 +29,12 @@ class Filling:
 
     def __init__(self, block: Block, explaining: Sequence[ir.Value], order: Order) -> None:
         self.block, self.explaining, self.order = block, explaining, order
-        self.failures = 0
         self._rows: dict[int, dict[str, Any]] = {}
         self._maps: dict[str, np.ndarray] = {}
         self._scores: np.ndarray | None = None
 
     def fail(self, failed: Sequence[Failed], sha256: str | None = None) -> None:
         """Inputs that have no answer."""
-        self.failures += len(failed)
         self._rows |= {row: row_of_failure(row, item, reason, sha256) for row, item, reason in failed}
 
     def add(self, group: Group, explanation: Explanation) -> None:
@@ -52,10 +51,11 @@ class Filling:
         if "scores" in self.order.save:
             self._scores = self._put(self._scores, at, explanation.output)
 
-    def found(self) -> Found:
-        """All of it."""
+    def found(self, origins: list[int]) -> Found:
+        """All of it; ``origins`` are the rows in the inputs as they were given."""
         rows = [self._rows[row] for row in self.block.rows]
-        columns = {name: [row.get(name) for row in rows] for name in columns_of(self.order)}
+        columns = {name: [row.get(name) for row in rows] for name in index_schema(self.order).names}
+        columns["origin"] = origins
         return Found(self.block, columns, self._maps, self._scores)
 
     def _other(self, maps: Mapping[str, np.ndarray]) -> str:

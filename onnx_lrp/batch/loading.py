@@ -6,6 +6,7 @@ import hashlib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
+from typing import Any
 
 import numpy as np
 import onnx_ir as ir
@@ -20,6 +21,8 @@ from ..pictures.preprocessing import Preprocessing
 from ..pictures.reading import Picture, read_bytes
 from .items import Item, Payload
 
+NAMELESS = ("", "arr_0")  # what the only array of a sample is called where nobody named it
+
 
 @dataclass(frozen=True)
 class Sample:
@@ -32,9 +35,9 @@ class Sample:
     sha256: str
 
     @property
-    def shape(self) -> tuple[tuple[str, tuple[int, ...], str], ...]:
+    def shape(self) -> tuple[tuple[tuple[int, ...], np.dtype[Any]], ...]:
         """What has to agree among the samples of a batch."""
-        return tuple((name, a.shape, a.dtype.str) for name, a in self.feeds.items())
+        return tuple([(a.shape, a.dtype) for a in self.feeds.values()])
 
 
 @dataclass(frozen=True)
@@ -75,33 +78,38 @@ class Loader:
             digest, content = digest_of(payload.data), payload.data
         return Sample(self._fed(content), digest)
 
+    @cached_property
+    def _declared(self) -> list[tuple[str, int | None, ir.Value]]:
+        """Name and rank of every input; a run reads them very often."""
+        shapes = {value.name or "": dims(value) for value in self.inputs}
+        return [(v.name or "", None if (s := shapes[v.name or ""]) is None else len(s), v) for v in self.inputs]
+
     def _fed(self, content: Picture | np.ndarray | Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
         named = self._by_name(content)
-        fed = {}
-        for value in self.inputs:
-            name = value.name or ""
-            if name not in named:
-                raise InputError(f"holds nothing for the model's input {name!r}; it has {', '.join(map(repr, named))}")
-            fed[name] = self._array(named[name], value)
-        return fed
-
-    def _array(self, data: Picture | np.ndarray, value: ir.Value) -> np.ndarray:
-        """A picture prepared; an array with the axis of samples, where the model has one."""
-        found = [] if isinstance(data, np.ndarray) and data.dtype.kind == "f" else pictures(data, value)
-        if len(found) == 1:
-            return prepared_picture(found[0], value, self.preprocessing)
-        array, shape = np.asarray(data), dims(value)
-        return array[None] if self.batched and (shape is None or array.ndim == len(shape) - 1) else array
+        missing = [name for name, _, _ in self._declared if name not in named]
+        if missing:
+            raise InputError(
+                f"holds nothing for the model's input {missing[0]!r}, only {', '.join(map(repr, map(str, named)))}"
+            )
+        return {name: self._array(named[name], rank, value) for name, rank, value in self._declared}
 
     def _by_name(self, content: Picture | np.ndarray | Mapping[str, np.ndarray]) -> Mapping[str, Picture | np.ndarray]:
-        if isinstance(content, Mapping) and list(content) not in ([""], ["arr_0"]):
+        if isinstance(content, dict) and not (len(content) == 1 and next(iter(content)) in NAMELESS):
             return content
         if len(self.inputs) > 1:
             raise InputError(
                 f"is one array, but the model has {len(self.inputs)} inputs; give an .npz with all of them"
             )
-        one = next(iter(content.values())) if isinstance(content, Mapping) else content
-        return {self.inputs[0].name or "": one}
+        return {self._declared[0][0]: next(iter(content.values())) if isinstance(content, dict) else content}
+
+    def _array(self, data: Picture | np.ndarray, rank: int | None, value: ir.Value) -> np.ndarray:
+        """A picture prepared; an array with the axis of samples, where the model has one."""
+        if isinstance(data, Picture) or data.dtype.kind != "f":
+            found = pictures(data, value)
+            if len(found) == 1:
+                return prepared_picture(found[0], value, self.preprocessing)
+        array = np.asarray(data)
+        return array[None] if self.batched and (rank is None or array.ndim == rank - 1) else array
 
     def check(self, feeds: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
         """A batch, or one sample, against what the model declares; the number of samples may be another one.

@@ -111,7 +111,11 @@ class Reader:
         ahead: deque[tuple[int, Item, Future[Sample | str] | Sample | str]] = deque()
         for row, item in named:
             reason = poisoned.get(row) or item.error
-            ahead.append((row, item, reason or self._begun(item, next(payloads), pool)))
+            begun = reason or self._begun(item, next(payloads), pool)
+            if not ahead and not isinstance(begun, Future):
+                yield row, item, begun
+                continue
+            ahead.append((row, item, begun))
             if len(ahead) > 2 * DECODERS:
                 yield _ready(ahead.popleft())
         yield from map(_ready, ahead)

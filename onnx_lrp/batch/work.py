@@ -115,8 +115,7 @@ class Work:
         return Store(self.folder, self.order)
 
     def _store(self, filling: Filling) -> Done:
-        self._stored.write(filling.found())
-        return Done(filling.block, filling.failures)
+        return self._stored.write(filling.found(self.reader.inventory.origins(filling.block)))
 
     def _explained(self, group: Group, filling: Filling) -> Iterator[tuple[Group, Explanation]]:
         """A group's samples with their explanation; one by one, if together they give an error."""

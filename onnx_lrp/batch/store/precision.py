@@ -9,6 +9,7 @@ import numpy as np
 STORED: dict[str, np.dtype[Any]] = {kind: np.dtype(kind) for kind in ("float16", "float32", "int8")}
 LEAST, MOST = -126, 126  # exponents of scales: as float32, these and their inverses are normal numbers
 LEVELS = 127  # of int8, either side of 0
+IN_CACHE = 2**15  # numbers that are worked on at once
 
 
 def stored_maps(maps: np.ndarray, precision: str) -> tuple[np.ndarray, np.ndarray | None]:
@@ -22,16 +23,24 @@ def stored_maps(maps: np.ndarray, precision: str) -> tuple[np.ndarray, np.ndarra
         return np.ascontiguousarray(maps, np.float32), None
     stored = np.empty(maps.shape, STORED[precision])
     scales = np.empty(len(maps), np.float32)
-    for i in range(len(maps)):  # row by row, so that what is worked on stays in the cache
-        relevance = maps[i : i + 1]
-        peak = max(float(relevance.max()), -float(relevance.min())) if relevance.size else 0.0
-        if not np.isfinite(peak):
-            scales[i], stored[i] = np.nan, 0 if precision == "int8" else np.nan
-            continue
-        scales[i] = _scale(peak, precision)
-        scaled = relevance * (np.float32(1) / scales[i])
-        stored[i : i + 1] = np.rint(scaled) if precision == "int8" else _halved(scaled)
+    step = max(1, IN_CACHE // max(maps[:1].size, 1))
+    for start in range(0, len(maps), step):  # a few rows at a time, so that what is worked on stays in the cache
+        some = slice(start, start + step)
+        scales[some], stored[some] = _stored_rows(maps[some], precision)
     return stored, scales
+
+
+def _stored_rows(maps: np.ndarray, precision: str) -> tuple[np.ndarray, np.ndarray]:
+    rows = maps.reshape(len(maps), -1)
+    peaks = np.maximum(rows.max(1, initial=0), -rows.min(1, initial=0))
+    good = np.isfinite(peaks)
+    scales = _scales(np.where(good, peaks, 0), precision)
+    scaled = np.where(good[:, None], rows, 0) * (np.float32(1) / scales)[:, None]
+    stored = _halved(scaled) if precision == "float16" else np.rint(scaled).astype(np.int8)
+    scales[~good] = np.nan
+    if precision == "float16":
+        stored[~good] = np.nan
+    return scales, stored.reshape(maps.shape)
 
 
 def restored_maps(stored: np.ndarray, scales: np.ndarray | None) -> np.ndarray:
@@ -41,12 +50,13 @@ def restored_maps(stored: np.ndarray, scales: np.ndarray | None) -> np.ndarray:
     return np.asarray(stored * scales.reshape(scales.shape + (1,) * (stored.ndim - scales.ndim)))
 
 
-def _scale(peak: float, precision: str) -> float:
-    exponent = int(np.frexp(peak)[1]) if peak else 0
-    exponent = min(max(exponent, LEAST), MOST)
+def _scales(peaks: np.ndarray, precision: str) -> np.ndarray:
+    """One per row, float32, of the largest |R|."""
+    exponents = np.clip(np.where(peaks > 0, np.frexp(peaks)[1], 0), LEAST, MOST)
     if precision == "float16":
-        return float(2.0**exponent)
-    return max(peak, 2.0 ** (LEAST + 8)) / LEVELS if peak else 1.0
+        return np.ldexp(np.float32(1), exponents).astype(np.float32)
+    largest = np.maximum(peaks, np.float32(2.0 ** (LEAST + 8))) / np.float32(LEVELS)
+    return np.where(peaks > 0, largest, 1).astype(np.float32)
 
 
 def _halved(values: np.ndarray) -> np.ndarray:
