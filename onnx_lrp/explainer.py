@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Generator, Iterable, Sequence
 from dataclasses import replace
 from typing import Any, Literal
 
@@ -19,6 +19,7 @@ from .explaining.batches import explanations
 from .explaining.builds import Builds
 from .explaining.doubting import about_picture
 from .explaining.known import labels_of, way_of
+from .explaining.stream import batches_for, check_stream, streamed
 from .explanation import Explanation
 from .inputs import check_inputs
 from .model.fixing import Fixed, by_name
@@ -31,6 +32,7 @@ from .pictures.intake import Intake, Taken, Way, take
 from .pictures.labels import LabelSource, index_of
 from .pictures.preprocessing import Preprocessing
 from .propagation.plan import Plan
+from .streaming.items import Pairs
 from .targets import AnyTarget, Rivals, Seed, as_seed
 from .text import printable
 
@@ -259,6 +261,55 @@ class Explainer:
         taken = self._taken(x)
         start = self._seed(seed, against, baseline)
         return explanations(self._builds.of(taken.feeds), taken, wanted, start, layers, ledger)
+
+    def stream(
+        self,
+        iterable: Iterable[Any],
+        batch: int = 32,
+        target: AnyTarget | str = None,
+        *,
+        pairs: Pairs = "input",
+        seed: Seed | None = None,
+        against: Rivals = None,
+        baseline: float | None = None,
+        layers: Iterable[str] = (),
+    ) -> Generator[Explanation, None, None]:
+        """Explain what an iterator gives, batch by batch, in bounded memory; it may have no end.
+
+        The next batches are read and prepared in one background thread while the model works on this one, so an item
+        may be made long before its explanation is asked for. ``close()``, or leaving the loop, ends the thread and
+        closes the iterator.
+
+        Each item is one sample or a batch of them, which its rank tells: arrays of the rank that the model declares are
+        batches, those of one axis less are samples, as are a path, one of Pillow's pictures, and uint8 of shape (H, W,
+        3); uint8 of shape (N, H, W, 3) is a batch. Other ranks are an error. Samples are gathered, as long as they
+        have one shape; batches are explained as they come, or in parts where they have more than ``batch`` samples. A
+        model with a fixed number of samples gets just as many, the last ones filled up with copies that are cut off
+        from the explanation.
+
+        Args:
+            iterable: an iterator, generator, list or Torch's ``DataLoader``. For a model with several inputs each item
+                is a dict by input name, or a list in the model's order.
+            batch: how many samples are explained at once.
+            target: as for a call, one for all samples.
+            pairs: of a model with one input, items may be pairs (x, y): ``"input"`` explains what x is taken for and
+                leaves y out, ``"target"`` explains the class y, an index or a name.
+            seed: as for a call, but no array.
+            against: as for a call.
+            baseline: as for a call.
+            layers: as for a call.
+
+        Returns:
+            An iterator over the explanation of each batch.
+
+        Raises:
+            InputError, TargetError, NumericalError, VerificationError: as for a call; what has to do with an item, and
+                what the iterator itself raises, in its place, behind the explanations of what came before.
+        """
+        start = self._seed(seed, against, baseline)
+        check_stream(target, start, pairs)
+        batches = batches_for(self._builds, iterable, batch, pairs)
+        return streamed(self._builds, batches, lambda classes: self._meant(list(classes) or target), start, layers)
 
     def attribute(
         self, inputs: Any, target: AnyTarget = None, return_convergence_delta: bool = False, **options: Any

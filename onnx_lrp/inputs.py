@@ -26,7 +26,7 @@ def check_inputs(x: Any, declared: Sequence[ir.Value], source: str) -> dict[str,
     Raises:
         InputError: missing or extra input, wrong name, rank, shape or dtype, an empty batch, NaN or Inf.
     """
-    given = _by_name(x, [value.name or "" for value in declared], source)
+    given = given_by_name(x, [value.name or "" for value in declared], source)
     feeds = {v.name or "": checked(given[v.name or ""], v, source) for v in declared}
     free = [value for value in declared if not is_fixed(value)]
     together = {v.name or "": a for v in free if (a := feeds[v.name or ""]).ndim}
@@ -41,7 +41,17 @@ def _batched(value: ir.Value) -> bool:
     return bool(shape) and not isinstance(shape[0], int)  # type: ignore[index]
 
 
-def _by_name(x: Any, names: list[str], source: str) -> dict[str, Any]:
+def given_by_name(x: Any, names: Sequence[str], source: str) -> dict[str, Any]:
+    """What was given for each input, unchecked.
+
+    Args:
+        x: as for :func:`check_inputs`.
+        names: of the model's inputs.
+        source: what to call the model in messages.
+
+    Raises:
+        InputError: missing or extra input, wrong name.
+    """
     if isinstance(x, Mapping):
         given = {str(k): v for k, v in x.items()}
     elif isinstance(x, list | tuple) and (len(names) > 1 or (len(x) == 1 and hasattr(x[0], "shape"))):

@@ -65,16 +65,16 @@ class Context:
         """What it takes to repeat the explanation, found when it is first read; empty if nobody knows."""
         return self.recipe()
 
-    def of_sample(self, i: int, samples: int) -> Context:
-        """The same for one sample of several."""
+    def of_samples(self, some: slice, samples: int) -> Context:
+        """The same for some of the samples."""
 
-        def one(a: np.ndarray | None) -> np.ndarray | None:
-            return a if a is None or a.shape[:1] != (samples,) else a[i : i + 1]
+        def part(a: np.ndarray | None) -> np.ndarray | None:
+            return a if a is None or a.shape[:1] != (samples,) else a[some]
 
         def own() -> np.ndarray | None:
-            return one(self.own)
+            return part(self.own)
 
-        data = {name: one(a) for name, a in self.data.items()}
+        data = {name: part(a) for name, a in self.data.items()}
         return replace(self, data=data, ask=own, recipe=lambda: self.settings)  # type: ignore[arg-type]
 
     def __getstate__(self) -> dict[str, Any]:

@@ -29,7 +29,8 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, repr=False)
 class Explanation:
-    """Relevance of a batch; ``len`` counts the samples, ``[i]`` is one of them, and they can be iterated over.
+    """Relevance of a batch; ``len`` counts the samples, ``[i]`` is one of them, ``[:3]`` are three, and they
+    can be iterated over.
 
     Attributes:
         inputs: relevance by input name, each of its input's shape.
@@ -55,26 +56,30 @@ class Explanation:
         """How many samples there are."""
         return len(self.target)
 
-    def __getitem__(self, sample: int) -> Explanation:
-        """One sample's, as a batch of one. What has no axis of samples stays whole.
+    def __getitem__(self, sample: int | slice) -> Explanation:
+        """One sample's, as a batch of one, or several's. What has no axis of samples stays whole.
 
         Raises:
             IndexError: there are not so many.
         """
         count = len(self)
-        i = range(count)[sample]
+        if isinstance(sample, slice):
+            some = sample
+        else:
+            i = range(count)[sample]
+            some = slice(i, i + 1)
         account = self.conservation
 
-        def one(a: np.ndarray) -> np.ndarray:
-            return a[i : i + 1] if a.shape[:1] == (count,) else a
+        def part(a: np.ndarray) -> np.ndarray:
+            return a[some] if a.shape[:1] == (count,) else a
 
         return replace(
-            self, inputs={name: one(r) for name, r in self.inputs.items()}, output=one(self.output),
-            target=self.target[i : i + 1], layers={name: one(r) for name, r in self.layers.items()},
+            self, inputs={name: part(r) for name, r in self.inputs.items()}, output=part(self.output),
+            target=self.target[some], layers={name: part(r) for name, r in self.layers.items()},
             conservation=Conservation(
-                one(account.target), one(account.inputs), None if account.size is None else one(account.size)
+                part(account.target), part(account.inputs), None if account.size is None else part(account.size)
             ),
-            context=None if self.context is None else self.context.of_sample(i, count),
+            context=None if self.context is None else self.context.of_samples(some, count),
         )  # fmt: skip
 
     def __iter__(self) -> Iterator[Explanation]:

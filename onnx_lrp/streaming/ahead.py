@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sys
 import threading
-from collections.abc import Iterable, Iterator
+from collections.abc import Generator, Iterable, Iterator
 from queue import SimpleQueue
 from typing import TypeVar
 
@@ -13,7 +13,7 @@ PATIENCE = 5.0  # seconds for which a consumer that stops early waits for a sour
 T = TypeVar("T")
 
 
-def ahead(iterable: Iterable[T], depth: int = 2) -> Iterator[T]:
+def ahead(iterable: Iterable[T], depth: int = 2) -> Generator[T, None, None]:
     """The items of ``iterable`` in their order, made by one background thread.
 
     The thread starts with the first item that is asked for. All of the iterator runs in it: its start, its items, its

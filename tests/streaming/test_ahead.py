@@ -77,7 +77,7 @@ def test_no_further_ahead_than_asked_for(depth: int) -> None:
     for i in range(4):
         assert next(items) == i
         assert settled(source) == i + 1 + depth
-    items.close()  # type: ignore[attr-defined]
+    items.close()
     assert source.closed
 
 
@@ -85,7 +85,7 @@ def test_nothing_runs_before_the_first_is_asked_for() -> None:
     source = Source()
     items = ahead(source)
     assert (source.made, of_ours()) == (0, [])
-    items.close()  # type: ignore[attr-defined]
+    items.close()
     assert source.made == 0
 
 
@@ -145,7 +145,7 @@ def test_a_source_that_does_not_answer_holds_nobody_up(monkeypatch: pytest.Monke
 
     items = ahead(stuck())
     assert next(items) == 1
-    items.close()  # type: ignore[attr-defined]
+    items.close()
     (thread,) = of_ours()
     answer.set()
     thread.join(5)
