@@ -17,7 +17,7 @@ from .arrow import load_pyarrow
 from .blocks import Block
 from .items import InputSource, Item
 
-BATCH = 10_000  # items in a record batch
+_BATCH = 10_000  # items in a record batch
 _DIGEST = b"sha256"
 
 
@@ -106,7 +106,7 @@ class Inventory:
 
     def _taken(self, rows: Iterable[int]) -> Iterator[tuple[int, Item]]:
         rows = iter(rows)
-        while some := list(islice(rows, BATCH)):
+        while some := list(islice(rows, _BATCH)):
             if not 0 <= min(some) <= max(some) < len(self):
                 raise InputError(f"rows {min(some)} to {max(some)} are wanted of {len(self)} inputs; check them")
             table = self._table.take(some)
@@ -124,7 +124,7 @@ class Inventory:
 
 def _numbered(source: InputSource, told: Callable[[int], None]) -> Iterator[tuple[int, Item]]:
     for row, item in enumerate(source.items()):
-        if row and row % BATCH == 0:
+        if row and row % _BATCH == 0:
             told(row)
         yield row, item
 
@@ -148,7 +148,7 @@ def _write(path: Path, items: Iterator[tuple[int, Item]]) -> Inventory:
 def _fill(writer: Any, items: Iterator[tuple[int, Item]]) -> None:
     """Batch by batch; an empty one at the end carries the digest of all, which is known only then."""
     pa, digest, count = load_pyarrow(), hashlib.sha256(), 0
-    while some := list(islice(items, BATCH)):
+    while some := list(islice(items, _BATCH)):
         columns = _columns(some)
         digest.update(repr(columns).encode())  # not Arrow's bytes, which another version may lay out otherwise
         writer.write_batch(pa.record_batch(columns, schema=_schema(pa)))

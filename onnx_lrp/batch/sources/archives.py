@@ -19,10 +19,10 @@ from .files import NamedFile, answers, by_file, place_in
 from .tarring import Member, read_member, tar_members
 from .walking import TAKEN
 
-CLASS = "cls"  # the ending of a label
-MAX_WORD = 1 << 12
-MAX_JSON = 1 << 20
-MOST_MEMBERS = 256  # of one input
+_CLASS = "cls"  # the ending of a label
+_MAX_WORD = 1 << 12
+_MAX_JSON = 1 << 20
+_MOST_MEMBERS = 256  # of one input
 
 
 @dataclass(frozen=True)
@@ -90,7 +90,7 @@ class TarSource:
             if not member.is_file:
                 raise InputError("is a link or no regular file; write the archive with the files themselves")
             label, target = (
-                self._word(key, sound, stream) for key in (self.columns.label or CLASS, self.columns.target)
+                self._word(key, sound, stream) for key in (self.columns.label or _CLASS, self.columns.target)
             )
         except InputError as error:
             yield Item(name, place, error=f"{name!r}: {error}")
@@ -110,11 +110,11 @@ class TarSource:
             return None
         ending = key.removeprefix(".").lower()
         if ending in sound:
-            return word_of(read_member(stream, sound[ending].offset, MAX_WORD).strip())
+            return word_of(read_member(stream, sound[ending].offset, _MAX_WORD).strip())
         if "json" not in sound:
             return None
         try:
-            said = json.loads(read_member(stream, sound["json"].offset, MAX_JSON))
+            said = json.loads(read_member(stream, sound["json"].offset, _MAX_JSON))
         except (ValueError, RecursionError):
             raise InputError("its .json is damaged; write it again") from None
         found = said.get(key) if isinstance(said, dict) else None
@@ -138,6 +138,6 @@ def _first(members: Iterator[Member]) -> list[Member]:
     """As many as one input can have; more of one stem are let pass."""
     found: list[Member] = []
     for member in members:
-        if len(found) < MOST_MEMBERS or member.error is not None:
+        if len(found) < _MOST_MEMBERS or member.error is not None:
             found.append(member)
     return found

@@ -17,8 +17,8 @@ from .columns import Columns, word_of
 from .files import NamedFile, answers, by_file, place_in, reason_of
 from .rows import HeldRows, Rows, npy_rows, npz_rows
 
-CHUNK = 8 << 20  # bytes of a file that are read at once
-LABELS = 10_000  # rows of labels that are read at once
+_CHUNK = 8 << 20  # bytes of a file that are read at once
+_LABELS = 10_000  # rows of labels that are read at once
 
 
 @dataclass(frozen=True)
@@ -34,15 +34,15 @@ class ArrayRows:
 
     def items(self, name: str, file: int = 0) -> Iterator[Item]:
         """One for each row of a file of this name and number."""
-        for start in range(0, len(self), LABELS):
-            rows = range(start, min(start + LABELS, len(self)))
+        for start in range(0, len(self), _LABELS):
+            rows = range(start, min(start + _LABELS, len(self)))
             columns = [_words(source, rows) for source in (self.label, self.target)]
             for row, label, target in zip(rows, *columns):
                 yield Item(f"{name}[{row}]", place_in(file, row), label, target)
 
     def payloads(self, rows: Sequence[int]) -> Iterator[Payload]:
         """Some rows; consecutive ones are read together."""
-        step = max(1, CHUNK // max(1, sum(array.dtype.itemsize * _row(array) for array in self.inputs.values())))
+        step = max(1, _CHUNK // max(1, sum(array.dtype.itemsize * _row(array) for array in self.inputs.values())))
         for start, stop in _runs(rows, step):
             chunks = {name: array.range(start, stop) for name, array in self.inputs.items()}
             if len(chunks) == 1:

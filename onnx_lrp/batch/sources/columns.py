@@ -11,7 +11,7 @@ import numpy as np
 from ...errors import InputError
 from ...text import nearest, printable
 
-LISTED = 12  # names that a message shows
+_NAMED_AT_MOST = 12  # names that a message shows
 
 
 @dataclass(frozen=True)
@@ -57,7 +57,7 @@ class Columns:
         for name in self.named:
             if name not in known:
                 said = f"{where}: no {kind} {printable(name)!r}{nearest(name, there)}"
-                raise InputError(f"{said}; it has {listed(there)}")
+                raise InputError(f"{said}; it has {names_in_words(there)}")
 
     def inputs(self, there: Sequence[str], where: str, kind: str = "column") -> list[str]:
         """The names of the inputs, in the file's order unless ``features`` says them.
@@ -80,10 +80,10 @@ def _twice(names: Iterable[str]) -> str | None:
     return None
 
 
-def listed(names: Sequence[str]) -> str:
+def names_in_words(names: Sequence[str]) -> str:
     """The first few of them."""
-    more = f" and {len(names) - LISTED} more" if len(names) > LISTED else ""
-    return ", ".join(printable(name) for name in names[:LISTED]) + more
+    more = f" and {len(names) - _NAMED_AT_MOST} more" if len(names) > _NAMED_AT_MOST else ""
+    return ", ".join(printable(name) for name in names[:_NAMED_AT_MOST]) + more
 
 
 def word_of(value: Any) -> str | None:

@@ -15,9 +15,9 @@ from ...text import printable
 from .columns import Columns
 from .files import NamedFile
 
-DELIMITERS = (",", ";", "\t")
-LONGEST_ROW = 1 << 24  # bytes
-LOOKED_AT = 100  # rows that show whether a column is one of numbers
+_DELIMITERS = (",", ";", "\t")
+_LONGEST_ROW = 1 << 24  # bytes
+_LOOKED_AT = 100  # rows that show whether a column is one of numbers
 
 _Record = tuple[int, "list[str] | csv.Error"]
 
@@ -50,7 +50,7 @@ class CsvTable:
             InputError: no table, a column is missing or called as another one, or a feature is no number.
         """
         with open(file.path, "rb") as stream:
-            first = stream.readline(LONGEST_ROW)
+            first = stream.readline(_LONGEST_ROW)
             if b"\0" in first:
                 raise InputError(f"{file.shown}: is no text in UTF-8; save it as CSV in UTF-8")
             delimiter = _delimiter(first.decode("utf-8", "replace"))
@@ -112,7 +112,7 @@ class CsvTable:
 
     def _check_numbers(self) -> None:
         with open(self.file.path, "rb") as stream:
-            records = islice(_records(_Lines(stream, self.file, self.start), self.delimiter), LOOKED_AT)
+            records = islice(_records(_Lines(stream, self.file, self.start), self.delimiter), _LOOKED_AT)
             rows = [record for _, record in records if isinstance(record, list) and len(record) == self.width]
         for place, name in self.inputs:
             cells = [row[place] for row in rows if row[place].strip()]
@@ -135,11 +135,13 @@ class _Lines:
         return self
 
     def __next__(self) -> str:
-        line = self._stream.readline(LONGEST_ROW)
+        line = self._stream.readline(_LONGEST_ROW)
         if not line:
             raise StopIteration
-        if len(line) == LONGEST_ROW:
-            raise InputError(f"{self._file.shown}: a line has more than {LONGEST_ROW >> 20} MiB; give one row per line")
+        if len(line) == _LONGEST_ROW:
+            raise InputError(
+                f"{self._file.shown}: a line has more than {_LONGEST_ROW >> 20} MiB; give one row per line"
+            )
         text = line.removeprefix(b"\xef\xbb\xbf") if self.offset == 0 else line
         self.offset += len(line)
         return text.decode("utf-8", "surrogateescape")
@@ -161,7 +163,7 @@ def _records(lines: _Lines, delimiter: str) -> Iterator[_Record]:
 
 
 def _delimiter(line: str) -> str:
-    return max(DELIMITERS, key=line.count)
+    return max(_DELIMITERS, key=line.count)
 
 
 def _check_names(names: Sequence[str], columns: Columns, file: NamedFile) -> None:

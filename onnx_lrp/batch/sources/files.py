@@ -7,7 +7,7 @@ import os
 import stat
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
-from itertools import groupby
+from itertools import groupby, islice
 
 from ...errors import InputError
 from ...pictures.reading import bytes_of
@@ -15,7 +15,7 @@ from ...text import printable
 from ...writing import shown
 from ..items import Item, Payload
 
-OFFSET_BITS = 44  # of a place: files up to 16 TiB, and 500 000 of them
+_OFFSET_BITS = 44  # of a place: files up to 16 TiB, and 500 000 of them
 
 
 @dataclass(frozen=True)
@@ -62,14 +62,14 @@ def reason_of(error: Exception) -> str:
 
 def place_in(file: int, offset: int) -> int:
     """A place in one of a source's files, by the file's number."""
-    return file << OFFSET_BITS | offset
+    return file << _OFFSET_BITS | offset
 
 
 def by_file(items: Sequence[Item]) -> Iterator[tuple[int, list[Item], list[int]]]:
     """Consecutive items of one file: its number, the items and their offsets."""
-    for file, some in groupby(items, key=lambda item: item.place >> OFFSET_BITS):
+    for file, some in groupby(items, key=lambda item: item.place >> _OFFSET_BITS):
         group = list(some)
-        yield file, group, [item.place & (1 << OFFSET_BITS) - 1 for item in group]
+        yield file, group, [item.place & (1 << _OFFSET_BITS) - 1 for item in group]
 
 
 def answers(
@@ -83,6 +83,9 @@ def answers(
         where: the file, as messages name it.
     """
     found = _read_until_damaged(read, where)
+    if not any(item.error for item in items):
+        yield from islice(found, len(items))
+        return
     for item in items:
         yield next(found) if item.error is None else InputError(item.error)
 

@@ -21,8 +21,8 @@ from .paths import LIST, PathSource, is_pattern
 from .tables import CSV, PARQUET, TableSource
 from .walking import matching
 
-FOLDER = "folder"  # as a label: the name of the folder that a file is in
-MOST_SHARDS = 100_000
+_FOLDER = "folder"  # as a label: the name of the folder that a file is in
+_MOST_SHARDS = 100_000
 _BRACES = re.compile(r"\{(\d{1,12})\.\.(\d{1,12})\}")
 _PACKED = (".gz", ".tgz", ".bz2", ".tbz2", ".xz", ".txz", ".zst", ".zip", ".7z", ".rar")
 _ENDINGS = {"array": (".npy", ".npz"), "table": (*CSV, *PARQUET), "archive": (".tar",)}
@@ -75,7 +75,7 @@ def _source(kind: str, names: tuple[str, ...], columns: Columns) -> InputSource:
     here = os.getcwd()
     if kind == "path":
         _check_unused(columns)
-        return PathSource(names, columns.label == FOLDER, here)
+        return PathSource(names, columns.label == _FOLDER, here)
     files = tuple(map(NamedFile.of, names))
     if kind == "array":
         if columns.column is not None:
@@ -94,8 +94,8 @@ def _check_unused(columns: Columns) -> None:
     for what, value in said.items():
         if value:
             raise InputError(f"{what} is for tables, .npz and archives; give a table with a column of paths instead")
-    if columns.label not in (None, FOLDER):
-        remedy = f"label={FOLDER!r} takes the folder's name, or give a table with a column of paths"
+    if columns.label not in (None, _FOLDER):
+        remedy = f"label={_FOLDER!r} takes the folder's name, or give a table with a column of paths"
         raise InputError(f"files have no label {printable(columns.label or '')!r}; {remedy}")
 
 
@@ -118,8 +118,8 @@ def _spread(name: str) -> Iterator[str]:
     braces = _BRACES.search(name)
     if braces is not None and not os.path.lexists(name):
         first, last = (int(bound) for bound in braces.groups())
-        if not 0 <= last - first < MOST_SHARDS:
-            raise InputError(f"{shown(name)}: between 1 and {MOST_SHARDS} files can be meant; check the numbers")
+        if not 0 <= last - first < _MOST_SHARDS:
+            raise InputError(f"{shown(name)}: between 1 and {_MOST_SHARDS} files can be meant; check the numbers")
         before, behind, width = name[: braces.start()], name[braces.end() :], len(braces.group(1))
         for number in range(first, last + 1):
             yield from _spread(f"{before}{number:0{width}d}{behind}")

@@ -18,10 +18,10 @@ from .columns import Columns
 from .csvtable import NO_NUMBERS
 from .files import NamedFile, reason_of
 
-BATCH = 4096  # rows that are decoded at once
-BATCH_BYTES = 8 << 20
-BUFFER = 1 << 20  # bytes of a column that are read at once
-CURSORS = 4  # places in the file that are remembered
+_HELD_ROWS = 4096  # rows that are decoded at once
+_HELD_BYTES = 8 << 20
+_BUFFER = 1 << 20  # bytes of a column that are read at once
+_CURSORS = 4  # places in the file that are remembered
 
 
 @dataclass(frozen=True)
@@ -67,7 +67,7 @@ class ParquetTable:
         row = 0
         try:
             with _parquet(self.file) as opened:
-                for batch in opened.iter_batches(BATCH, columns=wanted, use_threads=False):
+                for batch in opened.iter_batches(_HELD_ROWS, columns=wanted, use_threads=False):
                     held = {name: batch.column(name).to_pylist() for name in wanted}
                     empty = [None] * len(batch)
                     cells = [held[name] if name is not None else empty for name in self.said]
@@ -82,15 +82,14 @@ class ParquetTable:
             return
         cursor = self._take(rows[0])
         for row in rows:
-            vector = cursor.row(row)
-            missing = np.isnan(vector)
-            if missing.any():
-                name = printable(self.inputs[int(missing.argmax())])
+            vector, missing = cursor.row(row)
+            if missing:
+                name = printable(self.inputs[int(np.isnan(vector).argmax())])
                 yield InputError(f"{self.file.shown}: row {row}: column {name!r} is empty; mend or leave out the row")
             else:
                 yield vector
         with self._lock:
-            self._cursors[:] = [*self._cursors, cursor][-CURSORS:]
+            self._cursors[:] = [*self._cursors, cursor][-_CURSORS:]
 
     def _take(self, row: int) -> _Cursor:
         """The cursor with the shortest way to a row; meanwhile nobody else has it."""
@@ -111,18 +110,18 @@ class _Cursor:
         self._group = -1
         self._batches: Iterator[Any] = iter(())
         self.start = self._stop = 0
-        self._numbers = np.empty((0, 0), np.float32)
+        self._numbers: np.ndarray = np.empty((0, 0), np.float32)
+        self._missing: np.ndarray = np.empty(0, np.bool_)
 
     def is_before(self, row: int) -> bool:
         """Whether it can go on to a row."""
         return self.start <= row and self._group_of(row) == self._group
 
-    def row(self, row: int) -> np.ndarray:
-        """The features of a row; NaN where one is missing."""
+    def row(self, row: int) -> tuple[np.ndarray, bool]:
+        """The features of a row, and whether one is missing, NaN then."""
         if not self.start <= row < self._stop:
             self._move(row)
-        vector: np.ndarray = self._numbers[row - self.start]
-        return vector
+        return self._numbers[row - self.start], bool(self._missing[row - self.start])
 
     def _group_of(self, row: int) -> int:
         return bisect_right(self._table.bounds, row) - 1
@@ -131,7 +130,7 @@ class _Cursor:
         if not self.is_before(row):
             self._group = self._group_of(row)
             names = list(self._table.inputs)
-            size = max(1, min(BATCH, BATCH_BYTES // (4 * len(names))))
+            size = max(1, min(_HELD_ROWS, _HELD_BYTES // (4 * len(names))))
             chosen = {"row_groups": [self._group], "columns": names, "use_threads": False}
             self._batches = self._opened.iter_batches(size, **chosen)
             self.start = self._stop = self._table.bounds[self._group]
@@ -141,6 +140,7 @@ class _Cursor:
                 raise InputError(f"{self._table.file.shown}: ends before row {row}; save it again")
             self.start, self._stop = self._stop, self._stop + len(batch)
         self._numbers = _matrix(batch, self._table.inputs)
+        self._missing = np.isnan(self._numbers).any(axis=1)
 
 
 def _matrix(batch: Any, names: Sequence[str]) -> np.ndarray:
@@ -175,7 +175,7 @@ def _check_types(schema: Any, inputs: Sequence[str], paths: str | None, file: Na
 def _parquet(file: NamedFile) -> Any:
     pa = load_pyarrow()
     try:
-        return pa.parquet.ParquetFile(file.path, buffer_size=BUFFER, pre_buffer=False)
+        return pa.parquet.ParquetFile(file.path, buffer_size=_BUFFER, pre_buffer=False)
     except (OSError, ValueError) as error:
         raise _unreadable(file, error) from error
 

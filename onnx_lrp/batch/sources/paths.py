@@ -14,11 +14,11 @@ from ...pictures.reading import ARRAYS, PICTURES
 from ...writing import shown
 from ..items import Item, Payload
 from .files import NamedFile, file_payload, reason_of
-from .walking import TAKEN, matching, walk
+from .walking import TAKEN, inputs_below, matching
 
 STDIN = "-"
 LIST = ".txt"
-LONGEST_LINE = 1 << 16
+_LONGEST_LINE = 1 << 16
 
 
 @dataclass(frozen=True)
@@ -73,7 +73,7 @@ class PathSource:
         elif len(self.given) > 1 and one.lower().endswith(TAKEN):  # of many, each is looked at when it is read
             yield Item(one)
         elif os.path.isdir(one):
-            yield from walk(one, self.labelled)
+            yield from inputs_below(one, self.labelled)
         elif os.path.lexists(one):
             yield Item(one)
         else:
@@ -96,8 +96,8 @@ def _nothing(one: str) -> str:
 
 def _lines(file: IO[bytes], name: str) -> Iterator[str]:
     try:
-        for number, line in enumerate(iter(lambda: file.readline(LONGEST_LINE), b""), 1):
-            if len(line) == LONGEST_LINE:
+        for number, line in enumerate(iter(lambda: file.readline(_LONGEST_LINE), b""), 1):
+            if len(line) == _LONGEST_LINE:
                 raise InputError(f"{name}: line {number} is too long for a path; give one path per line")
             line = line.removeprefix(b"\xef\xbb\xbf") if number == 1 else line
             if line.strip():

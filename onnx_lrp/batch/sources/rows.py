@@ -15,7 +15,7 @@ from ...errors import InputError
 from ...pictures.reading import ArrayHeader, array_header, checked_members
 from .files import NamedFile
 
-KINDS = "biufUS"  # words can be labels
+_KINDS = "biufUS"  # words can be labels
 MAX_PACKED = 1 << 28  # bytes of the compressed arrays of a file that are unpacked into memory
 
 
@@ -90,7 +90,7 @@ def npy_rows(file: NamedFile) -> Rows:
     """
     size = os.stat(file.path).st_size
     with open(file.path, "rb") as stream:
-        header = array_header(stream, size, KINDS)
+        header = array_header(stream, size, _KINDS)
     return _rows(file, header, header.start)
 
 
@@ -122,7 +122,7 @@ def _members(
     for member in members:
         name = member.filename.removesuffix(".npy")
         with archive.open(member) as opened:
-            header = array_header(opened, member.file_size, KINDS)
+            header = array_header(opened, member.file_size, _KINDS)
         if member.compress_type == zipfile.ZIP_STORED:
             yield name, _rows(file, header, _data_of(member, stream) + header.start)
             continue

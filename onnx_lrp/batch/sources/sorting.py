@@ -8,12 +8,12 @@ import tempfile
 from collections.abc import Iterator
 from typing import IO
 
-CHUNK = 20_000  # names that are held and sorted at once
-PIECE = 1 << 14  # bytes of each sorted chunk that are held while they are merged
+_SORTED_AT_ONCE = 20_000  # names that are held and sorted at once
+_READ_AT_ONCE = 1 << 14  # bytes of each sorted chunk that are held while they are merged
 
 
 class SortedNames:
-    """File names to be gone through in their order; beyond ``CHUNK`` they lie in a temporary file."""
+    """File names to be gone through in their order; beyond 20 000 they lie in a temporary file."""
 
     def __init__(self) -> None:
         self._some: list[bytes] = []
@@ -23,7 +23,7 @@ class SortedNames:
     def add(self, name: str) -> None:
         """One more name."""
         self._some.append(os.fsencode(name))
-        if len(self._some) == CHUNK:
+        if len(self._some) == _SORTED_AT_ONCE:
             self._spill()
 
     def __iter__(self) -> Iterator[str]:
@@ -44,7 +44,7 @@ class SortedNames:
         file, rest = self._spilled, b""
         while file is not None and start < stop:
             file.seek(start)
-            piece = file.read(min(PIECE, stop - start))
+            piece = file.read(min(_READ_AT_ONCE, stop - start))
             start += len(piece)
             *whole, rest = (rest + piece).split(b"\0")
             yield from whole

@@ -12,9 +12,9 @@ from ...errors import InputError
 from ...text import printable
 from .files import NamedFile, reason_of
 
-RECORD = 512
-MAX_EXTENSION = 1 << 16  # bytes of a long name or of other things that are said before a member
-EXTENSIONS = (tarfile.GNUTYPE_LONGNAME, tarfile.GNUTYPE_LONGLINK, tarfile.XHDTYPE, tarfile.XGLTYPE)
+_RECORD = 512
+_MAX_EXTENSION = 1 << 16  # bytes of a long name or of other things that are said before a member
+_EXTENSIONS = (tarfile.GNUTYPE_LONGNAME, tarfile.GNUTYPE_LONGLINK, tarfile.XHDTYPE, tarfile.XGLTYPE)
 
 
 @dataclass(frozen=True)
@@ -45,7 +45,7 @@ def tar_members(file: NamedFile) -> Iterator[Member]:
     with open(file.path, "rb") as stream:
         length = os.fstat(stream.fileno()).st_size
         offset, named = 0, ""
-        while block := stream.read(RECORD):
+        while block := stream.read(_RECORD):
             try:
                 header = _header(block)
             except InputError as error:
@@ -55,19 +55,19 @@ def tar_members(file: NamedFile) -> Iterator[Member]:
                 return
             if header is None:  # what ends an archive
                 return
-            stop = offset + RECORD + header.size
+            stop = offset + _RECORD + header.size
             if stop > length:
                 yield Member(named or header.name, offset, error="the archive ends in the middle of it; copy it again")
                 return
-            if header.type in EXTENSIONS:
-                if header.size > MAX_EXTENSION:
+            if header.type in _EXTENSIONS:
+                if header.size > _MAX_EXTENSION:
                     yield Member(named, offset, error=f"{header.size} bytes before a member; write the archive again")
                     return
                 named = _named(header, stream.read(header.size)) or named
             else:
                 yield Member(named or header.name, offset, header.size, header.isreg())
                 named = ""
-            offset = offset + RECORD + -(-header.size // RECORD) * RECORD
+            offset = offset + _RECORD + -(-header.size // _RECORD) * _RECORD
             stream.seek(offset)
 
 
@@ -78,7 +78,7 @@ def read_member(stream: IO[bytes], offset: int, most: int) -> bytes:
         InputError: there is none, it is too large, or the archive ends before.
     """
     stream.seek(offset)
-    header = _header(stream.read(RECORD))
+    header = _header(stream.read(_RECORD))
     if header is None or not header.isreg():
         raise InputError("the archive has changed since it was listed; list it again in a new run")
     if header.size > most:
@@ -90,7 +90,7 @@ def read_member(stream: IO[bytes], offset: int, most: int) -> bytes:
 
 
 def _header(block: bytes) -> tarfile.TarInfo | None:
-    if block == b"\0" * RECORD:
+    if block == b"\0" * _RECORD:
         return None
     try:
         header = tarfile.TarInfo.frombuf(block, "utf-8", "surrogateescape")

@@ -37,7 +37,7 @@ def is_taken(name: str) -> bool:
     return name.lower().endswith(TAKEN) and not name.startswith(".")
 
 
-def walk(top: str, labelled: bool = False) -> Iterator[Item]:
+def inputs_below(top: str, labelled: bool = False) -> Iterator[Item]:
     """The files of a folder that are inputs, then those of its subfolders, both sorted.
 
     Names that begin with a dot are left out; a folder that is linked into itself is gone through once.
