@@ -102,10 +102,8 @@ def read_manifest(folder: Folder) -> dict[str, Any]:
     except ValueError:
         raise InputError(f"{shown(folder.manifest)}: is no JSON; give the same command again to write it") from None
     missing = [key for key in _KEYS if not isinstance(manifest, dict) or key not in manifest]
-    if missing:
-        raise InputError(
-            f"{shown(folder.manifest)}: says nothing of {', '.join(missing)}; give the folder of a batch run"
-        )
+    if not isinstance(manifest, dict) or missing:
+        raise InputError(f"{shown(folder.manifest)}: says nothing of {', '.join(missing)}; give a batch run's folder")
     return manifest
 
 
