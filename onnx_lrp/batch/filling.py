@@ -13,7 +13,7 @@ from .answers import answered_rows, row_of_failure
 from .blocks import Block
 from .found import Found
 from .order import Order
-from .reading import Failed, Group
+from .grouping import Failed, Group
 from .store.index import index_schema
 from .surfaces import maps_of
 

@@ -18,7 +18,7 @@ from ..model.runtime import open_session, run
 from ..streaming.ahead import ahead
 from .answers import row_of_failure
 from .blocks import Block, Done
-from .reading import Group
+from .grouping import Group
 from .store.index import write_predictions
 from .work import AHEAD, ONE_ROW, Work
 

@@ -1,162 +1,120 @@
-"""The inputs of blocks as batches for the model, decoded by a few threads ahead of it."""
+"""What lies in the folder of a run, read when it is asked for."""
 
 from __future__ import annotations
 
-from collections import deque
-from collections.abc import Iterable, Iterator, Mapping, Sequence
-from concurrent.futures import Future, ThreadPoolExecutor
-from contextlib import ExitStack
-from dataclasses import dataclass, field
+import json
+from collections.abc import Iterator
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any
 
 import numpy as np
 
 from ..errors import InputError
-from .blocks import Block
-from .inventory import Inventory
-from .items import InputSource, Item, Payload
-from .loading import Loader, Sample
+from ..text import printable
+from ..writing import shown
+from .folder import Folder
+from .store.files import arrow_module
+from .store.index import index_table
+from .store.maps import Maps
 
-DECODERS = 4  # threads: decoding leaves the interpreter to others for most of its time
-Failed = tuple[int, Item, str]
-
-
-@dataclass(frozen=True)
-class Group:
-    """Samples of a block that the model is given together.
-
-    Attributes:
-        block: which.
-        rows: their rows in the run.
-        items: what they are called.
-        samples: what they hold.
-        failed: rows, items and reasons of others that cannot be read.
-        last: whether the block ends with it.
-    """
-
-    block: Block
-    rows: list[int] = field(default_factory=list)
-    items: list[Item] = field(default_factory=list)
-    samples: list[Sample] = field(default_factory=list)
-    failed: list[Failed] = field(default_factory=list)
-    last: bool = False
-
-    def part(self, i: int) -> Group:
-        """One sample alone."""
-        return Group(self.block, self.rows[i : i + 1], self.items[i : i + 1], self.samples[i : i + 1])
-
-    def feeds(self, size: int, batched: bool) -> dict[str, np.ndarray]:
-        """What the model is fed: always ``size`` samples, the last one repeated, if it has an axis of samples.
-
-        Always as many, since the last digits of an answer depend on how many samples there were.
-        """
-        if not batched:
-            return self.samples[0].feeds
-        filled = [*self.samples, *[self.samples[-1]] * (size - len(self.samples))]
-        return {name: np.concatenate([sample.feeds[name] for sample in filled]) for name in filled[0].feeds}
+_KEYS = ("model", "composite", "count", "order")
 
 
 @dataclass(frozen=True)
-class Reader:
-    """Reads blocks.
+class BatchFolder:
+    """A run's folder and its manifest; index and maps are opened once.
 
     Attributes:
-        source: where the inputs lie.
-        inventory: what they are.
-        loader: makes samples.
-        size: how many go together.
+        folder: where it lies.
+        manifest: what ``batch.json`` holds.
     """
 
-    source: InputSource
-    inventory: Inventory
-    loader: Loader
-    size: int
+    folder: Folder
+    manifest: dict[str, Any]
 
-    def groups(self, blocks: Iterable[Block], poisoned: Mapping[int, str]) -> Iterator[Group]:
-        """Every block as groups of samples of one shape, with or without targets of their own; the last one says so.
+    def __reduce__(self) -> tuple[type[BatchFolder], tuple[Folder, dict[str, Any]]]:
+        return type(self), (self.folder, self.manifest)
 
-        Args:
-            blocks: which.
-            poisoned: rows that are not to be read, and why.
-        """
-        with ExitStack() as stack:
-            pool = stack.enter_context(ThreadPoolExecutor(DECODERS))
-            for block in blocks:
-                yield from self._of_block(block, poisoned, pool)
+    @property
+    def labels(self) -> tuple[str, ...]:
+        """Of the classes; empty if they have none."""
+        return tuple(self.manifest.get("labels") or ())
 
-    def _of_block(self, block: Block, poisoned: Mapping[int, str], pool: ThreadPoolExecutor) -> Iterator[Group]:
-        waiting: dict[object, Group] = {}
-        failed: list[Failed] = []
-        for row, item, sample in self._loaded(block, poisoned, pool):
-            if isinstance(sample, str):
-                failed.append((row, item, sample))
-                continue
-            key = (sample.shape, item.target is not None)
-            group = waiting.setdefault(key, Group(block))
-            group.rows.append(row)
-            group.items.append(item)
-            group.samples.append(sample)
-            if len(group.rows) == self.size:
-                yield waiting.pop(key)
-        yield from waiting.values()
-        yield Group(block, failed=failed, last=True)
+    @property
+    def features(self) -> tuple[str, ...]:
+        """Names of a map's elements; empty if they have none."""
+        return tuple(self.manifest.get("features") or ())
 
-    def _loaded(
-        self, block: Block, poisoned: Mapping[int, str], pool: ThreadPoolExecutor
-    ) -> Iterator[tuple[int, Item, Sample | str]]:
-        """Row by row in order; arrays are made ready here, and files by the pool, a bounded number ahead."""
-        items = self.inventory.block(block)
-        named = list(zip(block.rows, items))
-        readable = [item for row, item in named if row not in poisoned and item.error is None]
-        payloads = self.source.read(readable)
-        ahead: deque[tuple[int, Item, Future[Sample | str] | Sample | str]] = deque()
-        for row, item in named:
-            reason = poisoned.get(row) or item.error
-            begun = reason or self._begun(item, next(payloads), pool)
-            if not ahead and not isinstance(begun, Future):
-                yield row, item, begun
-                continue
-            ahead.append((row, item, begun))
-            if len(ahead) > 2 * DECODERS:
-                yield _ready(ahead.popleft())
-        yield from map(_ready, ahead)
+    @property
+    def saved(self) -> tuple[str, ...]:
+        """What the run keeps beside the index."""
+        return tuple(self.manifest["order"].get("save", ()))
 
-    def _begun(
-        self, item: Item, payload: Payload | InputError, pool: ThreadPoolExecutor
-    ) -> Future[Sample | str] | Sample | str:
-        if isinstance(payload, InputError):
-            return str(payload)
-        if isinstance(payload.data, bytes):
-            return pool.submit(self._load, item, payload)
-        return self._load(item, payload)
+    @property
+    def block(self) -> int:
+        """How many rows lie together."""
+        return int(self.manifest["order"].get("block", 16))
 
-    def _load(self, item: Item, payload: Payload) -> Sample | str:
-        try:
-            return self.loader.load(item, payload)
-        except (InputError, MemoryError) as error:
-            return str(error) or "not enough memory to read it"
+    @cached_property
+    def table(self) -> Any:
+        """The rows that were done when it was first asked for, a :class:`pyarrow.Table`."""
+        return index_table(self.folder)
 
-    def first(self, count: int) -> Sequence[Sample]:
-        """Some samples that can be read, from the front.
+    @cached_property
+    def maps(self) -> Maps:
+        """The Zarr group.
 
         Raises:
-            InputError: there is none among the first thousand.
+            InputError: the run keeps none, or zarr is missing.
         """
-        most = min(len(self.inventory), 1000)
-        found: list[Sample] = []
-        why = "there is none"
-        with ThreadPoolExecutor(1) as pool:
-            for _, item, sample in self._loaded(Block(0, 0, most), {}, pool):
-                if isinstance(sample, str):
-                    why = f"{item.name}: {sample}" if item.name not in sample else sample
-                else:
-                    found.append(sample)
-                if len(found) == count:
-                    break
-        if not found:
-            raise InputError(f"none of the first {most} inputs can be read; the last of them: {why}")
-        return found
+        if not set(self.saved) & {"maps", "scores"}:
+            raise InputError(f"{shown(self.folder.path)}: this run kept no maps; run it with maps saved")
+        return Maps(self.folder.maps)
+
+    def map_name(self, name: str | None) -> str:
+        """Of the model's input: the given one, or the first.
+
+        Raises:
+            InputError: there is none.
+        """
+        known = self.maps.inputs
+        if not known:
+            raise InputError(f"{shown(self.folder.path)}: this run kept no maps; run it with maps saved")
+        name = known[0] if name is None else name
+        self.maps.shape(name)
+        return name
 
 
-def _ready(one: tuple[int, Item, Future[Sample | str] | Sample | str]) -> tuple[int, Item, Sample | str]:
-    row, item, sample = one
-    return row, item, sample.result() if isinstance(sample, Future) else sample
+def read_manifest(folder: Folder) -> dict[str, Any]:
+    """What ``batch.json`` says.
+
+    Raises:
+        InputError: this is not the folder of a run, or the run did not get so far.
+    """
+    where = shown(folder.path)
+    try:
+        manifest = json.loads(folder.manifest.read_bytes())
+    except (FileNotFoundError, NotADirectoryError):
+        raise InputError(f"{where}: no batch run lies there (no batch.json); give the folder that one wrote") from None
+    except OSError as error:
+        raise InputError(f"{shown(folder.manifest)}: cannot be read: {printable(error.strerror or '')}") from None
+    except ValueError:
+        raise InputError(f"{shown(folder.manifest)}: is no JSON; give the same command again to write it") from None
+    missing = [key for key in _KEYS if not isinstance(manifest, dict) or key not in manifest]
+    if not isinstance(manifest, dict) or missing:
+        raise InputError(f"{shown(folder.manifest)}: says nothing of {', '.join(missing)}; give a batch run's folder")
+    return manifest
+
+
+def in_blocks(rows: np.ndarray, block: int) -> Iterator[np.ndarray]:
+    """Rows, in their order, cut where one begins that lies in another block than the last."""
+    cuts = np.flatnonzero(np.diff(rows // block)) + 1
+    yield from (part for part in np.split(rows, cuts) if len(part))
+
+
+def positions_where(table: Any, column: str, value: Any) -> np.ndarray:
+    """Where a column has this value (None: any value), int64."""
+    compute = arrow_module().compute
+    found = table[column].is_valid() if value is None else compute.fill_null(compute.equal(table[column], value), False)
+    return np.flatnonzero(found.to_numpy())

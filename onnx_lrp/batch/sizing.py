@@ -12,7 +12,7 @@ from ..explainer import Explainer
 from .blocks import Block
 from .loading import Loader, Sample
 from .order import Order
-from .reading import Group, Reader
+from .grouping import Group, Reader
 from .surfaces import map_shapes
 
 MOST = 256  # samples at once: more is not faster, and takes memory

@@ -23,7 +23,7 @@ from .inventory import Inventory
 from .items import InputSource
 from .loading import Loader
 from .order import Order
-from .reading import Group, Reader
+from .grouping import Group, Reader
 from .store.store import Store
 
 AHEAD = 2  # batches that are decoded and wait for the model

@@ -113,13 +113,26 @@ def merge(folder: Folder) -> None:
             shutil.rmtree(folder.parts)
 
 
-def part_tables(folder: Folder) -> Iterator[Any]:
-    """The parts of the blocks that are stored, in their order, as Arrow tables.
+def index_table(folder: Folder) -> Any:
+    """The index as an Arrow table; of a run under way, the rows that are done, in their order (possibly none).
 
     Raises:
-        OutputError: one is damaged.
-        FileNotFoundError: one is gone, as they are merged meanwhile.
+        OutputError: a file of it is damaged.
     """
+    if not is_complete(folder):
+        tables = []
+        try:
+            tables = list(_tables(folder))
+        except FileNotFoundError:
+            if not is_complete(folder):  # else they were merged meanwhile
+                raise
+        if not is_complete(folder):
+            pa = arrow_module()
+            return pa.concat_tables(tables) if tables else index_schema(Order()).empty_table()
+    return _read(folder.index)
+
+
+def _tables(folder: Folder) -> Iterator[Any]:
     return (_read(folder.part(number)) for number in _parts(folder))
 
 
@@ -132,7 +145,7 @@ def _write_index(folder: Folder) -> None:
     with writing_to(folder.index):
         try:
             with made.open("wb") as file:
-                _stream(part_tables(folder), file)
+                _stream(_tables(folder), file)
             os.replace(made, folder.index)
         finally:
             made.unlink(missing_ok=True)
