@@ -25,6 +25,7 @@ os.environ.setdefault("ORT_DISABLE_TELEMETRY", "1")
 
 # Imported on first use, so that `import onnx_lrp` and `onnx-lrp --help` answer at once
 _PUBLIC = {
+    "batch.opened": ("BatchResult", "open_batch"),
     "checking.check": ("Report", "check"),
     "comparison.compare": ("compare",),
     "comparison.report": ("Comparison",),
@@ -55,6 +56,7 @@ _HOME = {name: module for module, names in _PUBLIC.items() for name in names}
 _MODULES = ("quantus",)  # public as they are
 
 if TYPE_CHECKING:
+    from .batch.opened import BatchResult, open_batch
     from .checking.check import Report, check
     from .comparison.compare import compare
     from .comparison.report import Comparison
@@ -91,6 +93,7 @@ if TYPE_CHECKING:
 __all__ = [
     "AlphaBeta",
     "BackendError",
+    "BatchResult",
     "Comparison",
     "Composite",
     "CompositeError",
@@ -134,6 +137,7 @@ __all__ = [
     "explain",
     "figure_of",
     "layers_of",
+    "open_batch",
     "presets",
     "tune",
 ]

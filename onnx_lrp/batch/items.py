@@ -16,7 +16,9 @@ class Item:
     """One input of a run.
 
     Attributes:
-        name: what it is called: a path, a member of an archive, ``FILE[row]``; no two of a run are called alike.
+        name: what it is called: a path, a member of an archive, ``FILE[row]``. Whatever is listed twice is explained
+            twice under one name: it is the row that tells the inputs of a run apart. Bytes of a path that are no UTF-8
+            are in it as :func:`os.fsdecode` gives them.
         place: where its source finds it (a row, an offset), if the name does not say.
         label: its true class as it was given, an index or a label, if it was.
         target: what of its answer is explained, as it was given; None: what the run explains.

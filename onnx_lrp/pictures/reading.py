@@ -6,12 +6,14 @@ before it was compared with the bytes that are there.
 
 from __future__ import annotations
 
+import contextlib
 import io
 import math
 import os
 import stat
 import warnings
 import zipfile
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import IO, TYPE_CHECKING, Any
@@ -26,7 +28,9 @@ if TYPE_CHECKING:
     from PIL.Image import Image
 
 PICTURES = (".png", ".jpg", ".jpeg", ".webp", ".bmp")
+ARRAYS = (".npy", ".npz")
 MAX_PIXELS = 64_000_000
+MAX_FILE = 8 * MAX_PIXELS  # no picture of so many pixels is larger, not even a raw one with 16 bits and alpha
 MAX_BYTES = 2 << 30
 MAX_MEMBERS = 1024
 MAX_HEADER = 1 << 14
@@ -40,7 +44,10 @@ class Picture:
     pixels: NDArray[np.float32]
 
 
-def read_input(path: str | os.PathLike[str]) -> Picture | NDArray[Any] | dict[str, NDArray[Any]]:
+_Content = Picture | NDArray[Any] | dict[str, NDArray[Any]]
+
+
+def read_input(path: str | os.PathLike[str]) -> _Content:
     """Read one file by its ending: a `Picture`, one array from .npy, or {member name: array} from .npz.
 
     A picture is turned upright by its EXIF tag, blended onto white where it is transparent, and has at most 64
@@ -51,33 +58,82 @@ def read_input(path: str | os.PathLike[str]) -> Picture | NDArray[Any] | dict[st
         InputError: no such file, unknown ending, damaged, too large, or anything but numbers inside.
 
     """
-    name = repr(os.fspath(path))  # repr, since a file name may hold a line break or a terminal's control characters
+    with _named(os.fspath(path)):
+        size, ending = _checked_file(Path(path))
+        with open(path, "rb") as file:
+            return _content(file, size, ending)
+
+
+def read_bytes(data: bytes, ending: str, name: str) -> _Content:
+    """What :func:`read_input` gives for a file of this content.
+
+    Args:
+        data: the whole file.
+        ending: of its name, as ``".png"``.
+        name: what messages call it.
+
+    Raises:
+        InputError: as for :func:`read_input`.
+    """
+    with _named(name):
+        _check_size(len(data), ending.lower())
+        return _content(io.BytesIO(data), len(data), ending.lower())
+
+
+def bytes_of(path: str | os.PathLike[str], name: str = "") -> tuple[bytes, str]:
+    """All of a file that :func:`read_bytes` can read, and its ending; ``name`` is what messages call it.
+
+    Raises:
+        InputError: no such file, no regular one, one of an unknown ending, or one that is too large.
+    """
+    with _named(name or os.fspath(path)):
+        size, ending = _checked_file(Path(path))
+        with open(path, "rb") as file:
+            return file.read(size), ending  # no more than was checked, should it grow
+
+
+@contextlib.contextmanager
+def _named(name: str) -> Iterator[None]:
+    """Whatever goes wrong is an InputError that names the file."""
+    shown = repr(name)  # repr, since a file name may hold a line break or a terminal's control characters
     try:
-        return _read(Path(path))
+        yield
     except InputError as error:
-        raise InputError(f"{name}: {error}") from None
+        raise InputError(f"{shown}: {error}") from None
     except FileNotFoundError:
-        raise InputError(f"{name}: no such file; check the path") from None
+        raise InputError(f"{shown}: no such file; check the path") from None
     except Exception as error:  # parsers of damaged files raise nearly everything, MemoryError included
         said = printable(str(error)) or type(error).__name__
-        raise InputError(f"{name}: cannot be read ({said}); check the path, or save the file again") from error
+        raise InputError(f"{shown}: cannot be read ({said}); check the path, or save the file again") from error
 
 
-def _read(path: Path) -> Picture | NDArray[Any] | dict[str, NDArray[Any]]:
-    status, suffix = path.stat(), path.suffix.lower()
+def _checked_file(path: Path) -> tuple[int, str]:
+    status, ending = path.stat(), path.suffix.lower()
     if stat.S_ISDIR(status.st_mode):
         raise InputError("is a folder; name one file in it")
     if not stat.S_ISREG(status.st_mode):  # opening a pipe would wait for ever
         raise InputError("not a regular file; save its content to a file first")
-    if suffix not in (*PICTURES, ".npy", ".npz"):
-        raise InputError(f"unknown file type {suffix!r}; give one of {', '.join(PICTURES)}, .npy, .npz")
-    if status.st_size == 0:
+    _check_size(status.st_size, ending)
+    return status.st_size, ending
+
+
+def _check_size(size: int, ending: str) -> None:
+    if ending not in (*PICTURES, *ARRAYS):
+        raise InputError(f"unknown file type {ending!r}; give one of {', '.join((*PICTURES, *ARRAYS))}")
+    if size == 0:
         raise InputError("the file is empty; save it again")
-    with path.open("rb") as file, warnings.catch_warnings():
+    if ending in PICTURES and size > MAX_FILE:
+        raise InputError(f"{size >> 20} MiB are more than any picture has that can be read; save it again")
+    if ending in ARRAYS:
+        _check_bytes(size - MAX_HEADER * MAX_MEMBERS)
+
+
+def _content(file: IO[bytes], size: int, ending: str) -> _Content:
+    with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # broken metadata, old file versions: readable all the same
-        if suffix == ".npy":
-            return _npy(file, status.st_size)
-        return _npz(file) if suffix == ".npz" else _picture(file)
+        if ending == ".npy":
+            return _npy(file, size)
+        return _npz(file) if ending == ".npz" else _picture(file)
 
 
 def pixels_of(image: Image) -> NDArray[np.float32]:
@@ -147,8 +203,8 @@ def _on_white(image: Image, mode: str) -> Image:
 
 def _npz(file: IO[bytes]) -> dict[str, NDArray[Any]]:
     with zipfile.ZipFile(file) as archive:
-        members = archive.infolist()
-        _check_members(members)
+        members = checked_members(archive)
+        _check_bytes(sum(member.file_size for member in members))  # the most that zipfile unpacks, whatever is inside
         arrays = {}
         for member in members:
             try:
@@ -159,7 +215,13 @@ def _npz(file: IO[bytes]) -> dict[str, NDArray[Any]]:
     return arrays
 
 
-def _check_members(members: list[zipfile.ZipInfo]) -> None:
+def checked_members(archive: zipfile.ZipFile) -> list[zipfile.ZipInfo]:
+    """The arrays of .npz.
+
+    Raises:
+        InputError: there are none or too many, or one has a name or a compression that numpy.savez does not give.
+    """
+    members = archive.infolist()
     names = [member.filename for member in members]
     if not 0 < len(names) <= MAX_MEMBERS:
         raise InputError(f"holds {len(names)} arrays; between 1 and {MAX_MEMBERS} can be read")
@@ -171,7 +233,7 @@ def _check_members(members: list[zipfile.ZipInfo]) -> None:
             raise InputError(f"holds two members {name!r}; give every array its own name")
         if member.compress_type not in (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED):  # an LZMA dictionary takes GiBs
             raise InputError(f"its member {name!r} is packed in an unusual way; write the file with numpy.savez")
-    _check_bytes(sum(member.file_size for member in members))  # the most that zipfile unpacks, whatever is inside
+    return members
 
 
 def _check_bytes(size: int) -> None:
@@ -180,25 +242,50 @@ def _check_bytes(size: int) -> None:
 
 
 def _npy(stream: IO[bytes], size: int) -> NDArray[Any]:
-    head = io.BytesIO(stream.read(MAX_HEADER))  # a header may claim to be gigabytes long, and numpy would read them
-    shape, dtype = _header(head)
-    if dtype.kind not in "biuf":
-        raise InputError(f"holds {dtype!s:.80}, not plain numbers; save a bool, integer or float array")
-    if any(length < 0 for length in shape):
-        raise InputError(f"its header claims the shape {shape}; save it again")
-    there, claimed = size - head.tell(), math.prod(shape) * dtype.itemsize
-    if there != claimed:
-        raise InputError(f"its header claims {claimed} bytes of numbers, but {there} are there; save it again")
-    _check_bytes(claimed)
+    header = array_header(stream, size)
+    _check_bytes(header.bytes)
     stream.seek(0)
     array = np.lib.format.read_array(stream, allow_pickle=False)
-    return np.asarray(array, dtype.newbyteorder("="), order="C")
+    return np.asarray(array, header.dtype.newbyteorder("="), order="C")
 
 
-def _header(head: io.BytesIO) -> tuple[tuple[int, ...], np.dtype[Any]]:
+@dataclass(frozen=True)
+class ArrayHeader:
+    """What .npy says before its numbers, which begin after ``start`` bytes; ``columns``: in Fortran's order."""
+
+    shape: tuple[int, ...]
+    dtype: np.dtype[Any]
+    columns: bool
+    start: int
+
+    @property
+    def bytes(self) -> int:
+        """How many follow."""
+        return math.prod(self.shape) * self.dtype.itemsize
+
+
+def array_header(stream: IO[bytes], size: int, kinds: str = "biuf") -> ArrayHeader:
+    """Read the header of .npy, of which ``size`` bytes are there in all; ``kinds`` of numbers are allowed.
+
+    Raises:
+        InputError: no numbers, or not as many as it claims.
+    """
+    head = io.BytesIO(stream.read(MAX_HEADER))  # a header may claim to be gigabytes long, and numpy would read them
+    header = _header(head)
+    if header.dtype.kind not in kinds:
+        raise InputError(f"holds {header.dtype!s:.80}, not plain numbers; save a bool, integer or float array")
+    if any(length < 0 for length in header.shape):
+        raise InputError(f"its header claims the shape {header.shape}; save it again")
+    there = size - header.start
+    if there != header.bytes:
+        raise InputError(f"its header claims {header.bytes} bytes of numbers, but {there} are there; save it again")
+    return header
+
+
+def _header(head: io.BytesIO) -> ArrayHeader:
     version = np.lib.format.read_magic(head)
     readers = {(1, 0): np.lib.format.read_array_header_1_0, (2, 0): np.lib.format.read_array_header_2_0}
     if version not in readers:  # 3.0 exists only for the field names of structured arrays
         raise InputError(f"is .npy of version {version[0]}.{version[1]}; save a plain array with numpy.save")
-    shape, _, dtype = readers[version](head)
-    return shape, dtype
+    shape, columns, dtype = readers[version](head)
+    return ArrayHeader(shape, dtype, columns, head.tell())

@@ -1,0 +1,145 @@
+"""From what somebody typed or gave to the source of a run's inputs."""
+
+from __future__ import annotations
+
+import os
+import re
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any
+
+import numpy as np
+
+from ...errors import InputError
+from ...text import printable
+from ...writing import shown
+from ..items import InputSource
+from .archives import TarSource
+from .arrays import ArraySource, MemorySource
+from .columns import Columns
+from .files import NamedFile
+from .paths import LIST, PathSource, is_pattern
+from .tables import CSV, PARQUET, TableSource
+from .walking import matching
+
+_FOLDER = "folder"  # as a label: the name of the folder that a file is in
+_MOST_SHARDS = 100_000
+_BRACES = re.compile(r"\{(\d{1,12})\.\.(\d{1,12})\}")
+_PACKED = (".gz", ".tgz", ".bz2", ".tbz2", ".xz", ".txz", ".zst", ".zip", ".7z", ".rar")
+_ENDINGS = {"array": (".npy", ".npz"), "table": (*CSV, *PARQUET), "archive": (".tar",)}
+
+
+def source_of(
+    given: Any,
+    *,
+    column: str | None = None,
+    label: str | None = None,
+    target: str | None = None,
+    features: Sequence[str] | str | None = None,
+) -> InputSource:
+    """Where the inputs of a run come from.
+
+    Args:
+        given: one or several paths: a folder, a pattern (``"pics/*.jpg"``), a list of paths (.txt), ``-`` for such a
+            list from standard input, pictures, arrays whose rows are the inputs (.npy, .npz), tables (.csv, .tsv,
+            .parquet), archives of WebDataset (.tar, ``data-{000..012}.tar``); in Python also an array with one row per
+            input, or a dict of them by the model's input. Several paths are of one kind. An array's file in a folder,
+            a pattern or a list is one input.
+        column: of a table, holds paths of files; of an archive, the ending of what is explained.
+        label: where the true class stands: a column of a table, an array of .npz, an ending or a key of JSON in an
+            archive, ``"folder"`` for the folder below the given one.
+        target: where the target of each input stands, likewise.
+        features: the columns or arrays that are inputs; all the others by default.
+
+    Raises:
+        InputError: nothing is there, it is of different kinds or of none that is known, or it cannot say a label.
+    """
+    columns = Columns(column, label, target, (features,) if isinstance(features, str) else tuple(features or ()))
+    if isinstance(given, np.ndarray) or hasattr(given, "detach"):
+        return MemorySource.of({"": _array(given)}, columns)
+    if isinstance(given, Mapping):
+        return MemorySource.of({name: _array(array) for name, array in given.items()}, columns)
+    if hasattr(given, "items") and hasattr(given, "read"):
+        source: InputSource = given
+        return source
+    names = tuple(one for name in _paths(given) for one in _spread(name))
+    if not names:
+        raise InputError("no inputs are given; name a folder, files, or - for paths from standard input")
+    kinds = {_kind(name): name for name in reversed(names)}
+    if len(kinds) > 1:
+        said = " and ".join(f"{shown(name)} ({kind})" for kind, name in list(kinds.items())[:2])
+        raise InputError(f"{said} are inputs of different kinds; explain each kind in a run of its own")
+    return _source(next(iter(kinds)), names, columns)
+
+
+def _source(kind: str, names: tuple[str, ...], columns: Columns) -> InputSource:
+    here = os.getcwd()
+    if kind == "path":
+        _check_unused(columns)
+        return PathSource(names, columns.label == _FOLDER, here)
+    files = tuple(map(NamedFile.of, names))
+    if kind == "array":
+        if columns.column is not None:
+            raise InputError("column is for tables and archives; name arrays of .npz as features, label or target")
+        return ArraySource(files, columns)
+    if kind == "table":
+        return TableSource(files, columns, here)
+    if columns.features:
+        raise InputError("features are for tables and .npz; of an archive, choose an ending (column)")
+    return TarSource(files, columns)
+
+
+def _check_unused(columns: Columns) -> None:
+    """Files have no columns."""
+    said = {"column": columns.column, "target": columns.target, "features": columns.features}
+    for what, value in said.items():
+        if value:
+            raise InputError(f"{what} is for tables, .npz and archives; give a table with a column of paths instead")
+    if columns.label not in (None, _FOLDER):
+        remedy = f"label={_FOLDER!r} takes the folder's name, or give a table with a column of paths"
+        raise InputError(f"files have no label {printable(columns.label or '')!r}; {remedy}")
+
+
+def _paths(given: Any) -> Iterator[str]:
+    some = [given] if isinstance(given, str | os.PathLike) else given
+    if not isinstance(some, Sequence | set | frozenset) and not hasattr(some, "__iter__"):
+        raise InputError(f"inputs are paths, an array or a dict of arrays, not {type(given).__name__}")
+    for one in some:
+        if not isinstance(one, str | os.PathLike):
+            remedy = "give paths, or one array with a row per input (numpy.stack)"
+            raise InputError(f"inputs are paths, not {type(one).__name__}; {remedy}")
+        path = os.fspath(one)
+        yield path if isinstance(path, str) else os.fsdecode(path)
+
+
+def _spread(name: str) -> Iterator[str]:
+    """The files that braces or a pattern of tables, archives or lists mean."""
+    if "://" in name or name.startswith("pipe:"):
+        raise InputError(f"{shown(name)}: an address, no path; download it, and give the file")
+    braces = _BRACES.search(name)
+    if braces is not None and not os.path.lexists(name):
+        first, last = (int(bound) for bound in braces.groups())
+        if not 0 <= last - first < _MOST_SHARDS:
+            raise InputError(f"{shown(name)}: between 1 and {_MOST_SHARDS} files can be meant; check the numbers")
+        before, behind, width = name[: braces.start()], name[braces.end() :], len(braces.group(1))
+        for number in range(first, last + 1):
+            yield from _spread(f"{before}{number:0{width}d}{behind}")
+    elif is_pattern(name) and name.lower().endswith((*_ENDINGS["table"], *_ENDINGS["archive"], LIST)):
+        found = list(matching(name))
+        if not found:
+            raise InputError(f"{shown(name)}: nothing matches; check the pattern, or name the folder")
+        yield from found
+    else:
+        yield name
+
+
+def _kind(name: str) -> str:
+    ending = os.path.splitext(name)[1].lower()
+    if is_pattern(name) or os.path.isdir(name):
+        return "path"
+    if ending in _PACKED:
+        raise InputError(f"{shown(name)}: packed; unpack it first (an archive is read as .tar)")
+    return next((kind for kind, endings in _ENDINGS.items() if ending in endings), "path")
+
+
+def _array(given: Any) -> Any:
+    return given.detach().cpu().numpy() if hasattr(given, "detach") else given

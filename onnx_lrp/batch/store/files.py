@@ -1,0 +1,88 @@
+"""Files of a run's folder: whole under their name or not there at all, and a full disk is said in one line."""
+
+from __future__ import annotations
+
+import contextlib
+import errno
+import os
+import secrets
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+from ...errors import InputError, OutputError
+from ...text import printable
+from ...writing import shown
+
+_FULL = {errno.ENOSPC, errno.EDQUOT}
+_REMEDY = "pip install 'onnx_lrp[batch]'"
+
+
+def arrow_module() -> Any:
+    """``pyarrow``, with its ``parquet`` and ``compute``.
+
+    Raises:
+        InputError: it is not installed.
+    """
+    try:
+        import pyarrow.compute
+        import pyarrow.parquet
+    except ImportError:
+        raise InputError(f"the index of a batch run takes the package pyarrow: {_REMEDY}") from None
+    return pyarrow
+
+
+def zarr_module() -> Any:
+    """``zarr``, version 3 or later.
+
+    Raises:
+        InputError: it is not installed, or too old.
+    """
+    needed = "maps of a batch run take the package zarr >= 3"
+    try:
+        import zarr
+    except ImportError:
+        raise InputError(f"{needed}: {_REMEDY} with Python 3.11 or later") from None
+    if int(zarr.__version__.partition(".")[0]) < 3:
+        raise InputError(f"{needed}, not {zarr.__version__}: {_REMEDY} with Python 3.11 or later")
+    return zarr
+
+
+@contextlib.contextmanager
+def writing_to(path: Path) -> Iterator[None]:
+    """Say of what fails inside that ``path`` cannot be written.
+
+    Raises:
+        OutputError: with what to do about it.
+    """
+    try:
+        yield
+    except OutputError:
+        raise
+    except OSError as error:
+        reason = printable(os.strerror(error.errno) if error.errno else str(error))
+        remedy = "free some space" if error.errno in _FULL else "make it writable"
+        raise OutputError(
+            f"{shown(path)}: cannot be written: {reason}; {remedy}, and give the same command again: it goes on where "
+            "it stopped"
+        ) from None
+
+
+@contextlib.contextmanager
+def staged_file(path: Path) -> Iterator[Path]:
+    """A new name beside ``path`` to be written to; it becomes ``path`` in the end, or goes if something fails.
+
+    Unlike :func:`onnx_lrp.staging.temporary` it does not list the folder, which may hold 100,000 files; what a killed
+    process left goes with the folder, see :func:`onnx_lrp.batch.store.index.merge`.
+
+    Raises:
+        OutputError: as for :func:`writing_to`.
+    """
+    made = path.with_name(f".{path.name}-{os.getpid()}-{secrets.token_hex(4)}")
+    with writing_to(path):
+        try:
+            yield made
+            os.replace(made, path)
+        finally:
+            with contextlib.suppress(OSError):  # the first error is the one to tell
+                made.unlink(missing_ok=True)
