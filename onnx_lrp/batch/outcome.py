@@ -71,6 +71,4 @@ def _failed(metadata: Any, only: int | None = None) -> int:
     """Rows that are not null in the column ``error``, of one row group or of all."""
     column = metadata.schema.names.index("error")
     groups = range(metadata.num_row_groups) if only is None else (only,)
-    return sum(
-        group.num_rows - group.column(column).statistics.null_count for group in map(metadata.row_group, groups)
-    )
+    return sum(group.num_rows - group.column(column).statistics.null_count for group in map(metadata.row_group, groups))

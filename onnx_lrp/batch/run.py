@@ -120,7 +120,7 @@ def target_for_all(target: AnyTarget | str, labels: Sequence[str]) -> AnyTarget:
     """
     if isinstance(target, str):
         return index_of(target, labels)
-    if isinstance(target, list) or getattr(target, "ndim", 0):
+    if isinstance(target, list) or getattr(target, "ndim", None):
         raise TargetError("a run takes one target for all inputs; give each its own in a table (target_column)")
     return target
 
