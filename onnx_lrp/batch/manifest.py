@@ -163,7 +163,9 @@ def _differing(key: str, old: Any, new: Any) -> str:
 
 
 def _word(value: Any) -> str:
-    if value is None:
+    if value in (None, []):
         return "none"
+    if isinstance(value, list):
+        return printable(", ".join(map(str, value)), 60)
     text = value if isinstance(value, str) else json.dumps(value)
     return printable(text[:12] if len(text) == 64 and text.isalnum() else text, 60)

@@ -1,0 +1,317 @@
+"""How a run goes, with stand-ins for what explains: resumed, interrupted, chosen from, refused."""
+
+from __future__ import annotations
+
+import importlib
+import importlib.util
+import io
+import json
+import multiprocessing
+import os
+import signal
+import sys
+import types
+from collections.abc import Callable
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import pytest
+from fake_work import FakeExplaining, FakePredicting, fake_sized
+
+from onnx_lrp import Explainer
+from onnx_lrp.batch.choosing import Choice, classes_called
+from onnx_lrp.batch.folder import Folder
+from onnx_lrp.batch.locking import written_by_us
+from onnx_lrp.batch.sources.opening import source_of
+from onnx_lrp.errors import BackendError, InputError, OutputError
+
+pq = pytest.importorskip("pyarrow.parquet")
+pytest.importorskip("zarr")
+pytest.importorskip("filelock")
+
+MODEL = Path(__file__).resolve().parents[2] / "models" / "mnist_cnn.onnx"
+
+
+@pytest.fixture(scope="module")
+def explainer() -> Explainer:
+    return Explainer(MODEL)
+
+
+@pytest.fixture
+def conducting(monkeypatch: pytest.MonkeyPatch) -> Any:
+    """The module, with the stand-ins."""
+    for name in ("work", "predicting"):
+        if importlib.util.find_spec(f"onnx_lrp.batch.{name}") is None:
+            stub: Any = types.ModuleType(name)
+            stub.Work = stub.Predictor = stub.sized = None
+            monkeypatch.setitem(sys.modules, f"onnx_lrp.batch.{name}", stub)
+    module = importlib.import_module("onnx_lrp.batch.conducting")
+    monkeypatch.setattr(module, "Work", FakeExplaining)
+    monkeypatch.setattr(module, "Predictor", FakePredicting)
+    monkeypatch.setattr(module, "sized", fake_sized)
+    return module
+
+
+@pytest.fixture
+def given(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """Files in folders that are called as their true class: N-PREDICTION.png; every tenth is bad."""
+    monkeypatch.chdir(tmp_path)
+    for n in range(30):
+        path = Path("in", str(n % 3), f"{n:02}-{n % 2}{'-bad' * (n % 10 == 9)}.png")
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.touch()
+    return Path("in")
+
+
+@pytest.fixture
+def run(conducting: Any, explainer: Explainer, given: Path) -> Callable[..., Any]:
+    """Conducts it into ``out``; ``order`` is said by its parts."""
+
+    def conducted(inputs: Any = "in", **changes: Any) -> Any:
+        order = {"target": None, "seed": "logit", "save": frozenset(), "precision": "float16", "whole": False, "top": 5}
+        order |= {name: changes.pop(name) for name in list(changes) if name in order}
+        source = source_of(inputs, label=changes.pop("label", None))
+        return conducting.Run(explainer, source, Folder(Path("out")), order, **changes).conduct()
+
+    return conducted
+
+
+def index() -> dict[str, list[Any]]:
+    found: dict[str, list[Any]] = pq.read_table("out/index.parquet").to_pydict()
+    return found
+
+
+def manifest() -> dict[str, Any]:
+    found: dict[str, Any] = json.loads(Path("out/batch.json").read_text())
+    return found
+
+
+def test_all_inputs_have_a_row_and_the_bad_ones_an_error(run: Callable[..., Any]) -> None:
+    told: list[tuple[int, int, int, str]] = []
+    found = run(told=lambda *state: told.append(state))
+    assert (found.inputs, found.listed, found.failed, found.done_before) == (30, 30, 3, 0)
+    assert [error for _, error in found.errors] == ["cannot be read"] * 3
+    assert index()["row"] == list(range(30))
+    assert told[0] == (0, 30, 0, "explaining")
+    assert told[-1] == (30, 30, 3, "explaining")
+    assert manifest()["count"] == manifest()["listed"] == 30
+    assert manifest()["order"]["batch"] == 2
+    assert sorted(path.name for path in Path("out").iterdir() if not path.name.startswith(".lock")) == [
+        "batch.json", "index.parquet", "inputs.arrow",
+    ]  # fmt: skip
+
+
+def test_a_finished_run_is_not_done_again(run: Callable[..., Any], conducting: Any, monkeypatch: Any) -> None:
+    run()
+    before = Path("out/index.parquet").read_bytes()
+    monkeypatch.setattr(conducting, "Work", None)
+    found = run()
+    assert (found.inputs, found.failed, found.done_before) == (30, 3, 30)
+    assert Path("out/index.parquet").read_bytes() == before
+
+
+def test_ctrl_c_finishes_the_block_and_the_same_command_goes_on(
+    run: Callable[..., Any], conducting: Any, monkeypatch: Any
+) -> None:
+    run()
+    whole = Path("out/index.parquet").read_bytes()
+    for path in Path("out").iterdir():
+        path.unlink()
+    monkeypatch.setattr(conducting, "Work", partial(FakeExplaining, stop_at=2))
+    with pytest.raises(KeyboardInterrupt, match=r"^interrupted: 12 of 30 done; the same command goes on$"):
+        run()
+    assert len(list(Path("out/index").iterdir())) == 3
+    monkeypatch.setattr(conducting, "Work", FakeExplaining)
+    told: list[tuple[int, int, int, str]] = []
+    found = run(told=lambda *state: told.append(state))
+    assert (12, 30, 1, "explaining") in told
+    assert (found.done_before, found.failed) == (12, 3)
+    assert Path("out/index.parquet").read_bytes() == whole
+
+
+def test_ctrl_c_twice_ends_it_at_once(run: Callable[..., Any], conducting: Any, monkeypatch: Any) -> None:
+    class Twice(FakeExplaining):
+        def __call__(self, *arguments: Any) -> Any:
+            os.kill(os.getpid(), signal.SIGINT)
+            os.kill(os.getpid(), signal.SIGINT)
+            raise AssertionError("still there")
+
+    monkeypatch.setattr(conducting, "Work", Twice)
+    with pytest.raises(KeyboardInterrupt, match="interrupted: 0 of 30 done"):
+        run()
+    assert signal.getsignal(signal.SIGINT) is signal.default_int_handler
+
+
+def test_several_workers_make_the_same_index(run: Callable[..., Any]) -> None:
+    run()
+    alone = Path("out/index.parquet").read_bytes()
+    for path in Path("out").iterdir():
+        path.unlink()
+    assert run(workers=2).failed == 3
+    assert Path("out/index.parquet").read_bytes() == alone
+
+
+def test_other_settings_are_refused_in_one_line(run: Callable[..., Any]) -> None:
+    run()
+    with pytest.raises(OutputError) as refused:
+        run(precision="int8", target=3, save=frozenset(["topk"]))
+    assert str(refused.value) == (
+        "out was begun otherwise: --target (none, now 3), --save (none, now topk), --precision (float16, now int8); "
+        "choose another -o, or delete the folder"
+    )
+    with pytest.raises(OutputError, match=r"--batch-size \(2, now 8\)"):
+        run(batch=8)
+    with pytest.raises(OutputError, match=r"sample \(none, now 5\)"):
+        run(choice=Choice(sample=5))
+
+
+def test_inputs_that_changed_are_refused(run: Callable[..., Any]) -> None:
+    run()
+    Path("in/0/new.png").touch()
+    with pytest.raises(InputError, match="out was begun with 30 inputs, and now there are 31, or others"):
+        run()
+
+
+def test_a_list_from_a_pipe_is_kept(run: Callable[..., Any], conducting: Any, monkeypatch: Any) -> None:
+    names = "".join(f"{path}\n" for path in sorted(Path("in").rglob("*.png")))
+    monkeypatch.setattr(sys, "stdin", io.TextIOWrapper(io.BytesIO(names.encode())))
+    monkeypatch.setattr(conducting, "Work", partial(FakeExplaining, stop_at=0))
+    with pytest.raises(KeyboardInterrupt, match="4 of 30"):
+        run("-", once=True)
+    monkeypatch.setattr(sys, "stdin", io.TextIOWrapper(io.BytesIO(b"")))
+    monkeypatch.setattr(conducting, "Work", FakeExplaining)
+    assert run("-", once=True).inputs == 30
+
+
+def test_a_run_killed_between_the_list_and_its_manifest_goes_on(run: Callable[..., Any]) -> None:
+    run()
+    whole = Path("out/index.parquet").read_bytes()
+    Path("out/index.parquet").unlink()
+    Path("out/batch.json").write_text(json.dumps(manifest() | {"listed": None, "count": None}))
+    assert run().inputs == 30
+    assert Path("out/index.parquet").read_bytes() == whole
+    assert manifest()["count"] == 30
+
+
+def test_those_that_are_predicted_wrong(run: Callable[..., Any]) -> None:
+    found = run(label="folder", choice=Choice("wrong"))
+    names = [Path(name).name for name in index()["input"]]
+    assert sorted(names) == sorted(
+        f"{n:02}-{n % 2}{'-bad' * (n % 10 == 9)}.png" for n in range(30) if n % 3 != n % 2 or n % 10 == 9
+    )
+    assert (found.inputs, found.listed, found.failed) == (len(names), 30, 3)
+    assert index()["row"] == list(range(len(names)))
+    assert index()["origin"] == sorted(set(index()["origin"]))
+    assert not Path("out/predictions").exists()
+
+
+def test_a_first_pass_that_was_stopped_goes_on(run: Callable[..., Any], conducting: Any, monkeypatch: Any) -> None:
+    monkeypatch.setattr(conducting, "PREDICTED_AT_ONCE", 4)
+    monkeypatch.setattr(conducting, "Predictor", partial(Stopping, stop_at=1))
+    with pytest.raises(KeyboardInterrupt, match="interrupted: 8 of 30 predicted; the same command goes on"):
+        run(label="folder", choice=Choice("class=1"))
+    monkeypatch.setattr(conducting, "Predictor", FakePredicting)
+    found = run(label="folder", choice=Choice("class=1"))
+    assert Path("out/passes").read_text().split() == list("01234567")
+    assert found.inputs == 15  # the odd ones, of which every bad one is one
+    again = run(label="folder", choice=Choice("class=1"))
+    assert again.done_before == 15
+
+
+class Stopping(FakePredicting):
+    def __call__(self, block: Any, poisoned: Any = None) -> Any:
+        if block.number == self.stop_at:
+            os.kill(os.getpid(), signal.SIGINT)
+        return super().__call__(block)
+
+
+def test_a_run_killed_before_the_chosen_take_the_place_of_all(run: Callable[..., Any], monkeypatch: Any) -> None:
+    from onnx_lrp.batch.inventory import Inventory
+
+    def killed(*_: object) -> None:
+        raise SystemExit
+
+    with monkeypatch.context() as patched:
+        patched.setattr(Inventory, "take", killed)
+        with pytest.raises(SystemExit):
+            run(choice=Choice(sample=7, random_seed=1))
+    assert manifest()["count"] == 7
+    assert run(choice=Choice(sample=7, random_seed=1)).inputs == 7
+    first = index()["origin"]
+    assert first == sorted(first)
+    for path in Path("out").iterdir():
+        path.unlink()
+    run(choice=Choice(sample=7, random_seed=2))
+    assert index()["origin"] != first
+
+
+def test_a_sample_of_the_wrong_ones(run: Callable[..., Any]) -> None:
+    assert run(label="folder", choice=Choice("wrong", 4)).inputs == 4
+
+
+@pytest.mark.parametrize(
+    ("choice", "said"),
+    [
+        (("worng",), "--only is wrong or class=NAME, not 'worng'; did you mean wrong?"),
+        ((None, 0), "--sample takes how many"),
+        (("class=tabby",), "--only class 'tabby' is neither"),
+        (("class=5",), r"--only class=5: none of 30 inputs is so"),
+        (("wrong",), r"in/0/00-0.png: has no label; --only wrong needs one"),
+    ],
+)
+def test_choices_that_make_no_sense(run: Callable[..., Any], choice: tuple[Any, ...], said: str) -> None:
+    for path in Path("in").rglob("*bad*"):
+        path.unlink()
+        path.with_name(path.name.replace("-bad", "")).touch()
+    with pytest.raises(InputError, match=said):
+        run(choice=Choice(*choice))
+
+
+def test_classes_by_name_or_index() -> None:
+    labels = ["tabby", "crane", "crane", "10"]
+    assert classes_called("crane", labels, "label") == {1, 2}
+    assert classes_called("10", labels, "label") == {3}
+    assert classes_called("0", labels, "label") == {0}
+    assert classes_called("77", [], "label") == {77}
+    with pytest.raises(InputError, match="'taby' is neither the name of a class nor its index; did you mean 'tabby'"):
+        classes_called("taby", labels, "label")
+
+
+@pytest.mark.parametrize(
+    ("changes", "error", "said"),
+    [
+        ({"save": frozenset(["map"])}, InputError, "--save 'map' is none of maps, .*did you mean maps"),
+        ({"precision": "float8"}, InputError, "--precision 'float8' is none of"),
+        ({"engine": "rya"}, BackendError, "--engine 'rya' is none of local, ray; did you mean ray"),
+        ({"batch": 0}, InputError, "--batch-size must be at least 1"),
+        ({"workers": 0}, InputError, "--workers must be at least 1"),
+    ],
+)
+def test_words_and_numbers_that_are_wrong(
+    run: Callable[..., Any], changes: dict[str, Any], error: type[Exception], said: str
+) -> None:
+    with pytest.raises(error, match=said):
+        run(**changes)
+    assert not Path("out").exists()
+
+
+def _hold(folder: str, ready: Any, leave: Any) -> None:
+    with written_by_us(Folder(Path(folder))):
+        ready.set()
+        leave.wait(60)
+
+
+def test_one_writer_at_a_time_and_a_killed_one_leaves_no_lock(run: Callable[..., Any]) -> None:
+    context = multiprocessing.get_context("spawn")
+    ready, leave = context.Event(), context.Event()
+    other = context.Process(target=_hold, args=("out", ready, leave))
+    other.start()
+    try:
+        assert ready.wait(60)
+        with pytest.raises(OutputError, match=rf"^out is being written by process {other.pid} on .* since 2.*; wait"):
+            run()
+    finally:
+        other.kill()
+        other.join()
+    assert run().inputs == 30
