@@ -12,8 +12,8 @@ from ..explanation import Explanation
 from .answers import answered_rows, row_of_failure
 from .blocks import Block
 from .found import Found
-from .order import Order
 from .grouping import Failed, Group
+from .order import Order
 from .store.index import index_schema
 from .surfaces import maps_of
 

@@ -73,7 +73,10 @@ class Loader:
             InputError: it cannot be read, or does not fit the model.
         """
         if isinstance(payload.data, bytes):
-            digest, content = hashlib.sha256(payload.data).hexdigest(), read_bytes(payload.data, payload.ending, item.name)
+            digest, content = (
+                hashlib.sha256(payload.data).hexdigest(),
+                read_bytes(payload.data, payload.ending, item.name),
+            )
         else:
             digest, content = digest_of(payload.data), payload.data
         return Sample(self._fed(content), digest)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import closing
 from functools import cached_property
 from pathlib import Path
@@ -12,14 +12,19 @@ import numpy as np
 import onnx_ir as ir
 
 from ..engines.base import per_sample
+from ..explainer import Explainer
 from ..explanation.probabilities import probabilities_of
 from ..model.precision import to_float32
 from ..model.runtime import open_session, run
 from ..streaming.ahead import ahead
 from .answers import row_of_failure
+from .arrow import load_pyarrow
 from .blocks import Block, Done
+from .folder import Folder
 from .grouping import Group
-from .store.index import write_predictions
+from .items import InputSource
+from .order import Order
+from .store.index import write_rows
 from .work import AHEAD, ONE_ROW, Work
 
 
@@ -27,11 +32,14 @@ class Predictor:
     """Answers blocks without explaining them; the same to call, and to pickle, as :class:`Work`.
 
     Args:
-        work: what would explain them.
+        explainer: of the model.
+        source: where the inputs lie.
+        order: of the run.
+        folder: the run's, with the inventory of all inputs written.
     """
 
-    def __init__(self, work: Work) -> None:
-        self.work = work
+    def __init__(self, explainer: Explainer, source: InputSource, order: Order, folder: Folder) -> None:
+        self.work = Work(explainer, source, order, folder)
 
     def __getstate__(self) -> dict[str, Any]:
         """Without the session."""
@@ -49,8 +57,7 @@ class Predictor:
                 rows |= {row: row_of_failure(row, item, reason) for row, item, reason in group.failed}
                 rows |= self._answers(group)
                 if group.last:
-                    write_predictions([rows[row] for row in group.block.rows], group.block, self.work.folder)
-                    yield Done(group.block, sum(row["error"] is not None for row in rows.values()))
+                    yield self._store(group.block, [rows[row] for row in group.block.rows])
                     rows = {}
 
     def probe(self, block: Block, journal: Path) -> None:
@@ -59,6 +66,12 @@ class Predictor:
             journal.write_text(str(row))
             for group in self.work.reader.groups([Block(block.number, row, row + 1)], {}):
                 self._answers(group)
+
+    def _store(self, block: Block, rows: Sequence[Mapping[str, Any]]) -> Done:
+        schema = prediction_schema()
+        columns = {name: [row.get(name) for row in rows] for name in schema.names}
+        write_rows(columns, self.work.folder.predictions / f"{block.number:08d}.parquet", schema)
+        return Done(block, sum(row["error"] is not None for row in rows))
 
     def _answers(self, group: Group) -> dict[int, dict[str, Any]]:
         """The rows of a group; one by one, if together they give an error."""
@@ -78,14 +91,12 @@ class Predictor:
         logits = per_sample(np.asarray(found), prepared, feeds)
         shares = probabilities_of(logits, own[0] if own else None)
         best = logits.reshape(len(logits), -1).argmax(1).tolist()
-        labels = self.work.explainer.labels
         return [
             {
-                "row": row, "label": item.label, "prediction": best[i], "error": None,
-                "predicted": labels[best[i]] if labels else None,
+                "row": row, "prediction": best[i], "error": None,
                 "probability": None if shares is None else float(shares[i, best[i]]),
             }
-            for i, (row, item) in enumerate(zip(group.rows, group.items))
+            for i, row in enumerate(group.rows)
         ]  # fmt: skip
 
     @property
@@ -100,3 +111,10 @@ class Predictor:
         if any(value.dtype == ir.DataType.DOUBLE for value in reference.graph.inputs):
             reference = to_float32(reference)  # onnxruntime has no float64 convolution
         return open_session(reference, self.work.explainer.options, prepared.source)
+
+
+def prediction_schema() -> Any:
+    """The Arrow schema of what a first pass leaves."""
+    pa = load_pyarrow()
+    kinds = {"row": pa.int64(), "prediction": pa.int64(), "probability": pa.float64(), "error": pa.string()}
+    return pa.schema(list(kinds.items()))

@@ -10,9 +10,9 @@ from ..engines.compiled import CompiledEngine
 from ..errors import InputError, OnnxLrpError
 from ..explainer import Explainer
 from .blocks import Block
+from .grouping import Group, Reader
 from .loading import Loader, Sample
 from .order import Order
-from .grouping import Group, Reader
 from .surfaces import map_shapes
 
 MOST = 256  # samples at once: more is not faster, and takes memory

@@ -19,11 +19,11 @@ from .blocks import Block, Done
 from .drawing import draw
 from .filling import Filling
 from .folder import Folder
+from .grouping import Group, Reader
 from .inventory import Inventory
 from .items import InputSource
 from .loading import Loader
 from .order import Order
-from .grouping import Group, Reader
 from .store.store import Store
 
 AHEAD = 2  # batches that are decoded and wait for the model
@@ -38,11 +38,11 @@ class Work:
         explainer: of the model.
         source: where the inputs lie.
         order: what is wanted.
-        folder: the run's, with its inventory written and its store made.
+        folder: the run's, with its inventory written.
     """
 
-    def __init__(self, explainer: Explainer, source: InputSource, order: Order, folder: Path) -> None:
-        self.explainer, self.source, self.order, self.folder = explainer, source, order, Folder(Path(folder))
+    def __init__(self, explainer: Explainer, source: InputSource, order: Order, folder: Folder) -> None:
+        self.explainer, self.source, self.order, self.folder = explainer, source, order, folder
         explainer.engine.expects(order.batch)
 
     def __getstate__(self) -> dict[str, Any]:
@@ -52,6 +52,17 @@ class Work:
     def __setstate__(self, state: dict[str, Any]) -> None:
         self.__dict__.update(state)
         self.explainer.engine.expects(self.order.batch)
+
+    def begin(self, rows: int) -> None:
+        """Make what blocks are stored in, once, before anybody works; what is there stays.
+
+        Args:
+            rows: how many inputs the run has.
+
+        Raises:
+            OutputError: it cannot be made.
+        """
+        self._stored.create(rows, self.order.shapes, self.order.output)
 
     def __call__(self, block: Block, poisoned: Mapping[int, str] | None = None) -> Done:
         """Explain one block, and store it.
