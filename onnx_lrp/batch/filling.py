@@ -55,7 +55,7 @@ class Filling:
         """All of it; ``origins`` are the rows in the inputs as they were given."""
         rows = [self._rows[row] for row in self.block.rows]
         columns = {name: [row.get(name) for row in rows] for name in index_schema(self.order).names}
-        columns["origin"] = origins
+        columns |= {"origin": list(origins)}
         return Found(self.block, columns, self._maps, self._scores)
 
     def _other(self, maps: Mapping[str, np.ndarray]) -> str:

@@ -103,7 +103,8 @@ class Loader:
             raise InputError(
                 f"is one array, but the model has {len(self.inputs)} inputs; give an .npz with all of them"
             )
-        return {self._declared[0][0]: next(iter(content.values())) if isinstance(content, dict) else content}
+        one: Any = next(iter(content.values())) if isinstance(content, dict) else content
+        return {self._declared[0][0]: one}
 
     def _array(self, data: Picture | np.ndarray, rank: int | None, value: ir.Value) -> np.ndarray:
         """A picture prepared; an array with the axis of samples, where the model has one."""

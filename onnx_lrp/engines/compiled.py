@@ -169,10 +169,6 @@ class CompiledEngine:
         """Whether every input and the explained tensor have one row for each sample."""
         return all(tape.shapes[name][:1] == (BatchSize(),) for name in (*self.plan.inputs, self.plan.target))
 
-    def expects(self, samples: int) -> None:
-        """Stand-in."""
-        self._sessions._fixed = samples
-
     def preferred(self, feeds: Feeds) -> int:
         """How many samples of these sizes make a call worth its while."""
         return self._sessions.preferred(self._measured(feeds))

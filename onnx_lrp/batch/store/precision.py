@@ -54,9 +54,9 @@ def _scales(peaks: np.ndarray, precision: str) -> np.ndarray:
     """One per row, float32, of the largest |R|."""
     exponents = np.clip(np.where(peaks > 0, np.frexp(peaks)[1], 0), LEAST, MOST)
     if precision == "float16":
-        return np.ldexp(np.float32(1), exponents).astype(np.float32)
+        return np.asarray(np.ldexp(np.float32(1), exponents), np.float32)
     largest = np.maximum(peaks, np.float32(2.0 ** (LEAST + 8))) / np.float32(LEVELS)
-    return np.where(peaks > 0, largest, 1).astype(np.float32)
+    return np.asarray(np.where(peaks > 0, largest, 1), np.float32)
 
 
 def _halved(values: np.ndarray) -> np.ndarray:
