@@ -14,7 +14,7 @@ from .composites import Composite
 from .composites.pictured import from_preprocessing
 from .engines.base import Engine, original
 from .engines.building import Setup
-from .errors import CompositeError, TargetError, names_of
+from .errors import CompositeError, InputError, TargetError, names_of
 from .explaining.batches import explanations
 from .explaining.builds import Builds
 from .explaining.doubting import about_picture
@@ -165,10 +165,11 @@ class Explainer:
     def __getstate__(self) -> dict[str, Any]:
         """What it was made of, the model as one message: sessions are made anew where it arrives."""
         setup = replace(self._setup, model=pack(self._setup.model))
-        return {"setup": setup, "choices": self._builds.choices, "unverified": self._builds.unverified}
+        return {"setup": setup, "choices": self._builds.choices, "unverified": self._builds.unverified,
+                "expected": self._builds.expected}  # fmt: skip
 
     def __setstate__(self, state: dict[str, Any]) -> None:
-        self._builds = Builds(state["setup"], state["choices"], state["unverified"])
+        self._builds = Builds(state["setup"], state["choices"], state["unverified"], state.get("expected"))
 
     def __call__(
         self,
@@ -346,6 +347,22 @@ class Explainer:
             return None
         feeds = check_inputs(taken.feeds, prepared.inputs, prepared.source)
         return original(prepared, feeds, self.options, prepared.probability)
+
+    def expects(self, samples: int | None) -> None:
+        """Say how many samples a batch has as a rule, so that results do not depend on what came before, bit for bit.
+
+        The compiled model is made for one number of samples, and once more for any: the second one rounds differently.
+        Without a word it is the first number that is met.
+
+        Args:
+            samples: in a batch; None takes it back.
+
+        Raises:
+            InputError: it is no number of samples.
+        """
+        if samples is not None and (not isinstance(samples, int) or samples < 1):
+            raise InputError(f"expects takes a whole number of samples, at least 1, not {samples!r:.80}")
+        self._builds.expects(samples)
 
     def doubts_of(self, pixels: np.ndarray, name: str, way: Way) -> tuple[str, ...]:
         """Why a picture may not be prepared as the model expects it, in a line; it is run in the usual ways for that.

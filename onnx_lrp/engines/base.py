@@ -69,6 +69,13 @@ class Engine(Protocol):
             VerificationError: a fact does not hold, if an audit was asked for.
         """
 
+    def expects(self, samples: int | None) -> None:
+        """Batches of this many samples are the rule: they take the same way to the last bit, whatever came before.
+
+        Args:
+            samples: their number; None takes it back.
+        """
+
     def answers(self, feeds: Feeds, result: Result) -> tuple[np.ndarray, np.ndarray]:
         """The explained tensor by the original and by the canonized model, on a batch and what a run of it gave."""
 

@@ -48,7 +48,15 @@ class CompiledEngine:
         self._open = all(is_open(value) for value in prepared.explaining)
         self._tapes: dict[str, Tape | None] = {}
         self._sessions = SessionCache(prepared, plan, options)
+        self._expected: int | None = None
         self._lock = threading.Lock()
+
+    def expects(self, samples: int | None) -> None:
+        """This number of samples (or that of the parts that such a batch is cut into) is compiled in.
+
+        Else it is the first that is met. Sessions that are there already are kept.
+        """
+        self._expected = samples
 
     def answers(self, feeds: Feeds, result: Result) -> tuple[np.ndarray, np.ndarray]:
         """The original's is in the compiled model; the canonized one runs on its own, and there the facts are audited.
@@ -179,11 +187,13 @@ class CompiledEngine:
         """Outputs by name of a tensor, of all parts together, and the ledger."""
         found: list[dict[str, np.ndarray]] = []
         pages = []
+        expected = None if self._expected is None else self._part_of(self._expected, tape)
         for part in self._parts(feeds, tape, wanted):
             some = dict(feeds)
             if part is not None:  # a fixed input may be one for all samples
                 some |= {name: a[part] for name, a in feeds.items() if tape.shapes[name][:1] == (BatchSize(),)}
-            program = self._sessions.get(tape, wanted, None if part is None else part.stop - part.start)
+            count = None if part is None else part.stop - part.start
+            program = self._sessions.get(tape, wanted, count, expected)
             compiled = program.compiled
             for name, rows in zip((compiled.control, compiled.rival), controls):
                 if rows is not None:
@@ -205,8 +215,12 @@ class CompiledEngine:
         if self.prepared.scales_together() or not self._streams(tape) or not all(inside):
             return [None]
         samples = len(feeds[self.plan.inputs[0]])
-        size = -(-samples // -(-samples // self._sessions.preferred(tape)))
+        size = self._part_of(samples, tape)
         return [slice(first, min(first + size, samples)) for first in range(0, samples, size)]
+
+    def _part_of(self, samples: int, tape: Tape) -> int:
+        """How many samples the first part has of a batch."""
+        return -(-samples // -(-samples // self._sessions.preferred(tape)))
 
     def _results(
         self,

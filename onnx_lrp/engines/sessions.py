@@ -33,9 +33,9 @@ class SessionCache:
     """One session for each question that is asked of a model, made when it is first asked and kept.
 
     A question is what the converted model has to answer: how many targets, which seed, which layers inside, a ledger
-    or none; and the sizes of its inputs. The first number of samples that is met is compiled in, because runtimes fuse
-    more where they know all shapes; all other numbers share a session that takes any. For example, batches of 8, 8, 3
-    and 5 samples need two: one for 8, one for the rest.
+    or none; and the sizes of its inputs. One number of samples is compiled in, because runtimes fuse more where they
+    know all shapes; all other numbers share a session that takes any. It is the number that is expected, or else the
+    first that is met. For example, batches of 8, 8, 3 and 5 samples need two: one for 8, one for the rest.
     """
 
     def __init__(self, prepared: Prepared, plan: Plan, options: SessionOptions) -> None:
@@ -44,12 +44,17 @@ class SessionCache:
         self._fixed: int | None = None
         self._lock = threading.Lock()  # what two threads ask for at once is made once
 
-    def get(self, tape: Tape, wanted: ConversionSpec, samples: int | None) -> Program:
-        """The program for inputs of these sizes and this many samples (None: as many as the model says)."""
+    def get(
+        self, tape: Tape, wanted: ConversionSpec, samples: int | None, expected: int | None = None
+    ) -> Program:  # fmt: skip
+        """The program for inputs of these sizes and this many samples (None: as many as the model says).
+
+        With a number that is ``expected``, which program answers does not depend on what was asked before.
+        """
         with self._lock:
-            if self._fixed is None:
+            if self._fixed is None and expected is None:
                 self._fixed = samples
-            size = samples if samples == self._fixed else None
+            size = samples if samples == (expected or self._fixed) else None
             key = (id(tape), str(wanted), size)
             if key not in self._made:
                 compiled = emit(self.prepared, self.plan, wanted, tape, narrow=False)

@@ -45,6 +45,9 @@ class WalkEngine:
         """The backend's dtype."""
         return self.xp.dtype
 
+    def expects(self, samples: int | None) -> None:
+        """Nothing: the walk is the same for any number of samples."""
+
     def answers(self, feeds: Feeds, result: Result) -> tuple[np.ndarray, np.ndarray]:
         """The original's by onnxruntime, the canonized model's as it was recorded."""
         return original(self.prepared, feeds, self.options), result.recorded

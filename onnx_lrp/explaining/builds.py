@@ -28,16 +28,19 @@ class Builds:
         setup: what is to be explained, and how.
         choices: the backends that may compute it, the first that can is taken.
         unverified: whether the canonized model's answer is still to be compared with the original's.
+        expected: how many samples a batch has as a rule, if anybody said it.
     """
 
-    def __init__(self, setup: Setup, choices: Sequence[Choice], unverified: bool) -> None:
-        self.setup, self.unverified = setup, unverified
+    def __init__(
+        self, setup: Setup, choices: Sequence[Choice], unverified: bool, expected: int | None = None
+    ) -> None:  # fmt: skip
+        self.setup, self.unverified, self.expected = setup, unverified, expected
         self._choices = tuple(choices)
         self._lock = threading.Lock()
         self._sized: dict[str, Builds] = {}
         self._missing: UnsupportedModelError | None = None
         try:
-            self._first = first_that_fits(setup, self._choices)
+            self._first = self._made(self._choices)
         except UnsupportedModelError as error:
             if not all(problem.sizes for problem in error.problems):
                 raise
@@ -82,10 +85,19 @@ class Builds:
         with self._lock:
             if str(shapes) not in self._sized:
                 setup = replace(self.setup, shapes={**shapes, **self.setup.shapes})
-                self._sized[str(shapes)] = Builds(setup, self._choices, self.unverified)
+                self._sized[str(shapes)] = Builds(setup, self._choices, self.unverified, self.expected)
                 for oldest in list(self._sized)[:-MOST_SIZES]:
                     del self._sized[oldest]
             return self._sized[str(shapes)]
+
+    def expects(self, samples: int | None) -> None:
+        """Tell every engine, and those that are yet to be made: see :meth:`onnx_lrp.engines.base.Engine.expects`."""
+        with self._lock:
+            self.expected = samples
+            if self._missing is None:
+                self._first.engine.expects(samples)
+            for sized in self._sized.values():
+                sized.expects(samples)
 
     def answered(
         self, feeds: Feeds, targets: int | list[AnyTarget], question: Question
@@ -122,5 +134,11 @@ class Builds:
         """The build for the next choice; made once, whichever thread comes first."""
         with self._lock:
             if self._first is failed:
-                self._first = first_that_fits(self.setup, failed.left)
+                self._first = self._made(failed.left)
             return self._first
+
+    def _made(self, choices: Sequence[Choice]) -> Build:
+        """The first build that fits, that knows what is expected."""
+        made = first_that_fits(self.setup, choices)
+        made.engine.expects(self.expected)
+        return made
