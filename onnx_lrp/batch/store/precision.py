@@ -7,9 +7,9 @@ from typing import Any
 import numpy as np
 
 STORED: dict[str, np.dtype[Any]] = {kind: np.dtype(kind) for kind in ("float16", "float32", "int8")}
-LEAST, MOST = -126, 126  # exponents of scales: as float32, these and their inverses are normal numbers
-LEVELS = 127  # of int8, either side of 0
-IN_CACHE = 2**15  # numbers that are worked on at once
+_LEAST, _MOST = -126, 126  # exponents of scales: as float32, these and their inverses are normal numbers
+_LEVELS = 127  # of int8, either side of 0
+_IN_CACHE = 2**15  # numbers that are worked on at once
 
 
 def stored_maps(maps: np.ndarray, precision: str) -> tuple[np.ndarray, np.ndarray | None]:
@@ -23,7 +23,7 @@ def stored_maps(maps: np.ndarray, precision: str) -> tuple[np.ndarray, np.ndarra
         return np.ascontiguousarray(maps, np.float32), None
     stored = np.empty(maps.shape, STORED[precision])
     scales = np.empty(len(maps), np.float32)
-    step = max(1, IN_CACHE // max(maps[:1].size, 1))
+    step = max(1, _IN_CACHE // max(maps[:1].size, 1))
     for start in range(0, len(maps), step):  # a few rows at a time, so that what is worked on stays in the cache
         some = slice(start, start + step)
         scales[some], stored[some] = _stored_rows(maps[some], precision)
@@ -52,10 +52,10 @@ def restored_maps(stored: np.ndarray, scales: np.ndarray | None) -> np.ndarray:
 
 def _scales(peaks: np.ndarray, precision: str) -> np.ndarray:
     """One per row, float32, of the largest |R|."""
-    exponents = np.clip(np.where(peaks > 0, np.frexp(peaks)[1], 0), LEAST, MOST)
+    exponents = np.clip(np.where(peaks > 0, np.frexp(peaks)[1], 0), _LEAST, _MOST)
     if precision == "float16":
         return np.asarray(np.ldexp(np.float32(1), exponents), np.float32)
-    largest = np.maximum(peaks, np.float32(2.0 ** (LEAST + 8))) / np.float32(LEVELS)
+    largest = np.maximum(peaks, np.float32(2.0 ** (_LEAST + 8))) / np.float32(_LEVELS)
     return np.asarray(np.where(peaks > 0, largest, 1), np.float32)
 
 
