@@ -12,7 +12,7 @@ from ..explanation import Explanation
 from .answers import answered_rows, row_of_failure
 from .blocks import Block
 from .found import Found
-from .grouping import Failed, Group
+from .grouping import Failed, Gathered
 from .order import Order
 from .store.index import index_schema
 from .surfaces import maps_of
@@ -37,7 +37,7 @@ class Filling:
         """Inputs that have no answer."""
         self._rows |= {row: row_of_failure(row, item, reason, sha256) for row, item, reason in failed}
 
-    def add(self, group: Group, explanation: Explanation) -> None:
+    def add(self, group: Gathered, explanation: Explanation) -> None:
         """The answers of a group; an error, where its maps are of another shape than the run's."""
         maps = {v.name or "": maps_of(v, explanation.inputs[v.name or ""], self.order.whole) for v in self.explaining}
         if any(maps[name].shape[1:] != tuple(shape) for name, shape in self.order.shapes.items()):

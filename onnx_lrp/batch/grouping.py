@@ -14,14 +14,14 @@ from ..errors import InputError
 from .blocks import Block
 from .inventory import Inventory
 from .items import InputSource, Item, Payload
-from .loading import Loader, Sample
+from .loading import Loader, Loaded
 
 DECODERS = 4  # threads: decoding leaves the interpreter to others for most of its time
 Failed = tuple[int, Item, str]
 
 
 @dataclass(frozen=True)
-class Group:
+class Gathered:
     """Samples of a block that the model is given together.
 
     Attributes:
@@ -36,13 +36,13 @@ class Group:
     block: Block
     rows: list[int] = field(default_factory=list)
     items: list[Item] = field(default_factory=list)
-    samples: list[Sample] = field(default_factory=list)
+    samples: list[Loaded] = field(default_factory=list)
     failed: list[Failed] = field(default_factory=list)
     last: bool = False
 
-    def part(self, i: int) -> Group:
+    def part(self, i: int) -> Gathered:
         """One sample alone."""
-        return Group(self.block, self.rows[i : i + 1], self.items[i : i + 1], self.samples[i : i + 1])
+        return Gathered(self.block, self.rows[i : i + 1], self.items[i : i + 1], self.samples[i : i + 1])
 
     def feeds(self, size: int, batched: bool) -> dict[str, np.ndarray]:
         """What the model is fed: always ``size`` samples, the last one repeated, if it has an axis of samples.
@@ -71,7 +71,7 @@ class Reader:
     loader: Loader
     size: int
 
-    def groups(self, blocks: Iterable[Block], poisoned: Mapping[int, str]) -> Iterator[Group]:
+    def groups(self, blocks: Iterable[Block], poisoned: Mapping[int, str]) -> Iterator[Gathered]:
         """Every block as groups of samples of one shape, with or without targets of their own; the last one says so.
 
         Args:
@@ -83,32 +83,32 @@ class Reader:
             for block in blocks:
                 yield from self._of_block(block, poisoned, pool)
 
-    def _of_block(self, block: Block, poisoned: Mapping[int, str], pool: ThreadPoolExecutor) -> Iterator[Group]:
-        waiting: dict[object, Group] = {}
+    def _of_block(self, block: Block, poisoned: Mapping[int, str], pool: ThreadPoolExecutor) -> Iterator[Gathered]:
+        waiting: dict[object, Gathered] = {}
         failed: list[Failed] = []
         for row, item, sample in self._loaded(block, poisoned, pool):
             if isinstance(sample, str):
                 failed.append((row, item, sample))
                 continue
             key = (sample.shape, item.target is not None)
-            group = waiting.setdefault(key, Group(block))
+            group = waiting.setdefault(key, Gathered(block))
             group.rows.append(row)
             group.items.append(item)
             group.samples.append(sample)
             if len(group.rows) == self.size:
                 yield waiting.pop(key)
         yield from waiting.values()
-        yield Group(block, failed=failed, last=True)
+        yield Gathered(block, failed=failed, last=True)
 
     def _loaded(
         self, block: Block, poisoned: Mapping[int, str], pool: ThreadPoolExecutor
-    ) -> Iterator[tuple[int, Item, Sample | str]]:
+    ) -> Iterator[tuple[int, Item, Loaded | str]]:
         """Row by row in order; arrays are made ready here, and files by the pool, a bounded number ahead."""
         items = self.inventory.block(block)
         named = list(zip(block.rows, items))
         readable = [item for row, item in named if row not in poisoned and item.error is None]
         payloads = self.source.read(readable)
-        ahead: deque[tuple[int, Item, Future[Sample | str] | Sample | str]] = deque()
+        ahead: deque[tuple[int, Item, Future[Loaded | str] | Loaded | str]] = deque()
         for row, item in named:
             reason = poisoned.get(row) or item.error
             begun = reason or self._begun(item, next(payloads), pool)
@@ -122,27 +122,27 @@ class Reader:
 
     def _begun(
         self, item: Item, payload: Payload | InputError, pool: ThreadPoolExecutor
-    ) -> Future[Sample | str] | Sample | str:
+    ) -> Future[Loaded | str] | Loaded | str:
         if isinstance(payload, InputError):
             return str(payload)
         if isinstance(payload.data, bytes):
             return pool.submit(self._load, item, payload)
         return self._load(item, payload)
 
-    def _load(self, item: Item, payload: Payload) -> Sample | str:
+    def _load(self, item: Item, payload: Payload) -> Loaded | str:
         try:
             return self.loader.load(item, payload)
         except (InputError, MemoryError) as error:
             return str(error) or "not enough memory to read it"
 
-    def first(self, count: int) -> Sequence[Sample]:
+    def first(self, count: int) -> Sequence[Loaded]:
         """Some samples that can be read, from the front.
 
         Raises:
             InputError: there is none among the first thousand.
         """
         most = min(len(self.inventory), 1000)
-        found: list[Sample] = []
+        found: list[Loaded] = []
         why = "there is none"
         with ThreadPoolExecutor(1) as pool:
             for _, item, sample in self._loaded(Block(0, 0, most), {}, pool):
@@ -157,6 +157,6 @@ class Reader:
         return found
 
 
-def _ready(one: tuple[int, Item, Future[Sample | str] | Sample | str]) -> tuple[int, Item, Sample | str]:
+def _ready(one: tuple[int, Item, Future[Loaded | str] | Loaded | str]) -> tuple[int, Item, Loaded | str]:
     row, item, sample = one
     return row, item, sample.result() if isinstance(sample, Future) else sample

@@ -21,11 +21,11 @@ from .answers import row_of_failure
 from .arrow import load_pyarrow
 from .blocks import Block, Done
 from .folder import Folder
-from .grouping import Group
+from .grouping import Gathered
 from .items import InputSource
 from .order import Order
 from .store.index import write_rows
-from .work import AHEAD, ONE_ROW, Work
+from .work import READ_AHEAD, ONE_ROW, Work
 
 
 class Predictor:
@@ -52,7 +52,7 @@ class Predictor:
     def stream(self, blocks: Iterable[Block], poisoned: Mapping[int, str] | None = None) -> Iterator[Done]:
         """Answer blocks in a row, while the next inputs are decoded; as for :class:`Work`."""
         rows: dict[int, dict[str, Any]] = {}
-        with closing(ahead(self.work.reader.groups(blocks, poisoned or {}), AHEAD)) as groups:
+        with closing(ahead(self.work.reader.groups(blocks, poisoned or {}), READ_AHEAD)) as groups:
             for group in groups:
                 rows |= {row: row_of_failure(row, item, reason) for row, item, reason in group.failed}
                 rows |= self._answers(group)
@@ -73,7 +73,7 @@ class Predictor:
         write_rows(columns, self.work.folder.predictions / f"{block.number:08d}.parquet", schema)
         return Done(block, sum(row["error"] is not None for row in rows))
 
-    def _answers(self, group: Group) -> dict[int, dict[str, Any]]:
+    def _answers(self, group: Gathered) -> dict[int, dict[str, Any]]:
         """The rows of a group; one by one, if together they give an error."""
         if not group.rows:
             return {}
@@ -84,7 +84,7 @@ class Predictor:
                 return {group.rows[0]: row_of_failure(group.rows[0], group.items[0], str(error))}
         return {row: found for i in range(len(group.rows)) for row, found in self._answers(group.part(i)).items()}
 
-    def _answered(self, group: Group) -> list[dict[str, Any]]:
+    def _answered(self, group: Gathered) -> list[dict[str, Any]]:
         loader, prepared = self.work.reader.loader, self.work.explainer.prepared
         feeds = loader.check(group.feeds(self.work.order.batch, loader.batched))
         found, *own = run(self._session, self._names, feeds, prepared.source)

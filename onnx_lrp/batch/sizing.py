@@ -10,20 +10,20 @@ from ..engines.compiled import CompiledEngine
 from ..errors import InputError, OnnxLrpError
 from ..explainer import Explainer
 from .blocks import Block
-from .grouping import Group, Reader
-from .loading import Loader, Sample
+from .grouping import Gathered, Reader
+from .loading import Loader, Loaded
 from .order import Order
 from .surfaces import map_shapes
 
-MOST = 256  # samples at once: more is not faster, and takes memory
-WALKED = 32  # samples at once where no model is compiled
-SHARD = 2**24  # bytes of maps in float32 that are stored together
-LOOKED_AT = 16  # of the first inputs, whether they have one size
-LARGEST = 1024  # inputs in a block
-ROUND = 16  # a block holds a multiple of so many
+_MOST = 256  # samples at once: more is not faster, and takes memory
+_WALKED = 32  # samples at once where no model is compiled
+_SHARD = 2**24  # bytes of maps in float32 that are stored together
+_LOOKED_AT = 16  # of the first inputs, whether they have one size
+_LARGEST = 1024  # inputs in a block
+_ROUND = 16  # a block holds a multiple of so many
 
 
-def sized(order: Order, explainer: Explainer, reader: Reader, batch: int | None) -> Order:
+def with_sizes(order: Order, explainer: Explainer, reader: Reader, batch: int | None) -> Order:
     """The order with its sizes; for that, the model explains the first input that it can.
 
     Args:
@@ -36,11 +36,11 @@ def sized(order: Order, explainer: Explainer, reader: Reader, batch: int | None)
         InputError: no input can be read, or the model does not take so many samples at once.
         OnnxLrpError: no input can be explained.
     """
-    samples = reader.first(LOOKED_AT)
+    samples = reader.first(_LOOKED_AT)
     at_once = _allowed(explainer, reader.loader, batch) or _fast(explainer, samples)
     shapes = map_shapes(explainer.prepared.explaining, samples[0], order.whole)
-    together = min(SHARD // max(sum(4 * math.prod(shape) for shape in shapes.values()), 1), LARGEST)
-    step = math.lcm(ROUND, at_once) if math.lcm(ROUND, at_once) <= LARGEST else at_once
+    together = min(_SHARD // max(sum(4 * math.prod(shape) for shape in shapes.values()), 1), _LARGEST)
+    step = math.lcm(_ROUND, at_once) if math.lcm(_ROUND, at_once) <= _LARGEST else at_once
     output = _tried(explainer, reader.loader, samples, at_once)
     return replace(
         order, batch=at_once, block=max(together // step, 1) * step, output=output,
@@ -48,12 +48,12 @@ def sized(order: Order, explainer: Explainer, reader: Reader, batch: int | None)
     )  # fmt: skip
 
 
-def _tried(explainer: Explainer, loader: Loader, samples: Sequence[Sample], size: int) -> tuple[int, ...]:
+def _tried(explainer: Explainer, loader: Loader, samples: Sequence[Loaded], size: int) -> tuple[int, ...]:
     """The shape of a sample's scores."""
     explainer.engine.expects(size)
     for sample in samples:
         try:
-            group = Group(Block(0, 0, 1), samples=[sample])
+            group = Gathered(Block(0, 0, 1), samples=[sample])
             return explainer(loader.check(group.feeds(size, loader.batched))).output.shape[1:]
         except OnnxLrpError:
             if sample is samples[-1]:
@@ -75,9 +75,9 @@ def _allowed(explainer: Explainer, loader: Loader, batch: int | None) -> int | N
     return only or batch
 
 
-def _fast(explainer: Explainer, samples: Sequence[Sample]) -> int:
+def _fast(explainer: Explainer, samples: Sequence[Loaded]) -> int:
     """As many samples as make a call worth its while; one, where the inputs differ in size."""
     if len({sample.shape for sample in samples}) > 1:
         return 1
     engine = explainer.engine
-    return min(engine.preferred(samples[0].feeds), MOST) if isinstance(engine, CompiledEngine) else WALKED
+    return min(engine.preferred(samples[0].feeds), _MOST) if isinstance(engine, CompiledEngine) else _WALKED

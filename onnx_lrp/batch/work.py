@@ -19,15 +19,15 @@ from .blocks import Block, Done
 from .drawing import draw
 from .filling import Filling
 from .folder import Folder
-from .grouping import Group, Reader
+from .grouping import Gathered, Reader
 from .inventory import Inventory
 from .items import InputSource
 from .loading import Loader
 from .order import Order
 from .store.store import Store
 
-AHEAD = 2  # batches that are decoded and wait for the model
-BEHIND = 4  # things that are found and wait to be written
+READ_AHEAD = 2  # batches that are decoded and wait for the model
+_BEHIND = 4  # things that are found and wait to be written
 ONE_ROW = (InputError, TargetError, NumericalError, InvalidModelError, MemoryError)  # what an input alone may cause
 
 
@@ -84,7 +84,7 @@ class Work:
         """
         writing: deque[Future[Done | None]] = deque()
         filling: Filling | None = None
-        groups = ahead(self.reader.groups(blocks, poisoned or {}), AHEAD)
+        groups = ahead(self.reader.groups(blocks, poisoned or {}), READ_AHEAD)
         with closing(groups), ThreadPoolExecutor(1) as writer:
             for group in groups:
                 filling = filling or Filling(group.block, self.explainer.prepared.explaining, self.order)
@@ -96,7 +96,7 @@ class Work:
                 if group.last:
                     writing.append(writer.submit(self._store, filling))
                     filling = None
-                while writing and (writing[0].done() or len(writing) > BEHIND):
+                while writing and (writing[0].done() or len(writing) > _BEHIND):
                     yield from _done(writing.popleft())
             while writing:
                 yield from _done(writing.popleft())
@@ -128,7 +128,7 @@ class Work:
     def _store(self, filling: Filling) -> Done:
         return self._stored.write(filling.found(self.reader.inventory.origins(filling.block)))
 
-    def _explained(self, group: Group, filling: Filling) -> Iterator[tuple[Group, Explanation]]:
+    def _explained(self, group: Gathered, filling: Filling) -> Iterator[tuple[Gathered, Explanation]]:
         """A group's samples with their explanation; one by one, if together they give an error."""
         if not group.rows:
             return
@@ -142,12 +142,12 @@ class Work:
             for i in range(len(group.rows)):
                 yield from self._explained(group.part(i), filling)
 
-    def _explain(self, group: Group) -> Explanation:
+    def _explain(self, group: Gathered) -> Explanation:
         loader = self.reader.loader
         feeds = loader.check(group.feeds(self.order.batch, loader.batched))
         return self.explainer(feeds, self._targets(group), seed=self.order.seed)
 
-    def _targets(self, group: Group) -> Any:
+    def _targets(self, group: Gathered) -> Any:
         """Those of the samples, where they have some: the group's samples all have, or none has."""
         if group.items[0].target is None:
             return self.order.target
