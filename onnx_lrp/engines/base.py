@@ -26,6 +26,7 @@ class Question:
 
     ``audit`` asks that every fact be held against the numbers. A ``region``, if there is one, weighs the outputs; then
     the seed is a word, and there is one target, which only names the sample's element of the largest share.
+    ``own`` asks for what the model makes of the explained tensor behind it, where the same run can give that.
     """
 
     targets: Targets
@@ -34,13 +35,15 @@ class Question:
     ledger: bool = False
     audit: bool = False
     region: Region | None = None
+    own: bool = False
 
 
 @dataclass(frozen=True)
 class Result:
     """One target's answer: logits (samples, ...), flat index per sample, ΣR at the start, relevance by tensor.
 
-    ``recorded`` is the explained tensor as it came out of the run that the relevance belongs to.
+    ``recorded`` is the explained tensor as it came out of the run that the relevance belongs to; ``own`` what the model
+    makes of it behind the head that was cut off, None if nobody asked, there is no head, or the run does not give it.
     """
 
     logits: np.ndarray
@@ -49,6 +52,7 @@ class Result:
     relevance: dict[str, np.ndarray]
     recorded: np.ndarray
     entries: tuple[LedgerEntry, ...] = ()
+    own: np.ndarray | None = None
 
 
 class Engine(Protocol):

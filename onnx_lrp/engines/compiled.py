@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Mapping, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from functools import partial
 from itertools import chain
 from typing import Any
@@ -97,11 +97,11 @@ class CompiledEngine:
             return self._one_by_one(feeds, question, given)
         wanted, controls = self._question(question, count, given, blank, samples)
         try:
-            outputs, entries = self._stream(feeds, tape, wanted, controls)
+            streamed = self._stream(feeds, tape, wanted, controls, question.own)
         except InvalidModelError:
             self._check_apart(feeds, question.seed, question.targets)
             raise
-        return self._results(feeds, outputs, entries, wanted, given, reshaped(question.seed, blank, samples))
+        return self._results(feeds, streamed, wanted, given, reshaped(question.seed, blank, samples))
 
     def _check_apart(self, feeds: Feeds, seed: Seed, targets: Targets) -> None:
         """Raise if that is why a run failed: a class against itself, where only the run knew the target.
@@ -181,33 +181,32 @@ class CompiledEngine:
         """How many samples of these sizes make a call worth its while."""
         return self._sessions.preferred(self._measured(feeds))
 
-    def _stream(
-        self, feeds: Feeds, tape: Tape, wanted: ConversionSpec, controls: Controls
-    ) -> tuple[dict[str, np.ndarray], tuple[LedgerEntry, ...]]:
-        """Outputs by name of a tensor, of all parts together, and the ledger."""
+    def _stream(self, feeds: Feeds, tape: Tape, wanted: ConversionSpec, controls: Controls, own: bool) -> _Streamed:
+        """The answers to all parts of a batch, together."""
         found: list[dict[str, np.ndarray]] = []
-        pages = []
+        pages, behind = [], []
         expected = None if self._expected is None else self._part_of(self._expected, tape)
         for part in self._parts(feeds, tape, wanted):
             some = dict(feeds)
             if part is not None:  # a fixed input may be one for all samples
                 some |= {name: a[part] for name, a in feeds.items() if tape.shapes[name][:1] == (BatchSize(),)}
             count = None if part is None else part.stop - part.start
-            program = self._sessions.get(tape, wanted, count, expected)
+            program = self._sessions.get(tape, wanted, count, expected, own)
             compiled = program.compiled
             for name, rows in zip((compiled.control, compiled.rival), controls):
                 if rows is not None:
                     some[name] = rows if part is None else rows[part]
             names = {**compiled.relevance, LOGITS: compiled.logits}
-            fetched = [*names.values(), *([compiled.ledger] if compiled.ledger else [])]
-            results = run(program.session, fetched, some, self.prepared.source)
+            fetched = [*names.values(), compiled.ledger, program.own]
+            results = iter(run(program.session, [name for name in fetched if name], some, self.prepared.source))
             found.append(dict(zip(names, results)))
-            pages += results[len(names) :]
+            pages += [next(results)] if compiled.ledger else []
+            behind += [next(results)] if program.own else []
         outputs = {
             name: np.concatenate([f[name] for f in found]) if len(found) > 1 else found[0][name] for name in found[0]
         }
-        steps = program.compiled.steps
-        return outputs, _entries(steps, np.sum(pages, axis=0)) if pages else ()
+        entries = _entries(program.compiled.steps, np.sum(pages, axis=0)) if pages else ()
+        return _Streamed(outputs, entries, _together(behind, [len(f[LOGITS]) for f in found]))
 
     def _parts(self, feeds: Feeds, tape: Tape, wanted: ConversionSpec) -> list[slice | None]:
         """Stretches of the batch, as equal as can be; None is all of it at once, as where samples share a scale."""
@@ -225,14 +224,13 @@ class CompiledEngine:
     def _results(
         self,
         feeds: Feeds,
-        outputs: dict[str, np.ndarray],
-        entries: tuple[LedgerEntry, ...],
+        streamed: _Streamed,
         wanted: ConversionSpec,
         given: Indices,
         seed: Seed,
     ) -> list[Result]:
         """One for each target."""
-        recorded = outputs[LOGITS]
+        outputs, recorded = streamed.outputs, streamed.outputs[LOGITS]
         logits = per_sample(recorded, self.prepared, feeds)
         chosen = (
             largest(logits, wanted.targets)
@@ -243,8 +241,24 @@ class CompiledEngine:
         for rank, index in enumerate(chosen):
             relevance = {wanted.layers.get(n, n): r if wanted.targets == 1 else r[:, rank] for n, r in outputs.items()}
             start = sums(seed_relevance(seed, index, logits))
-            results.append(Result(logits, index, start, relevance, recorded, entries))
+            results.append(Result(logits, index, start, relevance, recorded, streamed.entries, streamed.own))
         return results
+
+
+@dataclass(frozen=True)
+class _Streamed:
+    """What a batch is answered with: outputs by name of a tensor, the ledger, and what is behind the head."""
+
+    outputs: dict[str, np.ndarray]
+    entries: tuple[LedgerEntry, ...]
+    own: np.ndarray | None
+
+
+def _together(parts: Sequence[np.ndarray], counts: Sequence[int]) -> np.ndarray | None:
+    """The parts of a batch as one; None if there are none, or they are no rows of samples."""
+    if len(parts) < 2:
+        return parts[0] if parts else None
+    return np.concatenate(parts) if [a.shape[:1] for a in parts] == [(count,) for count in counts] else None
 
 
 def _count(question: Question) -> int:

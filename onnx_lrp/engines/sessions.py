@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import threading
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -23,10 +24,11 @@ BATCH = "onnx_lrp_batch"  # what the first axis is called where the model does n
 
 @dataclass(frozen=True)
 class Program:
-    """A session, and the names of what it takes and gives."""
+    """A session, and the names of what it takes and gives; ``own`` is the output behind the head, if there is one."""
 
     session: Any
     compiled: ConvertedModel
+    own: str = ""
 
 
 class SessionCache:
@@ -45,8 +47,8 @@ class SessionCache:
         self._lock = threading.Lock()  # what two threads ask for at once is made once
 
     def get(
-        self, tape: Tape, wanted: ConversionSpec, samples: int | None, expected: int | None = None
-    ) -> Program:  # fmt: skip
+        self, tape: Tape, wanted: ConversionSpec, samples: int | None, expected: int | None = None, own: bool = False
+    ) -> Program:
         """The program for inputs of these sizes and this many samples (None: as many as the model says).
 
         With a number that is ``expected``, which program answers does not depend on what was asked before.
@@ -55,10 +57,13 @@ class SessionCache:
             if self._fixed is None and expected is None:
                 self._fixed = samples
             size = samples if samples == (expected or self._fixed) else None
-            key = (id(tape), str(wanted), size)
+            own = own and self.prepared.probability is not None
+            key = (id(tape), str(wanted), size, own)
             if key not in self._made:
                 compiled = emit(self.prepared, self.plan, wanted, tape, narrow=False)
-                self._made[key] = Program(self._session(compiled, size), compiled)
+                behind = _behind_head(compiled, self.prepared) if own else None
+                session = self._session(compiled, size, [behind] if behind is not None else [])
+                self._made[key] = Program(session, compiled, "" if behind is None else behind.name or "")
             return self._made[key]
 
     @property
@@ -66,10 +71,11 @@ class SessionCache:
         """Masked tensors at which relevance arrives in a form that does not prove the mask."""
         return {name for program in list(self._made.values()) for name in program.compiled.unproven}
 
-    def _session(self, compiled: ConvertedModel, samples: int | None) -> Any:
+    def _session(self, compiled: ConvertedModel, samples: int | None, more: Sequence[ir.Value]) -> Any:
         # for one sample, packed copies of large weights cost more memory than they save time
         config = {"session_disable_prepacking": "1"} if samples == 1 else {}
         sizes = self._fix(compiled, samples)
+        compiled.model.graph.outputs.extend(more)
         return open_session(compiled.model, self.options, self.prepared.source, sizes, **config)
 
     def _fix(self, compiled: ConvertedModel, samples: int | None) -> dict[str, int]:
@@ -91,6 +97,17 @@ class SessionCache:
         tensors = [value.const_value for value in self.prepared.source_model.graph.initializers.values()]
         weights = sum(tensor.nbytes for tensor in tensors if tensor is not None)
         return max(-(-weights // each), WORKING_SET // each, 1)
+
+
+def _behind_head(compiled: ConvertedModel, prepared: Prepared) -> ir.Value | None:
+    """What the model makes of its logits, where the compiled one has that in single precision, too."""
+    made = {value.name: value for node in compiled.model.graph for value in node.outputs}
+    declared = {value.name: value for node in prepared.source_model.graph for value in node.outputs}
+    value, source = made.get(prepared.probability), declared.get(prepared.probability)
+    if value is None or source is None or source.dtype not in (ir.DataType.FLOAT, ir.DataType.DOUBLE):
+        return None
+    value.type = ir.TensorType(ir.DataType.FLOAT)
+    return value
 
 
 def is_open(value: ir.Value) -> bool:

@@ -23,7 +23,13 @@ from .results import context_of, explanation_of
 
 
 def explanations(
-    builds: Builds, taken: Taken, targets: int | list[AnyTarget], seed: Seed, layers: Iterable[str], ledger: bool
+    builds: Builds,
+    taken: Taken,
+    targets: int | list[AnyTarget],
+    seed: Seed,
+    layers: Iterable[str],
+    ledger: bool,
+    own: bool = True,
 ) -> list[Explanation]:
     """One for each target, over one forward pass.
 
@@ -34,6 +40,8 @@ def explanations(
         seed: what relevance starts with.
         layers: nodes or tensors inside whose relevance is wanted, too.
         ledger: also account for every node.
+        own: also keep what the model makes of the explained tensor behind the head, where the run gives that; else it
+            is found by one more run, when somebody reads it.
 
     Raises:
         InputError, TargetError, NumericalError, VerificationError: as for a call of the Explainer.
@@ -44,7 +52,8 @@ def explanations(
     wanted = resolve_layers(built.plan, layers, built.prepared.source)
     verifying = builds.unverified
     with np.errstate(all="ignore"):  # what is not finite is an error in the end
-        built, results = builds.answered(feeds, targets, Question(0, seed, wanted, ledger, audit=verifying))
+        question = Question(0, seed, wanted, ledger, audit=verifying, own=own)
+        built, results = builds.answered(feeds, targets, question)
         if verifying:
             verify(built, feeds, results[0])
             builds.unverified = False
@@ -52,7 +61,7 @@ def explanations(
         pictures = taken.first is not None or setup.intake.said is not None
         preprocessing = way_of(builds).convention.preprocessing if pictures else None
         settings = partial(recipe, setup, built, seed, _regions(targets))
-        context = context_of(built, feeds, seed, setup.options, labels, settings, preprocessing)
+        context = context_of(built, feeds, seed, setup.options, labels, settings, preprocessing, results[0].own)
         found = [explanation_of(built, feeds, result, wanted, context) for result in results]
     return Doubted(builds, taken, feeds, seed).with_doubts(found)
 

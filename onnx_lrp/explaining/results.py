@@ -23,12 +23,15 @@ from ..text import printable
 
 def context_of(
     built: Build, feeds: dict[str, np.ndarray], seed: Seed, options: SessionOptions, labels: tuple[str, ...],
-    settings: Callable[[], dict[str, Any]], preprocessing: Preprocessing | None,
+    settings: Callable[[], dict[str, Any]], preprocessing: Preprocessing | None, own: np.ndarray | None,
 ) -> Context:  # fmt: skip
-    """Where the explanations of a batch come from; the model's own answer only when somebody reads it."""
+    """Where the explanations of a batch come from; the model's own answer, if not given, when somebody reads it."""
     prepared, plan = built.prepared, built.plan
-    has_head = prepared.probability is not None
-    ask = partial(original, prepared, feeds, options, prepared.probability) if has_head else nothing
+    ask: Callable[[], np.ndarray | None] = nothing
+    if own is not None:
+        ask = partial({"": own}.get, "")  # which can be pickled
+    elif prepared.probability is not None:
+        ask = partial(original, prepared, feeds, options, prepared.probability)
     return Context(
         prepared.source, prepared.sha256, prepared.output, plan.composite.name, str(plan.composite),
         tuple((step.name, step.op, str(step.rule)) for step in plan.steps if step.rule is not None),

@@ -27,7 +27,7 @@ def made(expected: int | None = None) -> lrp.Explainer:
 
 def compiled_in(explainer: lrp.Explainer) -> list[Any]:
     """The numbers of samples of the sessions that there are, None for one that takes any."""
-    return [size for _, _, size in explainer.engine._sessions._made]  # type: ignore[attr-defined]
+    return [size for _, _, size, _ in explainer.engine._sessions._made]  # type: ignore[attr-defined]
 
 
 def test_without_a_word_it_is_the_first_that_is_met() -> None:
