@@ -21,7 +21,7 @@ LISTED_AT_ONCE = 10_000
 
 
 @dataclass(frozen=True)
-class Choice:
+class Selection:
     """Which of the inputs are explained.
 
     Attributes:
