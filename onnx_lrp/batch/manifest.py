@@ -23,10 +23,6 @@ BATCH_FORMAT = "onnx_lrp batch 1"
 DECISIVE = ("model", "composite", "settings", "order", "chosen", "preprocessing", "labels", "inputs")
 # They change nothing that is stored, or nobody set them, or another key says the same
 UNIMPORTANT = ("settings.threads", "order.block", "model.name", "settings.regions")
-    "settings.threads",
-    "order.block",
-    "model.name",
-)  # they change nothing that is stored, or nobody set them
 REMEDY = "choose another -o, or delete the folder"
 _OPTIONS = {"model.sha256": "the model", "order.batch": "--batch-size", "order.top": "--top", "order.save": "--save",
            "order.precision": "--precision", "order.whole": "--whole", "order.target": "--target",
