@@ -8,11 +8,11 @@ from typing import Any
 from ..errors import BackendError, InputError
 from ..explainer import Explainer
 from ..text import nearest, printable
-from .choosing import Selection
 from .folder import Folder
 from .items import InputSource
 from .order import PRECISIONS, SAVED
 from .progress import ProgressCallback
+from .selecting import Selection
 
 ENGINES = ("local", "ray")
 

@@ -14,11 +14,11 @@ from ..model.loading import Source
 from ..pictures.labels import index_of
 from ..targets import AnyTarget, Rivals, Seed, as_seed
 from .asked import Run
-from .choosing import Selection
 from .conducting import conduct
 from .folder import Folder
 from .opened import BatchResult, open_batch
 from .progress import ProgressCallback
+from .selecting import Selection
 from .sources.opening import source_of
 from .sources.paths import STDIN
 

@@ -10,12 +10,12 @@ from pathlib import Path
 from typing import Any
 
 from ..batch.asked import Run
-from ..batch.choosing import Selection
 from ..batch.conducting import conduct
 from ..batch.folder import Folder
 from ..batch.outcome import Outcome
 from ..batch.progress import display
 from ..batch.run import from_pipe, target_for_all
+from ..batch.selecting import Selection
 from ..batch.sources.opening import source_of
 from ..explainer import Explainer
 from ..pictures.metadata import size_said_by

@@ -21,9 +21,9 @@ from fake_work import FakeExplaining, FakePredicting, fake_sized
 
 from onnx_lrp import Explainer
 from onnx_lrp.batch.asked import Run
-from onnx_lrp.batch.choosing import Selection, classes_called
 from onnx_lrp.batch.folder import Folder
 from onnx_lrp.batch.locking import written_by_us
+from onnx_lrp.batch.selecting import Selection, classes_called
 from onnx_lrp.batch.sources.opening import source_of
 from onnx_lrp.errors import BackendError, InputError, OutputError
 
