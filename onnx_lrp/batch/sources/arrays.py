@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import warnings
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import partial
 from typing import Any
@@ -45,11 +45,8 @@ class ArrayRows:
         step = max(1, _CHUNK // max(1, sum(array.dtype.itemsize * _row(array) for array in self.inputs.values())))
         for start, stop in _runs(rows, step):
             chunks = {name: array.range(start, stop) for name, array in self.inputs.items()}
-            if len(chunks) == 1:
-                [(name, chunk)] = chunks.items()
-                yield from (Payload({name: chunk[i]}) for i in range(stop - start))
-            else:
-                yield from (Payload({name: c[i] for name, c in chunks.items()}) for i in range(stop - start))
+            for each in zip(*map(_each, chunks.values())):
+                yield Payload(dict(zip(chunks, each)))
 
 
 def array_rows(arrays: Mapping[str, Rows], columns: Columns, where: str) -> ArrayRows:
@@ -160,6 +157,11 @@ def _column(array: Rows, name: str, where: str) -> Rows:
 
 def _row(array: Rows) -> int:
     return int(np.prod(array.shape[1:], dtype=np.int64))
+
+
+def _each(chunk: np.ndarray) -> Iterable[np.ndarray]:
+    """The rows: arrays, even those that hold one number."""
+    return chunk if chunk.ndim > 1 else map(np.asarray, chunk)
 
 
 def _words(array: Rows | None, rows: range) -> Sequence[str | None]:

@@ -101,8 +101,8 @@ def _check_unused(columns: Columns) -> None:
 
 def _paths(given: Any) -> Iterator[str]:
     some = [given] if isinstance(given, str | os.PathLike) else given
-    if not isinstance(some, Sequence | set | frozenset) and not hasattr(some, "__iter__"):
-        raise InputError(f"inputs are paths, an array or a dict of arrays, not {type(given).__name__}")
+    if not hasattr(some, "__iter__"):
+        raise InputError(f"a {type(given).__name__} holds no inputs; give paths, an array or a dict of arrays")
     for one in some:
         if not isinstance(one, str | os.PathLike):
             remedy = "give paths, or one array with a row per input (numpy.stack)"

@@ -14,7 +14,7 @@ from ...pictures.reading import ARRAYS, PICTURES
 from ...writing import shown
 from ..items import Item, Payload
 from .files import NamedFile, file_payload, reason_of
-from .walking import TAKEN, matching, inputs_below
+from .walking import TAKEN, inputs_below, matching
 
 STDIN = "-"
 LIST = ".txt"

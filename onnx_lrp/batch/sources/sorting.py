@@ -5,6 +5,7 @@ from __future__ import annotations
 import heapq
 import os
 import tempfile
+import weakref
 from collections.abc import Iterator
 from typing import IO
 
@@ -33,7 +34,8 @@ class SortedNames:
 
     def _spill(self) -> None:
         if self._spilled is None:
-            self._spilled = tempfile.TemporaryFile()  # noqa: SIM115, it goes with the last reference to it
+            self._spilled = tempfile.TemporaryFile()  # noqa: SIM115
+            weakref.finalize(self, self._spilled.close)
         start = self._spilled.seek(0, os.SEEK_END)
         self._some.sort()
         self._spilled.write(b"\0".join(self._some) + b"\0")  # no file name holds a NUL
