@@ -25,10 +25,10 @@ class BatchRow:
     run: BatchFolder
 
     def __getattr__(self, name: str) -> Any:
-        if name.startswith("_") or name not in self.values:
-            raise AttributeError(
-                f"a row has no {name!r}; it has {', '.join(self.__dict__.get('values', ()))}, map, scores"
-            )
+        if name.startswith("_"):  # asked for before there are values, when it is unpickled
+            raise AttributeError(name)
+        if name not in self.values:
+            raise AttributeError(f"a row has no {name!r}; it has map, scores and {', '.join(self.values)}")
         return self.values[name]
 
     @property

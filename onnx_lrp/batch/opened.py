@@ -4,9 +4,7 @@ from __future__ import annotations
 
 import operator
 import os
-import re
 from collections.abc import Iterator
-from itertools import islice
 from pathlib import Path
 from typing import Any, overload
 
@@ -15,13 +13,11 @@ import numpy as np
 from ..errors import InputError
 from ..text import nearest, printable
 from ..writing import shown
+from .choosing import feature_at, place_of
 from .folder import Folder
 from .mapped import BatchRow, LazyMaps, MapRows, as_dataset
 from .reading import BatchFolder, in_blocks, positions_where, read_manifest
-from .store.files import arrow_module
 from .store.index import escaped
-
-_COMPARED = 10_000  # names that one which is not there is compared with
 
 
 def open_batch(path: str | os.PathLike[str]) -> BatchResult:
@@ -66,7 +62,7 @@ class BatchResult:
         """
         if isinstance(which, slice):
             return self._view(self._positions[which])
-        i = self._named(which) if isinstance(which, str) else range(len(self))[operator.index(which)]
+        i = place_of(self.index, which) if isinstance(which, str) else range(len(self))[operator.index(which)]
         return BatchRow(self._run.table.slice(int(self._positions[i]), 1).to_pylist()[0], self._run)
 
     @property
@@ -111,7 +107,7 @@ class BatchResult:
         return LazyMaps(self._run, self._rows, input)
 
     def numpy(self, input: str | None = None) -> np.ndarray:
-        """All their maps at once, float32 of shape (rows, ...); for few rows, as ``of_class`` or ``[:100]`` choose them.
+        """All their maps at once, float32 of shape (rows, ...); for few rows, ``result[:100]`` say.
 
         Raises:
             InputError: as for :meth:`maps`.
@@ -152,7 +148,7 @@ class BatchResult:
         Raises:
             InputError: there is no such feature, or as for :meth:`maps`.
         """
-        at = self._feature(feature, self.maps(input).shape[1:])
+        at = feature_at(feature, self._run.features, self.maps(input).shape[1:])
         order = np.argsort(self._rows, kind="stable")
         parts = in_blocks(self._rows[order], self._run.block)
         found = [LazyMaps(self._run, rows, input)[(slice(None), *at)] for rows in parts]
@@ -161,7 +157,7 @@ class BatchResult:
         return self._view(self._positions[order[np.argsort(-values, kind="stable")[:k]]])
 
     def xarray(self) -> Any:
-        """An :class:`xarray.Dataset` with ``map`` (``map_INPUT`` of several), read lazily, and the index as coordinates.
+        """An :class:`xarray.Dataset` of ``map`` (``map_INPUT`` of several), read lazily; coordinates: the index.
 
         Raises:
             InputError: xarray is not installed, or the run kept no maps.
@@ -199,39 +195,3 @@ class BatchResult:
 
     def _view(self, positions: np.ndarray) -> BatchResult:
         return BatchResult(self._run, positions)
-
-    def _named(self, name: str) -> int:
-        names, wanted = self.index["input"], escaped(name)
-        found = positions_where(self.index, "input", wanted)
-        if not len(found):
-            ends = np.flatnonzero(arrow_module().compute.ends_with(names, wanted).fill_null(False).to_numpy())
-            found = np.array([i for i in ends if _file_name(names[int(i)].as_py()) == wanted], np.int64)
-        if len(found) == 1:
-            return int(found[0])
-        if len(found):
-            paths = " and ".join(printable(names[int(i)].as_py()) for i in found[:2])
-            raise InputError(f"several inputs are called {printable(name)!r}: {paths}; give the path")
-        known = [one.as_py() or "" for one in islice(names, _COMPARED)]
-        hint = nearest(wanted, [*known, *map(_file_name, known)])
-        raise InputError(f"no input that is done is called {printable(name)!r}{hint or '; see .index for their names'}")
-
-    def _feature(self, feature: int | str | tuple[int, ...], shape: tuple[int, ...]) -> tuple[int, ...]:
-        if isinstance(feature, str):
-            names = self._run.features
-            if feature not in names:
-                hint = nearest(feature, names) or "; give its index"
-                raise InputError(f"no feature is called {printable(feature)!r}{hint}")
-            feature = names.index(feature)
-        if not isinstance(feature, tuple):
-            size = int(np.prod(shape))
-            i = operator.index(feature)
-            if not -size <= i < size:
-                raise InputError(f"feature {i} is not in a map of {size} elements")
-            return tuple(int(n) for n in np.unravel_index(i % size, shape))
-        if len(feature) != len(shape) or not all(-n <= i < n for i, n in zip(feature, shape)):
-            raise InputError(f"feature {feature} is no index into a map of shape {shape}")
-        return tuple(int(i % n) for i, n in zip(feature, shape))
-
-
-def _file_name(path: str) -> str:
-    return re.split(r"[/\\]", path)[-1]

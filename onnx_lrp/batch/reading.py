@@ -95,17 +95,15 @@ def read_manifest(folder: Folder) -> dict[str, Any]:
     where = shown(folder.path)
     try:
         manifest = json.loads(folder.manifest.read_bytes())
-    except (FileNotFoundError, NotADirectoryError):
+    except (json.JSONDecodeError, UnicodeDecodeError):
+        raise InputError(f"{shown(folder.manifest)}: is no JSON; give the folder of a batch run") from None
+    except (FileNotFoundError, NotADirectoryError, ValueError):  # a name with a NUL is a ValueError
         raise InputError(f"{where}: no batch run lies there (no batch.json); give the folder that one wrote") from None
     except OSError as error:
         raise InputError(f"{shown(folder.manifest)}: cannot be read: {printable(error.strerror or '')}") from None
-    except ValueError:
-        raise InputError(f"{shown(folder.manifest)}: is no JSON; give the same command again to write it") from None
     missing = [key for key in _KEYS if not isinstance(manifest, dict) or key not in manifest]
-    if missing:
-        raise InputError(
-            f"{shown(folder.manifest)}: says nothing of {', '.join(missing)}; give the folder of a batch run"
-        )
+    if not isinstance(manifest, dict) or missing:
+        raise InputError(f"{shown(folder.manifest)}: says nothing of {', '.join(missing)}; give a batch run's folder")
     return manifest
 
 

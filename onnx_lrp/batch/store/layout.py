@@ -16,8 +16,8 @@ from .files import zarr_module
 from .precision import STORED
 
 CHUNK_BYTES = 1 << 20  # what is read at least of a shard: smaller ones cost more time per map than they save
-# Of Zstandard. The digits of float relevance do not compress: level 1 takes six times as long to save 10 %, and zeros go
-# at any level. What int8 keeps is half as large at level 1
+# Of Zstandard. The digits of float relevance do not compress: level 1 takes six times as long to save 10 %; zeros go at
+# any level. What int8 keeps is half as large at level 1
 _LEVEL = {"f": -1, "i": 1}
 _PLAIN = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,79}")
 

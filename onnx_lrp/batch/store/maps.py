@@ -91,8 +91,8 @@ class Maps:
         """
         rows = slice(found.block.start, found.block.stop)
         with writing_to(self.path):
-            for name, maps in found.maps.items():
-                stored, scales = stored_maps(maps, self._group.attrs["precision"])
+            for name in self.inputs:
+                stored, scales = stored_maps(found.maps[name], self._group.attrs["precision"])
                 self._put(self._arrays[f"maps/{self._names[name]}"], rows, stored)
                 if scales is not None:
                     self._put(self._arrays[f"scale/{self._names[name]}"], rows, scales)

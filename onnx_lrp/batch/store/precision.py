@@ -7,8 +7,8 @@ from typing import Any
 import numpy as np
 
 STORED: dict[str, np.dtype[Any]] = {kind: np.dtype(kind) for kind in ("float16", "float32", "int8")}
-LEAST, MOST = -126, 126  # exponents of scales: as float32, these and their inverses are normal numbers
-LEVELS = 127  # of int8, either side of 0
+_LEAST, _MOST = -126, 126  # exponents of scales: as float32, these and their inverses are normal numbers
+_LEVELS = 127  # of int8, either side of 0
 
 
 def stored_maps(maps: np.ndarray, precision: str) -> tuple[np.ndarray, np.ndarray | None]:
@@ -43,10 +43,10 @@ def restored_maps(stored: np.ndarray, scales: np.ndarray | None) -> np.ndarray:
 
 def _scale(peak: float, precision: str) -> float:
     exponent = int(np.frexp(peak)[1]) if peak else 0
-    exponent = min(max(exponent, LEAST), MOST)
+    exponent = min(max(exponent, _LEAST), _MOST)
     if precision == "float16":
         return float(2.0**exponent)
-    return max(peak, 2.0 ** (LEAST + 8)) / LEVELS if peak else 1.0
+    return max(peak, 2.0 ** (_LEAST + 8)) / _LEVELS if peak else 1.0
 
 
 def _halved(values: np.ndarray) -> np.ndarray:

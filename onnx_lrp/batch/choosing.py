@@ -1,0 +1,72 @@
+"""Rows by the name of their input, and elements of a map by index or name."""
+
+from __future__ import annotations
+
+import operator
+import re
+from collections.abc import Sequence
+from itertools import islice
+from typing import Any
+
+import numpy as np
+
+from ..errors import InputError
+from ..text import nearest, printable
+from .reading import positions_where
+from .store.files import arrow_module
+from .store.index import escaped
+
+_COMPARED = 10_000  # names that one which is not there is compared with
+
+
+def place_of(table: Any, name: str) -> int:
+    """Which row of an index has the input called so, by its whole name or else by its file name.
+
+    Raises:
+        InputError: none has, or several have.
+    """
+    wanted = escaped(name)
+    found = positions_where(table, "input", wanted)
+    if not len(found):
+        ends = arrow_module().compute.ends_with(table["input"], wanted).fill_null(False)
+        places = np.flatnonzero(ends.to_numpy())
+        found = np.array([i for i in places if _file_name(table["input"][int(i)].as_py()) == wanted], np.int64)
+    if len(found) == 1:
+        return int(found[0])
+    if len(found):
+        paths = " and ".join(printable(table["input"][int(i)].as_py()) for i in found[:2])
+        raise InputError(f"several inputs are called {printable(name)!r}: {paths}; give the whole name")
+    known = [one.as_py() or "" for one in islice(table["input"], _COMPARED)]
+    hint = nearest(wanted, [*known, *map(_file_name, known)]) or "; see .index for their names"
+    raise InputError(f"no input that is done is called {printable(name)!r}{hint}")
+
+
+def feature_at(feature: int | str | tuple[int, ...], names: Sequence[str], shape: tuple[int, ...]) -> tuple[int, ...]:
+    """The index of one element of a map.
+
+    Args:
+        feature: a name, a number that counts the elements row by row, or an index for each axis.
+        names: of the elements, row by row.
+        shape: of the map.
+
+    Raises:
+        InputError: there is no such element.
+    """
+    if isinstance(feature, str):
+        if feature not in names:
+            raise InputError(
+                f"no feature is called {printable(feature)!r}{nearest(feature, names) or '; give its index'}"
+            )
+        feature = names.index(feature)
+    if not isinstance(feature, tuple):
+        i, size = operator.index(feature), int(np.prod(shape))
+        if not -size <= i < size:
+            raise InputError(f"feature {i} is not in a map of {size} elements; give one below {size}")
+        return tuple(int(n) for n in np.unravel_index(i % size, shape))
+    if len(feature) != len(shape) or not all(-n <= i < n for i, n in zip(feature, shape)):
+        raise InputError(f"feature {feature} is no index into a map of shape {shape}; give one number per axis")
+    return tuple(int(i % n) for i, n in zip(feature, shape))
+
+
+def _file_name(path: str) -> str:
+    return re.split(r"[/\\]", path)[-1]
