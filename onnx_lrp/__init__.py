@@ -26,6 +26,7 @@ os.environ.setdefault("ORT_DISABLE_TELEMETRY", "1")
 # Imported on first use, so that `import onnx_lrp` and `onnx-lrp --help` answer at once
 _PUBLIC = {
     "batch.opened": ("BatchResult", "open_batch"),
+    "batch.run": ("explain_all",),
     "checking.check": ("Report", "check"),
     "comparison.compare": ("compare",),
     "comparison.report": ("Comparison",),
@@ -58,6 +59,7 @@ _MODULES = ("quantus",)  # public as they are
 
 if TYPE_CHECKING:
     from .batch.opened import BatchResult, open_batch
+    from .batch.run import explain_all
     from .checking.check import Report, check
     from .comparison.compare import compare
     from .comparison.report import Comparison
@@ -137,6 +139,7 @@ __all__ = [
     "convert",
     "evaluate",
     "explain",
+    "explain_all",
     "figure_of",
     "layers_of",
     "open_batch",

@@ -1,138 +1,72 @@
-"""Some of very many inputs: those that the model gets wrong, those of one class, or so many at random."""
+"""Rows by the name of their input, and elements of a map by index or name."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
-from dataclasses import asdict, dataclass
+import operator
+import re
+from collections.abc import Sequence
+from itertools import islice
 from typing import Any
 
 import numpy as np
 
 from ..errors import InputError
-from ..pictures.labels import near
 from ..text import nearest, printable
-from .arrow import load_pyarrow
-from .blocks import Block, blocks_of
-from .folder import Folder
-from .inventory import Inventory
+from .reading import positions_where
+from .store.files import arrow_module
+from .store.index import escaped
 
-WRONG, OF_CLASS = "wrong", "class="
-LISTED_AT_ONCE = 10_000
+_COMPARED = 10_000  # names that one which is not there is compared with
 
 
-@dataclass(frozen=True)
-class Choice:
-    """Which of the inputs are explained.
-
-    Attributes:
-        only: ``"wrong"`` (another class than the label is predicted), ``"class=NAME"`` (this one is); None for all. It
-            takes a first pass. Inputs that cannot be read stay in: their row says why.
-        sample: at most so many of them, at random; None for all.
-        random_seed: of the sample.
-    """
-
-    only: str | None = None
-    sample: int | None = None
-    random_seed: int = 0
-
-    def __post_init__(self) -> None:
-        if self.only is not None and self.only != WRONG and not self.only.startswith(OF_CLASS):
-            raise InputError(
-                f"--only is wrong or class=NAME, not {printable(self.only)!r}{nearest(self.only, [WRONG, OF_CLASS])}"
-            )
-        if self.sample is not None and self.sample < 1:
-            raise InputError(f"--sample takes how many inputs are wanted, from 1 on, not {self.sample}")
-
-    @property
-    def all(self) -> bool:
-        """Whether nothing is left out."""
-        return self.only is None and self.sample is None
-
-    def as_dict(self) -> dict[str, Any]:
-        """For JSON; a seed that decides nothing is left out."""
-        return {**asdict(self), "random_seed": None if self.sample is None else self.random_seed}
-
-    def check(self, inventory: Inventory, labels: Sequence[str]) -> None:
-        """Raise before the first pass if the choice cannot be made.
-
-        Raises:
-            InputError: an input without a label, a label that no class has, or no such class.
-        """
-        if self.only is not None and self.only.startswith(OF_CLASS):
-            classes_called(self.only.removeprefix(OF_CLASS), labels, "--only class")
-        seen = set[str | None]()
-        for item in _items(inventory) if self.only == WRONG else ():
-            if item.label is None:
-                raise InputError(
-                    f"{printable(item.name)}: has no label; --only wrong needs one of every input (--label)"
-                )
-            if item.label not in seen:
-                classes_called(item.label, labels, f"{printable(item.name)}: label")
-                seen.add(item.label)
-
-    def rows(self, inventory: Inventory, folder: Folder, labels: Sequence[str]) -> list[int]:
-        """The rows to explain, in their order.
-
-        Args:
-            inventory: of all inputs.
-            folder: of the run, with the predictions of all of them if the choice takes a first pass.
-            labels: of the classes.
-
-        Raises:
-            InputError: there are none.
-        """
-        found = range(len(inventory)) if self.only is None else list(self._fitting(inventory, folder, labels))
-        if not found:
-            raise InputError(f"--only {printable(self.only or '')}: none of {len(inventory):,} inputs is so")
-        if self.sample is None or self.sample >= len(found):
-            return list(found)
-        drawn = np.random.default_rng(self.random_seed).choice(len(found), self.sample, replace=False)
-        return [found[i] for i in np.sort(drawn).tolist()]
-
-    def _fitting(self, inventory: Inventory, folder: Folder, labels: Sequence[str]) -> Iterator[int]:
-        wanted = None if self.only == WRONG else self.only.removeprefix(OF_CLASS)  # type: ignore[union-attr]
-        known: dict[str, frozenset[int]] = {}
-        for rows, predictions in _predictions(folder):
-            names = [wanted] * len(rows)
-            if wanted is None:
-                names = [item.label for item in inventory.block(Block(0, rows[0], rows[-1] + 1))]
-            for row, prediction, name in zip(rows, predictions, names):
-                assert name is not None, "checked before"
-                if name not in known:
-                    known[name] = classes_called(name, labels, "label")
-                if prediction is None or (prediction in known[name]) != (wanted is None):
-                    yield row
-
-
-def classes_called(text: str, labels: Sequence[str], what: str) -> frozenset[int]:
-    """The indices of the classes that a label means: those of this name (two may share it), else it is an index.
-
-    Args:
-        text: as it was given.
-        labels: of all classes; empty if they have none.
-        what: what is named, for messages.
+def place_of(table: Any, name: str) -> int:
+    """Which row of an index has the input called so, by its whole name or else by its file name.
 
     Raises:
-        InputError: neither.
+        InputError: none has, or several have.
     """
-    found = frozenset(i for i, label in enumerate(labels) if label == text)
-    if found:
-        return found
-    if text.isdecimal() and (not labels or int(text) < len(labels)):
-        return frozenset((int(text),))
-    close = near(text, labels)
-    remedy = f"did you mean {' or '.join(map(repr, close))}?" if close else "give the names of the classes (--labels)"
-    raise InputError(f"{what} {printable(text)!r} is neither the name of a class nor its index; {remedy}")
+    wanted = escaped(name)
+    found = positions_where(table, "input", wanted)
+    if not len(found):
+        ends = arrow_module().compute.ends_with(table["input"], wanted).fill_null(False)
+        places = np.flatnonzero(ends.to_numpy())
+        found = np.array([i for i in places if _file_name(table["input"][int(i)].as_py()) == wanted], np.int64)
+    if len(found) == 1:
+        return int(found[0])
+    if len(found):
+        paths = " and ".join(printable(table["input"][int(i)].as_py()) for i in found[:2])
+        raise InputError(f"several inputs are called {printable(name)!r}: {paths}; give the whole name")
+    known = [one.as_py() or "" for one in islice(table["input"], _COMPARED)]
+    hint = nearest(wanted, [*known, *map(_file_name, known)]) or "; see .index for their names"
+    raise InputError(f"no input that is done is called {printable(name)!r}{hint}")
 
 
-def _items(inventory: Inventory) -> Iterator[Any]:
-    for block in blocks_of(len(inventory), LISTED_AT_ONCE):
-        yield from inventory.block(block)
+def feature_at(feature: int | str | tuple[int, ...], names: Sequence[str], shape: tuple[int, ...]) -> tuple[int, ...]:
+    """The index of one element of a map.
+
+    Args:
+        feature: a name, a number that counts the elements row by row, or an index for each axis.
+        names: of the elements, row by row.
+        shape: of the map.
+
+    Raises:
+        InputError: there is no such element.
+    """
+    if isinstance(feature, str):
+        if feature not in names:
+            raise InputError(
+                f"no feature is called {printable(feature)!r}{nearest(feature, names) or '; give its index'}"
+            )
+        feature = names.index(feature)
+    if not isinstance(feature, tuple):
+        i, size = operator.index(feature), int(np.prod(shape))
+        if not -size <= i < size:
+            raise InputError(f"feature {i} is not in a map of {size} elements; give one below {size}")
+        return tuple(int(n) for n in np.unravel_index(i % size, shape))
+    if len(feature) != len(shape) or not all(-n <= i < n for i, n in zip(feature, shape)):
+        raise InputError(f"feature {feature} is no index into a map of shape {shape}; give one number per axis")
+    return tuple(int(i % n) for i, n in zip(feature, shape))
 
 
-def _predictions(folder: Folder) -> Iterator[tuple[list[int], list[int | None]]]:
-    """Rows, and what was predicted of each; None where it failed."""
-    pa = load_pyarrow()
-    for path in sorted(folder.predictions.glob("[0-9]*.parquet")):
-        table = pa.parquet.ParquetFile(path).read(["row", "prediction"], use_threads=False)
-        yield table.column("row").to_pylist(), table.column("prediction").to_pylist()
+def _file_name(path: str) -> str:
+    return re.split(r"[/\\]", path)[-1]

@@ -5,89 +5,41 @@ from __future__ import annotations
 import shutil
 import time
 from collections.abc import Iterator
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from typing import Any
 
-from ..errors import BackendError, InputError, OutputError
-from ..explainer import Explainer
-from ..text import nearest, printable
-from ..writing import shown
+from .asked import Run
+from .beginning import all_listed, begun
 from .blocks import Block, Done, blocks_of
-from .choosing import Choice
-from .folder import Folder
 from .interrupting import Interrupt
 from .inventory import Inventory
-from .items import InputSource
 from .locking import written_by_us
-from .manifest import REMEDY, manifest_of, read_manifest, same_run, write_manifest
-from .order import PRECISIONS, SAVED, Order
+from .manifest import former_run, write_manifest
+from .order import Order
 from .outcome import Outcome, failed_in, first_errors
 from .pool import BlockWork, done_by
 from .predicting import Predictor
-from .progress import Told
 from .store.index import done_blocks, is_complete
 from .store.store import Store
-from .work import Work, sized
+from .work import Work
 
 PREDICTED_AT_ONCE = 1024  # inputs in a block of the first pass, whose answers are small
-ENGINES = ("local", "ray")
 
 
-@dataclass(frozen=True)
-class Run:
-    """What is asked for.
+def conduct(run: Run) -> Outcome:
+    """Do all of it that is not done yet.
 
-    Attributes:
-        explainer: what explains.
-        source: of the inputs.
-        folder: where everything goes.
-        order: the arguments of an :class:`Order` but for its batch and block.
-        batch: how many samples the model is given at once; None leaves it to us.
-        choice: which of the inputs are wanted.
-        workers: processes; None is one here, and on a cluster as many as there are processors to spare.
-        engine: one of ``ENGINES``.
-        once: the source can be listed only once, as what comes through a pipe.
-        told: how far it is.
+    Raises:
+        OutputError: the folder holds something else or another run, somebody else writes it, or it cannot be
+            written.
+        InputError: the inputs cannot be listed, or are others than before; or a selection that cannot be made.
+        KeyboardInterrupt: with a message, after Ctrl-C.
+        OnnxLrpError: as for the Explainer; what is done stays done.
     """
-
-    explainer: Explainer
-    source: InputSource
-    folder: Folder
-    order: dict[str, Any]
-    batch: int | None = None
-    choice: Choice = field(default_factory=Choice)
-    workers: int | None = None
-    engine: str = "local"
-    once: bool = False
-    told: Told = lambda *_: None
-
-    def __post_init__(self) -> None:
-        strange = sorted(set(self.order["save"]) - set(SAVED))
-        if strange:
-            raise InputError(f"--save {_unknown(strange[0], SAVED)}")
-        if self.order["precision"] not in PRECISIONS:
-            raise InputError(f"--precision {_unknown(self.order['precision'], PRECISIONS)}")
-        if self.engine not in ENGINES:
-            raise BackendError(f"--engine {_unknown(self.engine, ENGINES)}")
-        numbers = {"--batch-size": self.batch, "--workers": self.workers, "--top": self.order["top"]}
-        for option, number in numbers.items():
-            if number is not None and number < 1:
-                raise InputError(f"{option} must be at least 1, not {number}")
-
-    def conduct(self) -> Outcome:
-        """Do all of it that is not done yet.
-
-        Raises:
-            OutputError: the folder holds something else or another run, somebody else writes it, or it cannot be
-                written.
-            InputError: the inputs cannot be listed, or are others than before; or a choice that cannot be made.
-            KeyboardInterrupt: with a message, after Ctrl-C.
-            OnnxLrpError: as for the Explainer; what is done stays done.
-        """
-        began = time.monotonic()
-        read_manifest(self.folder)  # before anything is made in a folder of others
-        with written_by_us(self.folder), Interrupt() as interrupt:
-            return _Going(self, interrupt).all(began)
+    began = time.monotonic()
+    former_run(run.folder)  # before anything is made in a folder of others
+    with written_by_us(run.folder), Interrupt() as interrupt:
+        return _Going(run, interrupt).all(began)
 
 
 @dataclass
@@ -99,11 +51,10 @@ class _Going:
     done: int = 0
     failed: int = 0
     total: int = 0
-    notes: list[str] = field(default_factory=list)
 
     def all(self, began: float) -> Outcome:
-        manifest, order = self._begun()
-        inventory = self._chosen(self._listed(manifest), manifest, order)
+        manifest, order, notes = begun(self.run)
+        inventory = self._chosen(all_listed(self.run, manifest, self._listing), manifest, order)
         self.total, folder = len(inventory), self.run.folder
         before = self.total if is_complete(folder) else self._blocks_done(inventory, order)
         store = Store(folder, order)
@@ -115,57 +66,8 @@ class _Going:
         failed = failed_in([folder.index])
         return Outcome(
             str(folder.path), self.total, int(manifest["listed"]), failed, before, time.monotonic() - began,
-            first_errors(folder.index) if failed else (), tuple(self.notes),
+            first_errors(folder.index) if failed else (), tuple(notes),
         )  # fmt: skip
-
-    def _begun(self) -> tuple[dict[str, Any], Order]:
-        """The manifest, written or found, and the order; batch and block are those of the beginning."""
-        run = self.run
-        old = read_manifest(run.folder)
-        if old is None:
-            order = sized(run.explainer, run.source, {**run.order, "batch": run.batch or "auto"})
-            new = manifest_of(run.explainer, order, run.choice.as_dict())
-            write_manifest(run.folder, new)
-            return new, order
-        try:
-            batch, block = int(old["order"]["batch"]), int(old["order"]["block"])
-        except (KeyError, TypeError, ValueError):
-            raise OutputError(f"{shown(run.folder.manifest)}: says no batch and block; {REMEDY}") from None
-        order = Order(**run.order, batch=run.batch or batch, block=block)
-        new = manifest_of(run.explainer, order, run.choice.as_dict())
-        self.notes += same_run(old, new, run.folder.path)
-        return old, order
-
-    def _listed(self, manifest: dict[str, Any]) -> Inventory:
-        """All inputs, or once they are chosen, these; listed again to see that they are the same."""
-        folder, source = self.run.folder, self.run.source
-        if manifest["listed"] is not None:
-            if not self.run.once:
-                self._compare(manifest)
-            return Inventory.open(folder.inputs)
-        if folder.inputs.exists():  # it got its name when it was complete, but the manifest does not know it yet
-            inventory = Inventory.open(folder.inputs)
-        else:
-            inventory = Inventory.write(folder.inputs, source, self._listing)
-        manifest.update(listed=len(inventory), inventory_sha256=inventory.sha256)
-        if self.run.choice.all:
-            manifest["count"] = len(inventory)
-        write_manifest(folder, manifest)
-        return inventory
-
-    def _compare(self, manifest: dict[str, Any]) -> None:
-        folder = self.run.folder
-        path = folder.path / f".onnx_lrp-now{folder.inputs.suffix}"
-        try:
-            now = Inventory.write(path, self.run.source, self._listing)
-            if now.sha256 == manifest["inventory_sha256"]:
-                return
-            raise InputError(
-                f"{shown(folder.path)} was begun with {manifest['listed']:,} inputs, and now there are {len(now):,}, "
-                f"or others; give the same ones, or {REMEDY}"
-            )
-        finally:
-            path.unlink(missing_ok=True)
 
     def _listing(self, count: int) -> None:
         self.interrupt.check()
@@ -173,13 +75,13 @@ class _Going:
 
     def _chosen(self, inventory: Inventory, manifest: dict[str, Any], order: Order) -> Inventory:
         """The inputs of the run. The manifest counts them before they take the place of all others."""
-        folder, choice, labels = self.run.folder, self.run.choice, self.run.explainer.labels
-        if manifest["count"] == len(inventory):
+        folder, selection, labels = self.run.folder, self.run.selection, self.run.explainer.labels
+        if manifest.get("count") == len(inventory):
             return inventory
-        choice.check(inventory, labels)
-        if choice.only is not None:
+        selection.check(inventory, labels)
+        if selection.only is not None:
             self._predicted(inventory, order)
-        rows = choice.rows(inventory, folder, labels)
+        rows = selection.rows(inventory, folder, labels)
         manifest["count"] = len(rows)
         write_manifest(folder, manifest)
         return inventory.take(rows, folder.inputs)
@@ -239,7 +141,3 @@ class _Going:
 
         found: Iterator[Done] = run_blocks(work, blocks, concurrency=self.run.workers)
         return found
-
-
-def _unknown(word: str, known: tuple[str, ...]) -> str:
-    return f"{printable(word)!r} is none of {', '.join(known)}{nearest(word, known)}"

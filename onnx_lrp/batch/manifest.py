@@ -21,15 +21,12 @@ from .order import Order
 
 BATCH_FORMAT = "onnx_lrp batch 1"
 DECISIVE = ("model", "composite", "settings", "order", "chosen", "preprocessing", "labels", "inputs")
-UNIMPORTANT = (
-    "settings.threads",
-    "order.block",
-    "model.name",
-)  # they change nothing that is stored, or nobody set them
+# They change nothing that is stored, or nobody set them, or another key says the same
+UNIMPORTANT = ("settings.threads", "order.block", "model.name", "settings.regions")
 REMEDY = "choose another -o, or delete the folder"
-OPTIONS = {"model.sha256": "the model", "order.batch": "--batch-size", "order.top": "--top", "order.save": "--save",
+_OPTIONS = {"model.sha256": "the model", "order.batch": "--batch-size", "order.top": "--top", "order.save": "--save",
            "order.precision": "--precision", "order.whole": "--whole", "order.target": "--target",
-           "target_sha256": "--target"}  # fmt: skip  # what decides a key
+           "settings.target_sha256": "--target"}  # fmt: skip  # what decides a key
 
 
 def manifest_of(explainer: Explainer, order: Order, chosen: Mapping[str, Any]) -> dict[str, Any]:
@@ -43,6 +40,8 @@ def manifest_of(explainer: Explainer, order: Order, chosen: Mapping[str, Any]) -
     Raises:
         UnsupportedModelError: sizes of the model are missing.
     """
+    import onnxruntime  # noqa: F401  # so that its version is among those of what computes
+
     prepared, settings = explainer.prepared, explainer.settings(order.seed, _one(order.target))
     composite, versions = settings.pop("composite"), settings.pop("versions")
     settings["target_sha256"] = _hash_of_region(_one(order.target))
@@ -63,7 +62,7 @@ def manifest_of(explainer: Explainer, order: Order, chosen: Mapping[str, Any]) -
     return dict(json.loads(json.dumps(content)))  # as it will be read again
 
 
-def read_manifest(folder: Folder) -> dict[str, Any] | None:
+def former_run(folder: Folder) -> dict[str, Any] | None:
     """The run that a folder holds; None if the folder is missing, or empty but for what a start leaves behind.
 
     Raises:
@@ -151,9 +150,9 @@ def _flat(content: Mapping[str, Any], before: str = "") -> Iterator[tuple[str, A
 
 
 def _differing(key: str, old: Any, new: Any) -> str:
-    name = OPTIONS.get(key) or key.rpartition(".")[2].replace("_", " ")
+    name = _OPTIONS.get(key) or key.rpartition(".")[2].replace("_", " ")
     if isinstance(old, list) and isinstance(new, list) and len(old) != len(new) and len(old) + len(new) > 8:
-        return f"{name} ({len(old)} entries, now {len(new)})"
+        return f"{name} ({len(old)} entries, now {len(new)} entries)"
     if isinstance(old, list) and isinstance(new, list) and len(old) == len(new):
         old, new = next((a, b) for a, b in zip(old, new) if a != b)
     if isinstance(old, str) and isinstance(new, str) and "\n" in old + new:

@@ -15,7 +15,7 @@ from ..text import nearest, printable
 from ..writing import shown
 from .folder import Folder
 from .mapped import BatchRow, LazyMaps, MapRows, as_dataset
-from .picking import feature_at, place_of
+from .choosing import feature_at, place_of
 from .reading import BatchFolder, in_blocks, positions_where, read_manifest
 from .store.index import escaped
 

@@ -10,7 +10,7 @@ from typing import Any
 
 from .arrow import load_pyarrow
 
-FEW = 3  # errors that are told
+FEW_ERRORS = 3  # errors that are told
 
 
 @dataclass(frozen=True)
@@ -54,7 +54,7 @@ def failed_in(paths: Iterable[Path]) -> int:
     return sum(_failed(pa.parquet.read_metadata(path)) for path in paths)
 
 
-def first_errors(index: Path, most: int = FEW) -> tuple[tuple[str, str], ...]:
+def first_errors(index: Path, most: int = FEW_ERRORS) -> tuple[tuple[str, str], ...]:
     """Input and error of the first rows that have one."""
     file = load_pyarrow().parquet.ParquetFile(index)
     groups = [g for g in range(file.num_row_groups) if _failed(file.metadata, g)]

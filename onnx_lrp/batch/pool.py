@@ -18,7 +18,7 @@ from typing import Protocol
 
 from ..errors import OnnxLrpError
 from .blocks import Block, Done
-from .worker import Died, Job, Worker, send_to_workers
+from .worker import Died, Task, Worker, send_to_workers
 
 AHEAD = 2  # blocks that a process has at once: one under way, one that waits
 MOST_DEATHS = 20  # in a row, with no block done between them
@@ -122,15 +122,15 @@ class _Pool:
         """Those that have something to do, after everyone got some; one block for each first."""
         for most in range(1, AHEAD + 1):
             for i in range(self.size):
-                if i < len(self.workers) and len(self.workers[i].jobs) >= most:
+                if i < len(self.workers) and len(self.workers[i].tasks) >= most:
                     continue
                 block = self._next()
                 if block is None:
                     break
                 if i == len(self.workers):
                     self.workers.append(self.start())
-                self.workers[i].give(Job(block))
-        return [worker for worker in self.workers if worker.jobs]
+                self.workers[i].give(Task(block))
+        return [worker for worker in self.workers if worker.tasks]
 
     def _next(self) -> Block | None:
         if self.failure is not None or self.stopped():
@@ -152,7 +152,7 @@ class _Pool:
     def _buried(self, worker: Worker, died: Died) -> None:
         """Give out again what a dead process had; the block that it was at is suspected the second time."""
         self.workers.remove(worker)
-        blocks = [job.block for job in worker.jobs]
+        blocks = [task.block for task in worker.tasks]
         worker.end()
         if not worker.began:
             self._count_stillborn(died)
@@ -189,13 +189,13 @@ def _settled(start: Callable[[], Worker], suspect: _Suspect) -> Done:
         rest: Block | None = block
         while rest is not None:
             journal = Path(folder) / f"{rest.start}"
-            died = _alone(start, Job(rest, journal=journal))
+            died = _alone(start, Task(rest, journal=journal))
             row = _last_of(journal) if isinstance(died, Died) else None
             if row is None:
                 break
             poisoned[row] = f"a worker process died of it ({suspect.how}), twice"
             rest = Block(block.number, row + 1, block.stop) if row + 1 < block.stop else None
-    done = _alone(start, Job(block, poisoned=poisoned))
+    done = _alone(start, Task(block, poisoned=poisoned))
     if isinstance(done, Died):
         raise OnnxLrpError(
             f"worker processes die ({done.how}) of the inputs {block.start} to {block.stop - 1} together, but of none "
@@ -205,11 +205,11 @@ def _settled(start: Callable[[], Worker], suspect: _Suspect) -> Done:
     return done
 
 
-def _alone(start: Callable[[], Worker], job: Job) -> Done | Died | None:
-    """What comes of a job in a process of its own; of a probe that was survived, nothing."""
+def _alone(start: Callable[[], Worker], task: Task) -> Done | Died | None:
+    """What comes of a task in a process of its own; of a probe that was survived, nothing."""
     worker = start()
     try:
-        worker.give(job)
+        worker.give(task)
         answer = worker.answer()
         if answer is None:  # it has begun
             answer = worker.answer()
@@ -217,7 +217,7 @@ def _alone(start: Callable[[], Worker], job: Job) -> Done | Died | None:
         worker.end()
     if isinstance(answer, Exception):
         raise answer
-    return None if job.journal is not None and isinstance(answer, Done) else answer
+    return None if task.journal is not None and isinstance(answer, Done) else answer
 
 
 def _last_of(journal: Path) -> int | None:

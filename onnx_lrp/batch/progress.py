@@ -8,13 +8,14 @@ from types import TracebackType
 from typing import Any, Protocol, TextIO
 
 EVERY = 60.0  # seconds between two lines where there is no terminal
-Told = Callable[[int, int, int, str], None]  # is told how many are done, of how many, how many failed, and the phase
+# Is told how many are done, of how many, how many failed, and the phase
+ProgressCallback = Callable[[int, int, int, str], None]
 
 
 class Display(Protocol):
     """A context in which it can be told how far the run is."""
 
-    def __enter__(self) -> Told:
+    def __enter__(self) -> ProgressCallback:
         """Begin; gives what is to be told."""
 
     def __exit__(
@@ -36,7 +37,7 @@ def display(stream: TextIO, quiet: bool = False) -> Display:
 
 
 class _Nothing:
-    def __enter__(self) -> Told:
+    def __enter__(self) -> ProgressCallback:
         return lambda *_: None
 
     def __exit__(self, *_: object) -> None:
@@ -64,7 +65,7 @@ class _Lines:
         self.stream, self.pace = stream, _Pace()
         self.last, self.said = "", time.monotonic()
 
-    def __enter__(self) -> Told:
+    def __enter__(self) -> ProgressCallback:
         return self._told
 
     def __exit__(self, *_: object) -> None:
@@ -105,7 +106,7 @@ class _Bar:
         self.pace = _Pace()
         self.task: Any = None
 
-    def __enter__(self) -> Told:
+    def __enter__(self) -> ProgressCallback:
         self.bar.start()
         return self._told
 

@@ -13,14 +13,14 @@ from ..explainer import Explainer
 from ..model.loading import Source
 from ..pictures.labels import index_of
 from ..targets import AnyTarget, Rivals, Seed, as_seed
-from .choosing import Choice
-from .conducting import Run
+from .asked import Run
+from .conducting import conduct
 from .folder import Folder
 from .opened import BatchResult, open_batch
-from .progress import Told
+from .progress import ProgressCallback
+from .selecting import Selection
 from .sources.opening import source_of
-
-STDIN = "-"  # paths come through a pipe
+from .sources.paths import STDIN
 
 
 def explain_all(
@@ -46,7 +46,7 @@ def explain_all(
     label: str | None = None,
     target_column: str | None = None,
     features: Sequence[str] | None = None,
-    progress: Told | None = None,
+    progress: ProgressCallback | None = None,
     composite: str | Composite = "default",
     **options: Any,
 ) -> BatchResult:
@@ -105,10 +105,11 @@ def explain_all(
         "precision": precision, "whole": whole, "top": top,
     }  # fmt: skip
     source = source_of(inputs, column=column, label=label, target=target_column, features=features)
-    Run(
+    run = Run(
         explainer, source, Folder(Path(out)), order, None if batch == "auto" else batch,
-        Choice(only, sample, random_seed), workers, engine, from_pipe(inputs), progress or (lambda *_: None),
-    ).conduct()  # fmt: skip
+        Selection(only, sample, random_seed), workers, engine, from_pipe(inputs), progress or (lambda *_: None),
+    )  # fmt: skip
+    conduct(run)
     return open_batch(out)
 
 

@@ -25,7 +25,7 @@ PATIENCE = 5.0  # seconds for a process that has nothing to do until it is kille
 
 
 @dataclass(frozen=True)
-class Job:
+class Task:
     """A block to do: with rows that get their error unread, or only to be gone through with a journal."""
 
     block: Block
@@ -52,11 +52,11 @@ class _RemoteError(Exception):
 
 @dataclass(eq=False)
 class Worker:
-    """A process, and the jobs that it has not answered yet, the one under way first."""
+    """A process, and the tasks that it has not answered yet, the one under way first."""
 
     process: Any
     connection: Connection
-    jobs: deque[Job] = field(default_factory=deque)
+    tasks: deque[Task] = field(default_factory=deque)
     began: bool = False
 
     @property
@@ -64,14 +64,14 @@ class Worker:
         """Ready once the process has ended."""
         return int(self.process.sentinel)
 
-    def give(self, job: Job) -> None:
+    def give(self, task: Task) -> None:
         """One more to do; a process that is dead already shows it when it is asked for its answer."""
-        self.jobs.append(job)
+        self.tasks.append(task)
         with contextlib.suppress(OSError):
-            self.connection.send(job)
+            self.connection.send(task)
 
     def answer(self) -> Answer:
-        """The next one, waited for: None as it begins, then one for each job, in their order; or how it died."""
+        """The next one, waited for: None as it begins, then one for each task, in their order; or how it died."""
         try:
             wait([self.connection, self.sentinel])
             if not self.connection.poll():
@@ -83,15 +83,15 @@ class Worker:
         if answer is None:
             self.began = True
             return None
-        if self.jobs:
-            self.jobs.popleft()
+        if self.tasks:
+            self.tasks.popleft()
         if isinstance(answer, Exception):
             answer.__cause__ = _RemoteError(trace)
         return answer  # type: ignore[no-any-return]
 
     def end(self) -> None:
         """End it: by itself if it has nothing to do, else at once."""
-        if not self.jobs:
+        if not self.tasks:
             with contextlib.suppress(OSError):
                 self.connection.send(None)
             self.process.join(PATIENCE)
@@ -141,7 +141,7 @@ def _ended(code: int | None) -> str:
 
 
 def _serve(pickled: bytes, connection: Connection, threads: int) -> None:
-    """The process: jobs one after the other, until there is no parent or nothing to do any more."""
+    """The process: tasks one after the other, until there is no parent or nothing to do any more."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     _end_with_the_parent()
     take_threads(threads)
@@ -151,17 +151,17 @@ def _serve(pickled: bytes, connection: Connection, threads: int) -> None:
         if work is None:
             return
         connection.send((None, ""))
-        while (job := connection.recv()) is not None:
-            done = _tried(connection, partial(_do, work, job))
+        while (task := connection.recv()) is not None:
+            done = _tried(connection, partial(_do, work, task))
             if done is not None:
                 connection.send((done, ""))
 
 
-def _do(work: Any, job: Job) -> Done:
-    if job.journal is not None:
-        work.probe(job.block, job.journal)
-        return Done(job.block, 0)
-    done: Done = work(job.block) if job.poisoned is None else work(job.block, poisoned=job.poisoned)
+def _do(work: Any, task: Task) -> Done:
+    if task.journal is not None:
+        work.probe(task.block, task.journal)
+        return Done(task.block, 0)
+    done: Done = work(task.block) if task.poisoned is None else work(task.block, poisoned=task.poisoned)
     return done
 
 

@@ -301,6 +301,15 @@ def count(text: str) -> int:
     return int(text)
 
 
+def batch_size(text: str) -> int | None:
+    """A count, or None for ``auto``."""
+    if text == "auto":
+        return None
+    if not text.isdecimal() or int(text) < 1:
+        raise argparse.ArgumentTypeError(f"{text!r} is neither auto nor a number from 1 on")
+    return int(text)
+
+
 def threads(text: str) -> int:
     """From 0 to 1024: each thread costs memory."""
     if not 0 <= int(text) <= 1024:

@@ -1,8 +1,8 @@
 """``onnx-lrp``: parse, run one command, and turn every foreseen failure into one line and an exit code.
 
 Exit codes: 0 done, 1 the model is rejected (unsupported or malformed, or ``compare`` finds that it drifts too far, or
-``verify`` that a record does not hold), 2 anything else that the user can mend (paths, data, options), 130 interrupted,
-141 the reader of a pipe went away.
+``verify`` that a record does not hold), 2 anything else that the user can mend (paths, data, options), 3 ``batch``
+is done, but some inputs have an error in place of an explanation, 130 interrupted, 141 the reader of a pipe went away.
 """
 
 from __future__ import annotations
@@ -17,6 +17,7 @@ from collections.abc import Sequence
 from .. import __version__
 from ..errors import InvalidModelError, OnnxLrpError, UnsupportedModelError
 from . import (
+    batch,
     check,
     compare,
     completion,
@@ -31,7 +32,7 @@ from . import (
 )
 from .arguments import Parser
 
-COMMANDS = (check, explain, report, compare, convert, evaluate, tune, verify, rules, doctor, completion)
+COMMANDS = (check, explain, batch, report, compare, convert, evaluate, tune, verify, rules, doctor, completion)
 REJECTED, FAILED, INTERRUPTED, PIPE_CLOSED = 1, 2, 130, 141
 
 
@@ -80,8 +81,8 @@ def _run(args: Namespace) -> int:
             _take_everything()
     except MemoryError:
         _complain("not enough memory; explain fewer or smaller inputs at once")
-    except KeyboardInterrupt:
-        _complain("interrupted")
+    except KeyboardInterrupt as error:  # of a long run, with how far it came
+        _complain(str(error) or "interrupted")
         return INTERRUPTED
     return FAILED
 

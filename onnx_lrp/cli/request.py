@@ -60,27 +60,46 @@ def read(args: Namespace) -> Request:
     """
     files = read_files(args.inputs, bool(getattr(args, "tokenizer", None)))
     pictures = any(isinstance(file.content, Picture) for file in files)
+    preprocessing, found = preparation(args, pictures)
+    bounded = pictures or args.preprocess
+    given = getattr(args, "composites", None) or [args.composite]
+    composite, *others = (from_preprocessing(c, preprocessing) if bounded else c for c in given)
+    numbers = found is not None or any(given is not None for given in (args.scale, args.mean, args.std))
+    way = Way(Convention(_typed(args, found), preprocessing), settled=numbers)
+    about = told_of(args, preprocessing, found) * pictures
+    size = args.size or size_of(found)
+    return Request(files, preprocessing, about, composite, others, options_of(args), size, way)
+
+
+def preparation(args: Namespace, pictures: bool) -> tuple[Preprocessing, Finding | None]:
+    """How pictures become inputs, but for their size; and what the model's files say, where nobody else said it.
+
+    Raises:
+        InputError: a preprocessing that makes no sense.
+    """
     found = said_by(Path(getattr(args, "model", None) or args.a)) if pictures and not args.preprocess else None
     preprocessing = Preprocessing.create(
         args.preprocess or (PREPROCESSING if found is None else found.preprocessing),
         scale=args.scale, mean=args.mean, std=args.std, channels=args.channels, fit=args.fit,
     )  # fmt: skip
-    bounded = pictures or args.preprocess
-    given = getattr(args, "composites", None) or [args.composite]
-    composite, *others = (from_preprocessing(c, preprocessing) if bounded else c for c in given)
+    return preprocessing, found
+
+
+def options_of(args: Namespace) -> dict[str, Any]:
+    """Those of the :class:`onnx_lrp.Explainer`, but for its composite.
+
+    Raises:
+        InputError: the value of a fixed input cannot be read.
+    """
     names = ("output", "backend", "dtype", "device", "batchnorm", "threads", "profile")
-    options = {name: getattr(args, name) for name in names} | {
+    return {name: getattr(args, name) for name in names} | {
         "pass_ops": args.pass_op,
         "fixed": held(args),
         "shapes": dict(args.shape),
     }
-    numbers = found is not None or any(given is not None for given in (args.scale, args.mean, args.std))
-    way = Way(Convention(_typed(args, found), preprocessing), settled=numbers)
-    about = _about(args, preprocessing, found) * pictures
-    return Request(files, preprocessing, about, composite, others, options, args.size or _size_of(found), way)
 
 
-def _size_of(found: Finding | None) -> PictureSize | None:
+def size_of(found: Finding | None) -> PictureSize | None:
     """The size that the model's files say; "native" there only means that they do not."""
     size = None if found is None else found.preprocessing.size
     return None if size == "native" else size
@@ -93,7 +112,8 @@ def _typed(args: Namespace, found: Finding | None) -> str:
     return name + " (the default)" * (args.preprocess is None and found is None) + "".join(more)
 
 
-def _about(args: Namespace, p: Preprocessing, found: Finding | None) -> list[str]:
+def told_of(args: Namespace, p: Preprocessing, found: Finding | None) -> list[str]:
+    """What to tell of how pictures become inputs."""
     said = f"{PREPROCESSING} (the default)" if found is None else f"{found.where} says"
     name = args.preprocess or said
     mean, std = ("/".join(f"{n:g}" for n in numbers) for numbers in (p.mean, p.std))

@@ -21,7 +21,7 @@ import numpy as np
 from ..errors import InputError
 from ..model.graph import array
 from ..text import printable
-from .preprocessing import PREPROCESSINGS, PictureSize, Preprocessing
+from .preprocessing import PREPROCESSINGS, PictureSize, Preprocessing, named_size
 
 if TYPE_CHECKING:
     import onnx_ir as ir
@@ -74,6 +74,16 @@ def said_by(path: Path) -> Finding | None:
     with contextlib.suppress(Exception):  # whoever uses the model says what is wrong with it
         model = ir.from_proto(onnx.load(path, load_external_data=False))
         return next(findings(model, Beside.of(path)), None)
+    return None
+
+
+def size_said_by(path: Path) -> tuple[int, int] | None:
+    """The size that a model's metadata names; None where they name none, or cannot be read."""
+    import onnx
+
+    with contextlib.suppress(Exception):  # whoever uses the model says what is wrong with it
+        properties = onnx.load(path, load_external_data=False).metadata_props
+        return named_size({one.key: one.value for one in properties})
     return None
 
 

@@ -20,9 +20,10 @@ import pytest
 from fake_work import FakeExplaining, FakePredicting, fake_sized
 
 from onnx_lrp import Explainer
-from onnx_lrp.batch.choosing import Choice, classes_called
+from onnx_lrp.batch.asked import Run
 from onnx_lrp.batch.folder import Folder
 from onnx_lrp.batch.locking import written_by_us
+from onnx_lrp.batch.selecting import Selection, classes_called
 from onnx_lrp.batch.sources.opening import source_of
 from onnx_lrp.errors import BackendError, InputError, OutputError
 
@@ -49,7 +50,7 @@ def conducting(monkeypatch: pytest.MonkeyPatch) -> Any:
     module = importlib.import_module("onnx_lrp.batch.conducting")
     monkeypatch.setattr(module, "Work", FakeExplaining)
     monkeypatch.setattr(module, "Predictor", FakePredicting)
-    monkeypatch.setattr(module, "sized", fake_sized)
+    monkeypatch.setattr(importlib.import_module("onnx_lrp.batch.beginning"), "sized", fake_sized)
     return module
 
 
@@ -72,7 +73,7 @@ def run(conducting: Any, explainer: Explainer, given: Path) -> Callable[..., Any
         order = {"target": None, "seed": "logit", "save": frozenset(), "precision": "float16", "whole": False, "top": 5}
         order |= {name: changes.pop(name) for name in list(changes) if name in order}
         source = source_of(inputs, label=changes.pop("label", None))
-        return conducting.Run(explainer, source, Folder(Path("out")), order, **changes).conduct()
+        return conducting.conduct(Run(explainer, source, Folder(Path("out")), order, **changes))
 
     return conducted
 
@@ -163,7 +164,7 @@ def test_other_settings_are_refused_in_one_line(run: Callable[..., Any]) -> None
     with pytest.raises(OutputError, match=r"--batch-size \(2, now 8\)"):
         run(batch=8)
     with pytest.raises(OutputError, match=r"sample \(none, now 5\)"):
-        run(choice=Choice(sample=5))
+        run(selection=Selection(sample=5))
 
 
 def test_inputs_that_changed_are_refused(run: Callable[..., Any]) -> None:
@@ -195,7 +196,7 @@ def test_a_run_killed_between_the_list_and_its_manifest_goes_on(run: Callable[..
 
 
 def test_those_that_are_predicted_wrong(run: Callable[..., Any]) -> None:
-    found = run(label="folder", choice=Choice("wrong"))
+    found = run(label="folder", selection=Selection("wrong"))
     names = [Path(name).name for name in index()["input"]]
     assert sorted(names) == sorted(
         f"{n:02}-{n % 2}{'-bad' * (n % 10 == 9)}.png" for n in range(30) if n % 3 != n % 2 or n % 10 == 9
@@ -210,12 +211,12 @@ def test_a_first_pass_that_was_stopped_goes_on(run: Callable[..., Any], conducti
     monkeypatch.setattr(conducting, "PREDICTED_AT_ONCE", 4)
     monkeypatch.setattr(conducting, "Predictor", partial(Stopping, stop_at=1))
     with pytest.raises(KeyboardInterrupt, match="interrupted: 8 of 30 predicted; the same command goes on"):
-        run(label="folder", choice=Choice("class=1"))
+        run(label="folder", selection=Selection("class=1"))
     monkeypatch.setattr(conducting, "Predictor", FakePredicting)
-    found = run(label="folder", choice=Choice("class=1"))
+    found = run(label="folder", selection=Selection("class=1"))
     assert Path("out/passes").read_text().split() == list("01234567")
     assert found.inputs == 15  # the odd ones, of which every bad one is one
-    again = run(label="folder", choice=Choice("class=1"))
+    again = run(label="folder", selection=Selection("class=1"))
     assert again.done_before == 15
 
 
@@ -235,19 +236,19 @@ def test_a_run_killed_before_the_chosen_take_the_place_of_all(run: Callable[...,
     with monkeypatch.context() as patched:
         patched.setattr(Inventory, "take", killed)
         with pytest.raises(SystemExit):
-            run(choice=Choice(sample=7, random_seed=1))
+            run(selection=Selection(sample=7, random_seed=1))
     assert manifest()["count"] == 7
-    assert run(choice=Choice(sample=7, random_seed=1)).inputs == 7
+    assert run(selection=Selection(sample=7, random_seed=1)).inputs == 7
     first = index()["origin"]
     assert first == sorted(first)
     for path in Path("out").iterdir():
         path.unlink()
-    run(choice=Choice(sample=7, random_seed=2))
+    run(selection=Selection(sample=7, random_seed=2))
     assert index()["origin"] != first
 
 
 def test_a_sample_of_the_wrong_ones(run: Callable[..., Any]) -> None:
-    assert run(label="folder", choice=Choice("wrong", 4)).inputs == 4
+    assert run(label="folder", selection=Selection("wrong", 4)).inputs == 4
 
 
 @pytest.mark.parametrize(
@@ -265,7 +266,7 @@ def test_choices_that_make_no_sense(run: Callable[..., Any], choice: tuple[Any, 
         path.unlink()
         path.with_name(path.name.replace("-bad", "")).touch()
     with pytest.raises(InputError, match=said):
-        run(choice=Choice(*choice))
+        run(selection=Selection(*choice))
 
 
 def test_classes_by_name_or_index() -> None:
