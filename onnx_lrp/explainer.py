@@ -14,8 +14,9 @@ from .composites import Composite
 from .composites.pictured import from_preprocessing
 from .engines.base import Engine, original
 from .engines.building import Setup
+from .engines.recipe import recipe
 from .errors import CompositeError, InputError, TargetError, names_of
-from .explaining.batches import explanations
+from .explaining.batches import explanations, region_words
 from .explaining.builds import Builds
 from .explaining.doubting import about_picture
 from .explaining.known import labels_of, way_of
@@ -152,7 +153,7 @@ class Explainer:
 
     def settings(self, seed: Seed = "logit", target: AnyTarget = None) -> dict[str, Any]:
         """Everything that decides an explanation but for the data, for JSON; see :mod:`onnx_lrp.engines.recipe`."""
-        return recipe(self._setup, self._built, seed, _regions([target]))
+        return dict(recipe(self._setup, self._builds.built, seed, region_words([target])))
 
     def __repr__(self) -> str:
         """Model, output and rules."""

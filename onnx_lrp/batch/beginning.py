@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import dataclass, replace
 from typing import Any
 
 from ..errors import InputError, OutputError
@@ -10,69 +11,79 @@ from ..writing import shown
 from .asked import Run
 from .inventory import Inventory
 from .manifest import REMEDY, former_run, manifest_of, same_run, write_manifest
-from .order import Order
-from .work import sized
+from .order import Order, sizes_in
+from .sizing import with_sizes
 
 
-def begun(run: Run) -> tuple[dict[str, Any], Order, list[str]]:
-    """The manifest, written or found, the order, and notes; batch and block are those of the beginning.
+@dataclass(frozen=True)
+class Begun:
+    """What a run has before its first block.
 
-    Raises:
-        OutputError: the folder holds something else, or a run that was begun otherwise.
+    Attributes:
+        manifest: as it is written.
+        order: with its sizes; they are those of the beginning.
+        inventory: all inputs; once they are selected, these.
+        notes: what there is to say.
     """
-    old = former_run(run.folder)
-    if old is None:
-        order = sized(run.explainer, run.source, {**run.order, "batch": run.batch or "auto"})
-        new = manifest_of(run.explainer, order, run.selection.as_dict())
-        write_manifest(run.folder, new)
-        return new, order, []
-    try:
-        batch, block = int(old["order"]["batch"]), int(old["order"]["block"])
-    except (KeyError, TypeError, ValueError):
-        raise OutputError(f"{shown(run.folder.manifest)}: says no batch and block; {REMEDY}") from None
-    order = Order(**run.order, batch=run.batch or batch, block=block)
-    new = manifest_of(run.explainer, order, run.selection.as_dict())
-    return old, order, same_run(old, new, run.folder.path)
+
+    manifest: dict[str, Any]
+    order: Order
+    inventory: Inventory
+    notes: list[str]
 
 
-def all_listed(run: Run, manifest: dict[str, Any], told: Callable[[int], None]) -> Inventory:
-    """All inputs, or once they are chosen, these; listed again to see that they are the same.
+def begun(run: Run, told: Callable[[int], None]) -> Begun:
+    """A run that begins: its inputs are listed, its sizes found, its manifest written; or one that goes on.
 
     Args:
-        run: whose inputs.
-        manifest: is told how many there are, and written.
-        told: is called with the number of inputs so far.
+        run: which.
+        told: is called with the number of inputs that are listed so far.
 
     Raises:
-        InputError: they cannot be listed, or are others than before.
-        OutputError: the list cannot be written.
+        OutputError: the folder holds something else, or a run that was begun otherwise; or it cannot be written.
+        InputError: the inputs cannot be listed, none can be read, or they are others than before.
+        OnnxLrpError: the model does not explain the first of them.
     """
-    folder = run.folder
-    if manifest.get("listed") is not None:
-        if not run.once:
-            _compare(run, manifest, told)
-        return Inventory.open(folder.inputs)
-    if folder.inputs.exists():  # it got its name when it was complete, but the manifest does not know it yet
-        inventory = Inventory.open(folder.inputs)
-    else:
-        inventory = Inventory.write(folder.inputs, run.source, told)
-    manifest.update(listed=len(inventory), inventory_sha256=inventory.sha256)
+    old = former_run(run.folder)
+    return _first(run, told) if old is None else _again(run, old, told)
+
+
+def _first(run: Run, told: Callable[[int], None]) -> Begun:
+    path, sized = run.folder.inputs, Order(**run.order)
+    listed = run.once and path.exists()  # by a start that was killed; a pipe does not give it again
+    inventory = Inventory.open(path) if listed else Inventory.write(path, run.source, told)
+    order = with_sizes(sized, run.explainer, run.source, inventory, run.batch)
+    manifest = manifest_of(run.explainer, order, run.selection.as_dict())
+    manifest |= {"listed": len(inventory), "inventory_sha256": inventory.sha256}
     if run.selection.all:
         manifest["count"] = len(inventory)
-    write_manifest(folder, manifest)
-    return inventory
+    write_manifest(run.folder, manifest)
+    return Begun(manifest, order, inventory, [])
 
 
-def _compare(run: Run, manifest: dict[str, Any], told: Callable[[int], None]) -> None:
+def _again(run: Run, old: dict[str, Any], told: Callable[[int], None]) -> Begun:
+    try:
+        order = replace(Order(**run.order), **sizes_in(old["order"]))
+        before, digest = int(old["listed"]), str(old["inventory_sha256"])
+    except (KeyError, TypeError, ValueError, AttributeError):
+        raise OutputError(f"{shown(run.folder.manifest)}: lacks what it takes to go on; {REMEDY}") from None
+    asked = replace(order, batch=run.batch or order.batch)
+    notes = same_run(old, manifest_of(run.explainer, asked, run.selection.as_dict()), run.folder.path)
+    if not run.once:
+        _compare(run, before, digest, told)
+    return Begun(old, order, Inventory.open(run.folder.inputs), notes)
+
+
+def _compare(run: Run, before: int, digest: str, told: Callable[[int], None]) -> None:
+    """List the inputs once more, to see that they are the same."""
     folder = run.folder
     path = folder.path / f".onnx_lrp-now{folder.inputs.suffix}"
     try:
         now = Inventory.write(path, run.source, told)
-        if now.sha256 == manifest["inventory_sha256"]:
-            return
-        raise InputError(
-            f"{shown(folder.path)} was begun with {manifest['listed']:,} inputs, and now there are {len(now):,}, "
-            f"or others; give the same ones, or {REMEDY}"
-        )
+        if now.sha256 != digest:
+            raise InputError(
+                f"{shown(folder.path)} was begun with {before:,} inputs, and now there are {len(now):,}, or others; "
+                f"give the same ones, or {REMEDY}"
+            )
     finally:
         path.unlink(missing_ok=True)

@@ -9,7 +9,7 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from .asked import Run
-from .beginning import all_listed, begun
+from .beginning import begun
 from .blocks import Block, Done, blocks_of
 from .interrupting import Interrupt
 from .inventory import Inventory
@@ -53,8 +53,9 @@ class _Going:
     total: int = 0
 
     def all(self, began: float) -> Outcome:
-        manifest, order, notes = begun(self.run)
-        inventory = self._chosen(all_listed(self.run, manifest, self._listing), manifest, order)
+        start = begun(self.run, self._listing)
+        manifest, order = start.manifest, start.order
+        inventory = self._chosen(start.inventory, manifest, order)
         self.total, folder = len(inventory), self.run.folder
         before = self.total if is_complete(folder) else self._blocks_done(inventory, order)
         store = Store(folder, order)
@@ -66,7 +67,7 @@ class _Going:
         failed = failed_in([folder.index])
         return Outcome(
             str(folder.path), self.total, int(manifest["listed"]), failed, before, time.monotonic() - began,
-            first_errors(folder.index) if failed else (), tuple(notes),
+            first_errors(folder.index) if failed else (), tuple(start.notes),
         )  # fmt: skip
 
     def _listing(self, count: int) -> None:

@@ -11,10 +11,11 @@ from dataclasses import dataclass, field
 import numpy as np
 
 from ..errors import InputError
+from ..explainer import Explainer
 from .blocks import Block
 from .inventory import Inventory
 from .items import InputSource, Item, Payload
-from .loading import Loader, Loaded
+from .loading import Loaded, Loader
 
 DECODERS = 4  # threads: decoding leaves the interpreter to others for most of its time
 Failed = tuple[int, Item, str]
@@ -160,3 +161,17 @@ class Reader:
 def _ready(one: tuple[int, Item, Future[Loaded | str] | Loaded | str]) -> tuple[int, Item, Loaded | str]:
     row, item, sample = one
     return row, item, sample.result() if isinstance(sample, Future) else sample
+
+
+def reader_of(explainer: Explainer, source: InputSource, inventory: Inventory, size: int) -> Reader:
+    """What reads a model's inputs.
+
+    Args:
+        explainer: of the model.
+        source: where they lie.
+        inventory: what they are.
+        size: how many go together.
+    """
+    prepared = explainer.prepared
+    loader = Loader(prepared.inputs, explainer.way.convention.preprocessing, prepared.source)
+    return Reader(source, inventory, loader, size)

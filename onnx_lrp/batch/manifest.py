@@ -117,7 +117,7 @@ def _put(path: Path, text: str) -> None:
 
 
 def _refuse_what_is_there(folder: Folder) -> None:
-    ours = (folder.lock.name, WRITER)
+    ours = (folder.lock.name, folder.inputs.name, WRITER)
     try:
         others = [path.name for path in folder.path.iterdir() if path.name not in ours]
     except FileNotFoundError:

@@ -13,9 +13,9 @@ import numpy as np
 from ..errors import InputError
 from ..text import nearest, printable
 from ..writing import shown
+from .choosing import feature_at, place_of
 from .folder import Folder
 from .mapped import BatchRow, LazyMaps, MapRows, as_dataset
-from .choosing import feature_at, place_of
 from .reading import BatchFolder, in_blocks, positions_where, read_manifest
 from .store.index import escaped
 

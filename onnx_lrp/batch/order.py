@@ -48,3 +48,14 @@ class Order:
             "batch": self.batch, "block": self.block, "output": list(self.output),
             "shapes": {name: list(shape) for name, shape in self.shapes.items()},
         }  # fmt: skip
+
+
+def sizes_in(written: Mapping[str, Any]) -> dict[str, Any]:
+    """The sizes of an order that was written as JSON.
+
+    Raises:
+        KeyError, TypeError, ValueError, AttributeError: there are none.
+    """
+    shapes = {str(name): tuple(map(int, shape)) for name, shape in written["shapes"].items()}
+    output = tuple(map(int, written["output"]))
+    return {"batch": int(written["batch"]), "block": int(written["block"]), "shapes": shapes, "output": output}

@@ -25,7 +25,7 @@ from .grouping import Gathered
 from .items import InputSource
 from .order import Order
 from .store.index import write_rows
-from .work import READ_AHEAD, ONE_ROW, Work
+from .work import ONE_ROW, READ_AHEAD, Work
 
 
 class Predictor:

@@ -10,8 +10,10 @@ from ..engines.compiled import CompiledEngine
 from ..errors import InputError, OnnxLrpError
 from ..explainer import Explainer
 from .blocks import Block
-from .grouping import Gathered, Reader
-from .loading import Loader, Loaded
+from .grouping import Gathered, reader_of
+from .inventory import Inventory
+from .items import InputSource
+from .loading import Loaded, Loader
 from .order import Order
 from .surfaces import map_shapes
 
@@ -23,19 +25,23 @@ _LARGEST = 1024  # inputs in a block
 _ROUND = 16  # a block holds a multiple of so many
 
 
-def with_sizes(order: Order, explainer: Explainer, reader: Reader, batch: int | None) -> Order:
+def with_sizes(
+    order: Order, explainer: Explainer, source: InputSource, inventory: Inventory, batch: int | None
+) -> Order:
     """The order with its sizes; for that, the model explains the first input that it can.
 
     Args:
         order: what is wanted.
         explainer: of the run.
-        reader: of the run's inputs.
+        source: where the inputs lie.
+        inventory: what they are.
         batch: how many samples at once, as it was asked for; None: what is fast.
 
     Raises:
         InputError: no input can be read, or the model does not take so many samples at once.
         OnnxLrpError: no input can be explained.
     """
+    reader = reader_of(explainer, source, inventory, 1)
     samples = reader.first(_LOOKED_AT)
     at_once = _allowed(explainer, reader.loader, batch) or _fast(explainer, samples)
     shapes = map_shapes(explainer.prepared.explaining, samples[0], order.whole)
@@ -50,7 +56,7 @@ def with_sizes(order: Order, explainer: Explainer, reader: Reader, batch: int | 
 
 def _tried(explainer: Explainer, loader: Loader, samples: Sequence[Loaded], size: int) -> tuple[int, ...]:
     """The shape of a sample's scores."""
-    explainer.engine.expects(size)
+    explainer.expects(size)
     for sample in samples:
         try:
             group = Gathered(Block(0, 0, 1), samples=[sample])

@@ -19,10 +19,9 @@ from .blocks import Block, Done
 from .drawing import draw
 from .filling import Filling
 from .folder import Folder
-from .grouping import Gathered, Reader
+from .grouping import Gathered, Reader, reader_of
 from .inventory import Inventory
 from .items import InputSource
-from .loading import Loader
 from .order import Order
 from .store.store import Store
 
@@ -43,7 +42,7 @@ class Work:
 
     def __init__(self, explainer: Explainer, source: InputSource, order: Order, folder: Folder) -> None:
         self.explainer, self.source, self.order, self.folder = explainer, source, order, folder
-        explainer.engine.expects(order.batch)
+        explainer.expects(order.batch)
 
     def __getstate__(self) -> dict[str, Any]:
         """Without what is made on first use."""
@@ -51,7 +50,7 @@ class Work:
 
     def __setstate__(self, state: dict[str, Any]) -> None:
         self.__dict__.update(state)
-        self.explainer.engine.expects(self.order.batch)
+        self.explainer.expects(self.order.batch)
 
     def begin(self, rows: int) -> None:
         """Make what blocks are stored in, once, before anybody works; what is there stays.
@@ -117,9 +116,7 @@ class Work:
     @cached_property
     def reader(self) -> Reader:
         """Reads the inputs."""
-        prepared = self.explainer.prepared
-        loader = Loader(prepared.inputs, self.explainer.way.convention.preprocessing, prepared.source)
-        return Reader(self.source, Inventory.open(self.folder.inputs), loader, self.order.batch)
+        return reader_of(self.explainer, self.source, Inventory.open(self.folder.inputs), self.order.batch)
 
     @cached_property
     def _stored(self) -> Store:

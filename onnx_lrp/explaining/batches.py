@@ -60,12 +60,12 @@ def explanations(
         labels = fitting_labels(builds, results[0].logits[0].size)
         pictures = taken.first is not None or setup.intake.said is not None
         preprocessing = way_of(builds).convention.preprocessing if pictures else None
-        settings = partial(recipe, setup, built, seed, _regions(targets))
+        settings = partial(recipe, setup, built, seed, region_words(targets))
         context = context_of(built, feeds, seed, setup.options, labels, settings, preprocessing, results[0].own)
         found = [explanation_of(built, feeds, result, wanted, context) for result in results]
     return Doubted(builds, taken, feeds, seed).with_doubts(found)
 
 
-def _regions(targets: int | list[AnyTarget]) -> list[str]:
+def region_words(targets: int | list[AnyTarget]) -> list[str]:
     """The targets that are no single element, as words."""
     return [] if isinstance(targets, int) else [str(region) for region in map(as_region, targets) if region]
