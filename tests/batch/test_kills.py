@@ -19,9 +19,11 @@ COUNT = 3000
 SCRIPT = """
 import sys
 import onnx_lrp as lrp
+from onnx_lrp.batch import sizing
+sizing._LARGEST = 64  # inputs in a block: more of them, to be killed between
 if __name__ == "__main__":
     model, inputs, out, workers = sys.argv[1:]
-    lrp.explain_all(model, inputs, out, workers=int(workers), block=64, save=("maps", "scores", "topk"), threads=1)
+    lrp.explain_all(model, inputs, out, workers=int(workers), batch=16, save=("maps", "scores", "topk"), threads=1)
 """
 
 
