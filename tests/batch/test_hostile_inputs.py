@@ -83,9 +83,7 @@ class TestPictures:
         Path("pics/text.png").write_text("no picture at all")
         Path("pics/script.png").write_bytes(b"%!PS-Adobe-3.0 EPSF-3.0\n%%BoundingBox: 0 0 9 9\n")
         noise(4, 4).save("pics/anim.gif", save_all=True, append_images=[noise(4, 4)])
-        noise(4, 4, 3).save(
-            "pics/anim.webp", save_all=True, append_images=[Image.new("RGB", (4, 4), "red")], lossless=True
-        )
+        noise(4, 4, 3).save("pics/anim.webp", save_all=True, append_images=[Image.new("RGB", (4, 4))])
         found = dict(decoded("pics"))
         assert len(found) == 8
         assert isinstance(found.pop("pics/sound.png"), Picture)
