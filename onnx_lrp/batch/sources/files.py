@@ -56,7 +56,7 @@ class NamedFile:
 def reason_of(error: Exception) -> str:
     """Why a file cannot be opened, in words."""
     if isinstance(error, OSError):
-        return "no such file" if error.errno == errno.ENOENT else error.strerror or type(error).__name__
+        return "no such file" if error.errno == errno.ENOENT else error.strerror or str(error) or type(error).__name__
     return str(error) or type(error).__name__
 
 
@@ -104,6 +104,7 @@ def _read_until_damaged(
 
 def _said(error: Exception, where: str) -> InputError:
     said = printable(reason_of(error).splitlines()[0], 400)
+    said = said if "; " in said else f"cannot be read ({said}); save the file again"
     return InputError(said if said.startswith(where) else f"{where}: {said}")
 
 
