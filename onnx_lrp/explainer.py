@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Generator, Iterable, Sequence
-from dataclasses import replace
 from typing import Any, Literal
 
 import numpy as np
@@ -12,33 +10,28 @@ import numpy as np
 from . import backends
 from .composites import Composite
 from .composites.pictured import from_preprocessing
-from .engines.base import Engine, original
+from .engines.base import original
 from .engines.building import Setup
-from .engines.recipe import recipe
-from .errors import CompositeError, InputError, TargetError, names_of
-from .explaining.batches import explanations, region_words
+from .errors import CompositeError, TargetError, names_of
+from .explaining.batches import explanations
 from .explaining.builds import Builds
-from .explaining.doubting import about_picture
-from .explaining.known import labels_of, way_of
+from .explaining.explained import ExplainedModel
 from .explaining.stream import batches_for, check_stream, streamed
 from .explanation import Explanation
 from .inputs import check_inputs
 from .model.fixing import Fixed, by_name
-from .model.loading import Source, pack
-from .model.prepared import Prepared
+from .model.loading import Source
 from .model.profile import STRICT, Profile
 from .model.runtime import SessionOptions
 from .model.sizing import Shapes
-from .pictures.intake import Intake, Taken, Way, take
+from .pictures.intake import Intake, Taken, take
 from .pictures.labels import LabelSource, index_of
 from .pictures.preprocessing import Preprocessing
-from .propagation.plan import Plan
 from .streaming.items import Pairs
 from .targets import AnyTarget, Rivals, Seed, as_seed
-from .text import printable
 
 
-class Explainer:
+class Explainer(ExplainedModel):
     """Explains one output of one model; make it once, call it for every batch, from any number of threads.
 
     It can be pickled and copied: what travels is the model and these arguments.
@@ -111,66 +104,6 @@ class Explainer:
             Profile.parse(profile), intake,
         )  # fmt: skip
         self._builds = Builds(setup, backends.choices(backend, dtype, device), verify)
-
-    @property
-    def _setup(self) -> Setup:
-        return self._builds.setup
-
-    @property
-    def composite(self) -> Composite:
-        """Which rule goes where."""
-        return self._setup.composite
-
-    @property
-    def options(self) -> SessionOptions:
-        """How onnxruntime runs."""
-        return self._setup.options
-
-    @property
-    def prepared(self) -> Prepared:
-        """The canonized model."""
-        return self._builds.built.prepared
-
-    @property
-    def plan(self) -> Plan:
-        """Steps, rules and facts."""
-        return self._builds.built.plan
-
-    @property
-    def engine(self) -> Engine:
-        """What computes."""
-        return self._builds.built.engine
-
-    @property
-    def labels(self) -> tuple[str, ...]:
-        """Names of the classes: those that were given, else the model's own if their number fits; or none."""
-        return labels_of(self._builds)
-
-    @property
-    def way(self) -> Way:
-        """How pictures become inputs, and who said so."""
-        return way_of(self._builds)
-
-    def settings(self, seed: Seed = "logit", target: AnyTarget = None) -> dict[str, Any]:
-        """Everything that decides an explanation but for the data, for JSON; see :mod:`onnx_lrp.engines.recipe`."""
-        return dict(recipe(self._setup, self._builds.built, seed, region_words([target])))
-
-    def __repr__(self) -> str:
-        """Model, output and rules."""
-        if not self._builds.known:
-            return f"Explainer of a model whose sizes come with the data, by {self.composite.name}"
-        counts = Counter(str(step.rule) for step in self.plan.steps if step.rule is not None)
-        rules = ", ".join(f"{rule} on {n}" for rule, n in counts.most_common())
-        return f"{self.prepared.source}: explains {printable(self.prepared.output)!r} by {self.composite.name}: {rules}"
-
-    def __getstate__(self) -> dict[str, Any]:
-        """What it was made of, the model as one message: sessions are made anew where it arrives."""
-        setup = replace(self._setup, model=pack(self._setup.model))
-        return {"setup": setup, "choices": self._builds.choices, "unverified": self._builds.unverified,
-                "expected": self._builds.expected}  # fmt: skip
-
-    def __setstate__(self, state: dict[str, Any]) -> None:
-        self._builds = Builds(state["setup"], state["choices"], state["unverified"], state.get("expected"))
 
     def __call__(
         self,
@@ -348,29 +281,3 @@ class Explainer:
             return None
         feeds = check_inputs(taken.feeds, prepared.inputs, prepared.source)
         return original(prepared, feeds, self.options, prepared.probability)
-
-    def expects(self, samples: int | None) -> None:
-        """Say how many samples a batch has as a rule, so that results do not depend on what came before, bit for bit.
-
-        The compiled model is made for one number of samples, and once more for any: the second one rounds differently.
-        Without a word it is the first number that is met.
-
-        Args:
-            samples: in a batch; None takes it back.
-
-        Raises:
-            InputError: it is no number of samples.
-        """
-        if samples is not None and (not isinstance(samples, int) or samples < 1):
-            raise InputError(f"expects takes a whole number of samples, at least 1, not {samples!r:.80}")
-        self._builds.expects(samples)
-
-    def doubts_of(self, pixels: np.ndarray, name: str, way: Way) -> tuple[str, ...]:
-        """Why a picture may not be prepared as the model expects it, in a line; it is run in the usual ways for that.
-
-        Args:
-            pixels: (H, W, 1) or (H, W, 3), 0 to 255.
-            name: the input's.
-            way: how it was prepared; what is settled gives no doubt.
-        """
-        return about_picture(self._builds, pixels, name, way)
