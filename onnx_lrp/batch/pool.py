@@ -115,6 +115,8 @@ class _Pool:
     def close(self) -> None:
         """End all processes: those that wait by themselves, those that compute at once."""
         for worker in self.workers:
+            worker.dismiss()
+        for worker in self.workers:
             worker.end()
         self.workers.clear()
 

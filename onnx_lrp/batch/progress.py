@@ -7,6 +7,7 @@ from collections.abc import Callable
 from types import TracebackType
 from typing import Any, Protocol, TextIO
 
+SETTLED = 0.5  # seconds until a rate means something
 EVERY = 60.0  # seconds between two lines where there is no terminal
 # Is told how many are done, of how many, how many failed, and the phase
 ProgressCallback = Callable[[int, int, int, str], None]
@@ -51,11 +52,11 @@ class _Pace:
         self.phase, self.began, self.first = "", 0.0, 0
 
     def rate(self, done: int, phase: str) -> float:
-        """0 as long as nothing is known."""
+        """0 as long as nothing is known: the first inputs may come all at once."""
         if phase != self.phase:
             self.phase, self.began, self.first = phase, time.monotonic(), done
         seconds = time.monotonic() - self.began
-        return (done - self.first) / seconds if seconds > 0 else 0.0
+        return (done - self.first) / seconds if seconds > SETTLED else 0.0
 
 
 class _Lines:
@@ -74,7 +75,8 @@ class _Lines:
     def _told(self, done: int, total: int, failed: int, phase: str) -> None:
         rate = self.pace.rate(done, phase)
         left = f", {_clock((total - done) / rate)} left" if rate and total > done else ""
-        self.last = f"{phase}: {done:,} of {total:,}, {failed:,} failed, {rate:.1f}/s{left}"
+        pace = f", {rate:.1f}/s" if rate else ""
+        self.last = f"{phase}: {done:,} of {total:,}, {failed:,} failed{pace}{left}"
         if time.monotonic() - self.said >= EVERY:
             self._say()
 

@@ -89,11 +89,16 @@ class Worker:
             answer.__cause__ = _RemoteError(trace)
         return answer  # type: ignore[no-any-return]
 
-    def end(self) -> None:
-        """End it: by itself if it has nothing to do, else at once."""
+    def dismiss(self) -> None:
+        """Have it end by itself, if it has nothing to do."""
         if not self.tasks:
             with contextlib.suppress(OSError):
                 self.connection.send(None)
+
+    def end(self) -> None:
+        """Have it ended: by itself if it has nothing to do, else at once."""
+        self.dismiss()
+        if not self.tasks:
             self.process.join(PATIENCE)
         self.process.kill()
         self.process.join()
@@ -149,12 +154,13 @@ def _serve(pickled: bytes, connection: Connection, threads: int) -> None:
     with contextlib.suppress(EOFError, OSError):
         work = _tried(connection, lambda: pickle.loads(pickled))
         if work is None:
-            return
+            os._exit(1)
         connection.send((None, ""))
         while (task := connection.recv()) is not None:
             done = _tried(connection, partial(_do, work, task))
             if done is not None:
                 connection.send((done, ""))
+    os._exit(0)  # all is stored; to take everything apart first would only take its time
 
 
 def _do(work: Any, task: Task) -> Done:

@@ -129,7 +129,7 @@ def test_the_summary(capsys: Capture, asked: list[Any]) -> None:
         "results: out (in Python: onnx_lrp.open_batch('out'))",
     ]
     assert err.splitlines() == [
-        "explaining: 10 of 10, 2 failed, 0.0/s", "note: begun with onnx 1, goes on with 2",
+        "explaining: 10 of 10, 2 failed", "note: begun with onnx 1, goes on with 2",
     ]  # fmt: skip
 
 
