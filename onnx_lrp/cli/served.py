@@ -73,10 +73,10 @@ def write_served(args: Namespace, model: onnx.ModelProto) -> str:
     """
     from ..serving.folder import write_folder
     from ..serving.kserve import STORAGE, kserve_files
-    from ..serving.triton import MOST_SAMPLES, triton_files
+    from ..serving.triton import MOST_BATCHED, triton_files
 
     name = args.name or re.sub(r"[^\w.-]+", "_", Path(args.model).stem, flags=re.ASCII).lstrip("._-") or "model"
-    labels, most = _labels(args, model), args.max_batch or MOST_SAMPLES
+    labels, most = _labels(args, model), args.max_batch or MOST_BATCHED
     if args.server == "kserve":
         files = kserve_files(model, name, labels, most, args.storage_uri or STORAGE)
     else:

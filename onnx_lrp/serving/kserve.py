@@ -12,7 +12,7 @@ import onnx
 from ..errors import InputError
 from ..text import printable
 from .signature import Port, Signature, signature_of
-from .triton import MOST_SAMPLES, is_control, request_shape, triton_files, triton_type
+from .triton import MOST_BATCHED, is_control, request_shape, triton_files, triton_type
 
 REPOSITORY, SERVICE_FILE, REQUEST_FILE = "models", "inferenceservice.yaml", "request.json"
 STORAGE = "pvc://CLAIM/models"
@@ -46,7 +46,7 @@ def kserve_files(
     model: onnx.ModelProto,
     name: str,
     labels: Sequence[str] = (),
-    max_batch: int = MOST_SAMPLES,
+    max_batch: int = MOST_BATCHED,
     storage_uri: str = STORAGE,
 ) -> dict[str, bytes]:
     """The files that serve a model with KServe's Triton runtime.

@@ -25,11 +25,11 @@ TRITON_TYPES = {
 }  # fmt: skip
 CONTROLS = ("target", "against")  # where -1 is the default
 LABELS_FILE = "labels.txt"
-MOST_SAMPLES = 32
+MOST_BATCHED = 32
 
 
 def triton_files(
-    model: onnx.ModelProto, name: str, labels: Sequence[str] = (), max_batch: int = MOST_SAMPLES
+    model: onnx.ModelProto, name: str, labels: Sequence[str] = (), max_batch: int = MOST_BATCHED
 ) -> dict[str, bytes]:
     """The files of a Triton model repository.
 
@@ -65,7 +65,7 @@ def triton_files(
     return files
 
 
-def triton_config(signature: Signature, name: str, labels: Sequence[str] = (), max_batch: int = MOST_SAMPLES) -> str:
+def triton_config(signature: Signature, name: str, labels: Sequence[str] = (), max_batch: int = MOST_BATCHED) -> str:
     """``config.pbtxt``.
 
     Raises:
