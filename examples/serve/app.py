@@ -13,15 +13,18 @@ import base64
 import io
 import json
 import os
+from operator import index
 from typing import Any, Literal
 
 import numpy as np
 import onnxruntime as ort
 from fastapi import FastAPI, HTTPException, Request
 from fastapi.concurrency import run_in_threadpool
-from PIL import Image, UnidentifiedImageError
+from onnxruntime.capi.onnxruntime_pybind11_state import InvalidArgument
+from PIL import Image
 
 MOST_BYTES = 32 << 20
+UNREADABLE = (ValueError, KeyError, TypeError, OverflowError, OSError, Image.DecompressionBombError)
 Form = Literal["list", "base64", "png"]
 
 
@@ -57,7 +60,7 @@ class Served:
         self.required = [value.name for value in more]
         self.shape = tuple(self.input.shape[1:])
 
-    def explain(self, x: np.ndarray, target: int, form: Form) -> dict[str, Any]:
+    def explain(self, x: np.ndarray, target: np.int64, form: Form) -> dict[str, Any]:
         """One sample's answer."""
         feeds = {self.input.name: x.reshape(1, *self.shape).astype(np.float32), "target": np.array([target])}
         logits, relevance = (output[0] for output in self.session.run(["logits", "relevance"], feeds))
@@ -67,7 +70,7 @@ class Served:
         shown = {"list": relevance.tolist, "base64": lambda: text(relevance.astype("<f4").tobytes()),
                  "png": lambda: text(red_blue(relevance))}  # fmt: skip
         return {
-            "prediction": best, "probability": float(chances[best]), "target": best if target < 0 else target,
+            "prediction": best, "probability": float(chances[best]), "target": best if target < 0 else int(target),
             "shape": list(relevance.shape), "relevance": shown[form](),
         }  # fmt: skip
 
@@ -77,12 +80,15 @@ def text(data: bytes) -> str:
     return base64.b64encode(data).decode()
 
 
-def read(body: bytes, kind: str, target: int, shape: tuple[int, ...]) -> tuple[np.ndarray, int]:
+def read(body: bytes, kind: str, target: int, shape: tuple[int, ...]) -> tuple[np.ndarray, np.int64]:
     """The sample of a request, and what to explain."""
     if not kind.startswith("application/json"):
-        return prepared(body, shape), target
+        return prepared(body, shape), np.int64(target)
     given = json.loads(body)
-    return np.asarray(given["input"], np.float32).reshape(shape), int(given.get("target", target))
+    x = np.asarray(given["input"], np.float32).reshape(shape)
+    if not np.isfinite(x).all():
+        raise ValueError("not finite")
+    return x, np.int64(index(given.get("target", target)))
 
 
 def serve(path: str | None = None) -> FastAPI:
@@ -91,13 +97,15 @@ def serve(path: str | None = None) -> FastAPI:
 
     def answer(body: bytes, kind: str, target: int, form: Form) -> dict[str, Any]:
         try:
-            x, target = read(body, kind, target, served.shape)
-        except (ValueError, KeyError, TypeError, OverflowError, UnidentifiedImageError, OSError) as error:
-            raise HTTPException(422, f"neither a picture nor an array of shape {list(served.shape)}: {error}") from None
+            x, chosen = read(body, kind, target, served.shape)
+        except UNREADABLE:
+            raise HTTPException(
+                422, f'give a picture, or JSON {{"input": [...], "target": N}} of shape {list(served.shape)}'
+            ) from None
         try:
-            return served.explain(x, target, form)
-        except ort.capi.onnxruntime_pybind11_state.InvalidArgument:
-            raise HTTPException(422, f"target {target} is no output of the model") from None
+            return served.explain(x, chosen, form)
+        except InvalidArgument:
+            raise HTTPException(422, f"target {chosen} is no output of the model") from None
 
     @app.post("/explain")
     async def explain(request: Request, relevance: Form = "list", target: int = -1) -> dict[str, Any]:
