@@ -96,9 +96,13 @@ def served_notes(args: Namespace, model: onnx.ModelProto) -> Iterator[str]:
 
 
 def _labels(args: Namespace, model: onnx.ModelProto) -> tuple[str, ...]:
+    """Those that were given, else those of the model's own files, if they are names of what it answers."""
     from ..pictures.labels import read_labels
     from ..pictures.metadata import Beside, found_labels
+    from ..serving.signature import signature_of
+    from ..serving.triton import named_output
 
-    given = read_labels(args.labels)
-    properties = {prop.key: prop.value for prop in model.metadata_props}
-    return given or found_labels(properties, Beside.of(Path(args.model)))
+    if args.labels is not None:
+        return read_labels(args.labels)
+    found = found_labels({prop.key: prop.value for prop in model.metadata_props}, Beside.of(Path(args.model)))
+    return found if found and named_output(signature_of(model), found) else ()

@@ -7,8 +7,9 @@ share a batch. Where the batch is fixed, ``target`` may be optional.
 
 from __future__ import annotations
 
+import math
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 
 import numpy as np
 import onnx
@@ -72,7 +73,9 @@ def triton_config(signature: Signature, name: str, labels: Sequence[str] = (), m
         ConversionError: a type that Triton lacks.
         InputError: no output has as many classes as there are labels.
     """
-    batched, named = signature.batched, _named_output(signature, labels)
+    batched, named = signature.batched, named_output(signature, labels)
+    if labels and not named:
+        raise InputError(f"there are {len(labels)} labels, and no output has that many classes; give others (--labels)")
     inputs = [{**_field(port, batched), **({"optional": True} if port.optional else {})} for port in signature.inputs]
     outputs = [
         {**_field(port, batched), **({"label_filename": LABELS_FILE} if port.name == named else {})}
@@ -149,17 +152,10 @@ def _warmup(signature: Signature) -> dict[str, object]:
     return {"name": "zeros", "batch_size": 1, "inputs": inputs}
 
 
-def _named_output(signature: Signature, labels: Sequence[str]) -> str:
-    """The output whose elements have these names."""
-    if not labels:
-        return ""
+def named_output(signature: Signature, labels: Sequence[str]) -> str:
+    """The output whose elements have these names, the explained one before others; empty if there is none."""
     explained = signature.about.get("explains")
     ports = sorted(signature.outputs, key=lambda port: port.name != explained)
-    fits: Mapping[str, bool] = {
-        port.name: port.shape[-1:] == (len(labels),) and not port.name.removeprefix("lrp_").startswith("relevance")
-        for port in ports
-    }
-    found = next((name for name, fit in fits.items() if fit), None)
-    if found is None:
-        raise InputError(f"there are {len(labels)} labels, and no output has that many classes; give others (--labels)")
-    return found
+    own = [port for port in ports if not port.name.removeprefix("lrp_").startswith("relevance")]
+    fits = [port.name for port in own if len(labels) in (math.prod(port.shape[1:]), *port.shape[-1:])]
+    return fits[0] if fits else ""

@@ -124,6 +124,28 @@ def test_an_optional_target_is_refused_where_batches_are_made() -> None:
         triton_files(converted(target_input=False), "mnist")
 
 
+def test_classes_may_be_channels() -> None:
+    """As in networks that are convolutions to the end: (N, classes, 1, 1)."""
+    text = OPEN_BATCH.replace("=> (float[N, 4] y)", "=> (float[N, 4, 1, 1] y)").replace(
+        "y = MatMul(x, w)", "s = Constant <value_ints = [-1, 4, 1, 1]> () v = MatMul(x, w) y = Reshape(v, s)"
+    )
+    files = triton_files(lrp.convert(small(text), "epsilon", target_input=True), "dense", list("abcd"))
+    config = parsed(files["dense/config.pbtxt"])
+    assert [port.label_filename for port in config.output] == ["labels.txt", ""]
+    require_alike(config, files["dense/1/model.onnx"])
+
+
+@pytest.mark.parametrize(("count", "files"), [(4, ["1", "config.pbtxt", "labels.txt"]), (5, ["1", "config.pbtxt"])])
+def test_the_model_s_own_names(count: int, files: list[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """They are taken if they are names of what it answers."""
+    monkeypatch.chdir(tmp_path)
+    model = small(OPEN_BATCH)
+    model.metadata_props.add(key="names", value=str({i: f"class {i}" for i in range(count)}))
+    onnx.save(model, "net.onnx")
+    assert main(["convert", "net.onnx", "out", "--for", "triton", "--composite", "epsilon", "-q"]) == 0
+    assert sorted(path.name for path in Path("out/net").iterdir() if path.name != "warmup") == files
+
+
 def test_what_does_not_fit_is_refused() -> None:
     with pytest.raises(InputError, match="labels"):
         triton_files(converted(), "mnist", ["a", "b"])
