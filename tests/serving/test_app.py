@@ -3,11 +3,15 @@
 from __future__ import annotations
 
 import base64
+import contextlib
 import importlib.util
 import io
 import json
+import time
 from concurrent.futures import ThreadPoolExecutor
+from http.client import HTTPConnection
 from pathlib import Path
+from threading import Thread
 from typing import Any
 
 import numpy as np
@@ -19,20 +23,28 @@ from served_nets import CNN, COMPOSITE, EXAMPLE, ROOT, converted, digit
 import onnx_lrp as lrp
 
 pytest.importorskip("fastapi")
-pytest.importorskip("httpx")
+httpx = pytest.importorskip("httpx")
+uvicorn = pytest.importorskip("uvicorn")
 
 REQUESTS = 200
+LIMITS = httpx.Limits(max_connections=REQUESTS)
 DIGITS = ROOT / "models" / "digits"
 
 
 @pytest.fixture(scope="module", params=[True, False], ids=["target given", "target optional"])
 def client(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Any:
-    from fastapi.testclient import TestClient
-
     path = tmp_path_factory.mktemp("served") / "mnist.onnx"
     onnx.save(converted(request.param), path)
-    with TestClient(load_app().serve(str(path))) as client:
+    server = uvicorn.Server(uvicorn.Config(load_app().serve(str(path)), port=0, ws="none", log_level="error"))
+    thread = Thread(target=server.run)
+    thread.start()
+    while not server.started and thread.is_alive():
+        time.sleep(0.01)
+    host, port = server.servers[0].sockets[0].getsockname()
+    with httpx.Client(base_url=f"http://{host}:{port}", timeout=60, trust_env=False, limits=LIMITS) as client:
         yield client
+    server.should_exit = True
+    thread.join()
 
 
 def load_app() -> Any:
@@ -65,7 +77,7 @@ def test_many_requests_at_once(client: Any) -> None:
         assert answer.status_code == 200, answer.text
         return dict(answer.json())
 
-    with ThreadPoolExecutor(32) as pool:
+    with ThreadPoolExecutor(REQUESTS) as pool:
         answers = list(pool.map(ask, range(REQUESTS)))
     for i, answer in enumerate(answers):
         assert answer["prediction"] == best.target[i]
@@ -121,5 +133,10 @@ def test_no_such_target(client: Any, target: int) -> None:
 
 
 def test_too_much(client: Any) -> None:
-    answer = client.post("/explain", content=b"x", headers={"content-length": str(1 << 40)})
-    assert answer.status_code == 413
+    """Refused by its length, before it is sent."""
+    connection = HTTPConnection(client.base_url.host, client.base_url.port)
+    connection.putrequest("POST", "/explain")
+    connection.putheader("content-length", str(1 << 40))
+    connection.endheaders()
+    with contextlib.closing(connection):
+        assert connection.getresponse().status == 413
