@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from .arguments import COMPOSITES, add_against, add_model, add_seed, add_talk, count, names, numbers, rivals
+from .served import SERVING, add_serving, check_serving, is_folder, needs_target, served_notes, write_served
 from .telling import tell
 
 if TYPE_CHECKING:
@@ -21,6 +22,8 @@ inputs and for layers). Its input 'target' is optional: int64, one index for all
 -1, it means the largest output. With --against input there is an optional input 'against', alike: the class to hold
 the target against; left out, or -1, it means the runner-up. A class that is held against itself makes the run fail.
 
+{SERVING}
+
 {COMPOSITES}
 Where z^B needs the bounds low and high, give them, or say with --preprocess how pictures become inputs.
 
@@ -30,7 +33,7 @@ Exit code: 0 done, 1 the model is rejected, 2 files or options are wrong (then n
 def add_arguments(parser: ArgumentParser) -> None:
     """The options of ``onnx-lrp convert``."""
     add_model(parser)
-    parser.add_argument("out", metavar="OUT", help="the file to write")
+    parser.add_argument("out", metavar="OUT", help="the file to write, or the folder (--for)")
     parser.add_argument("--layers", metavar="NAME,...", type=names, default=(), help="nodes or tensors inside, too")
     add_seed(parser, "input")
     add_against(parser, "by their index; or input, which leaves it to a run", rivals)
@@ -53,6 +56,7 @@ def add_arguments(parser: ArgumentParser) -> None:
     )
     parser.add_argument("--no-facts", action="store_true", help="skip nothing that is provably zero: slower, no less")
     parser.add_argument("-f", "--force", action="store_true", help="replace a file that exists")
+    add_serving(parser)
     add_talk(parser)
 
 
@@ -68,18 +72,29 @@ def run(args: Namespace) -> int:
     from .reading import files_read
 
     outputs, path = Outputs(args.force, partial(files_read, args)), Path(args.out)
-    outputs.reserve(path)
+    check_serving(args)
+    if not is_folder(args):
+        outputs.reserve(path)
     model = convert(
         args.model, _composite(args), output=args.output, layers=args.layers, seed=args.seed, against=args.against,
-        baseline=args.baseline, targets=args.targets, target_input=args.target_input,
+        baseline=args.baseline, targets=args.targets, target_input=needs_target(args),
         shapes=dict(args.shape), batchnorm=args.batchnorm, pass_ops=args.pass_op, facts=not args.no_facts,
         fixed=held(args), profile=args.profile,
     )  # fmt: skip
-    data = model.SerializeToString(deterministic=True)
+    if is_folder(args):
+        tell(_about(args, model, write_served(args, model)), args.quiet)
+        return 0
+    data = _served(args, model).SerializeToString(deterministic=True)
     outputs.add(path, lambda temporary: _write(temporary, data))
     outputs.write()
-    tell(_about(args, model, len(data)), args.quiet)
+    tell(_about(args, model, f"{len(data) / 1e6:.1f} MB"), args.quiet)
     return 0
+
+
+def _served(args: Namespace, model: onnx.ModelProto) -> onnx.ModelProto:
+    from ..serving.web import for_web
+
+    return for_web(model) if args.server == "web" else model
 
 
 def _composite(args: Namespace) -> str:
@@ -94,7 +109,7 @@ def _write(path: Path, data: bytes) -> None:
     path.write_bytes(data)
 
 
-def _about(args: Namespace, model: onnx.ModelProto, size: int) -> Iterator[str]:
+def _about(args: Namespace, model: onnx.ModelProto, written: str) -> Iterator[str]:
     """What was written, and how it is used."""
     from ..text import printable, under
     from ..writing import shown
@@ -105,6 +120,7 @@ def _about(args: Namespace, model: onnx.ModelProto, size: int) -> Iterator[str]:
     if not args.quiet:
         yield f"{shown(args.model)}: explains {printable(about['explains'])!r} by {how}"
     yield from (f"note: {printable(about[key], 1000)}" for key in ("note",) if key in about)
-    yield f"written: {shown(args.out)}, {size / 1e6:.1f} MB"
+    yield from served_notes(args, model)
+    yield f"written: {shown(args.out)}, {written}"
     yield f"  inputs: {', '.join(printable(value.name) for value in model.graph.input)}"
     yield f"  outputs: {', '.join(printable(value.name) for value in model.graph.output)}"

@@ -1,0 +1,84 @@
+"""KServe: the service as YAML reads it, and a request of the V2 protocol that fits the model."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import onnxruntime as ort
+import pytest
+from served_nets import CNN, converted
+
+from onnx_lrp.cli.main import main
+from onnx_lrp.errors import InputError
+from onnx_lrp.serving.kserve import kserve_files, service_name
+from onnx_lrp.serving.triton import triton_files
+
+
+def service(files: dict[str, bytes]) -> Any:
+    return pytest.importorskip("yaml").safe_load(files["inferenceservice.yaml"])
+
+
+def test_the_service() -> None:
+    files = kserve_files(converted(), "mnist_cnn", storage_uri="s3://bucket/a: b#c".replace(" ", "%20"))
+    read = service(files)
+    assert (read["apiVersion"], read["kind"]) == ("serving.kserve.io/v1beta1", "InferenceService")
+    assert read["metadata"]["name"] == "mnist-cnn"
+    model = read["spec"]["predictor"]["model"]
+    assert model["modelFormat"] == {"name": "triton"}
+    assert (model["runtime"], model["protocolVersion"]) == ("kserve-tritonserver", "v2")
+    assert model["storageUri"] == "s3://bucket/a:%20b#c"
+    assert model["resources"]["requests"] == {"cpu": "1", "memory": "2Gi"}
+
+
+def test_the_repository_is_triton_s() -> None:
+    files = kserve_files(converted(), "mnist")
+    inside = {path.removeprefix("models/"): data for path, data in files.items() if path.startswith("models/")}
+    assert inside == triton_files(converted(), "mnist")
+    assert set(files) - {f"models/{path}" for path in inside} == {"inferenceservice.yaml", "request.json"}
+
+
+def test_the_request_is_answered() -> None:
+    """As Triton reads it: the shapes in the request are the model's, but that a number per sample has an axis."""
+    files = kserve_files(converted(), "mnist")
+    request = json.loads(files["request.json"])
+    kinds = {"FP32": np.float32, "INT64": np.int64}
+    given = {tensor["name"]: tensor for tensor in request["inputs"]}
+    assert given["target"] == {"name": "target", "shape": [1, 1], "datatype": "INT64", "data": [-1]}
+    feeds = {
+        name: np.array(tensor["data"], kinds[tensor["datatype"]]).reshape(tensor["shape"])
+        for name, tensor in given.items()
+    }
+    feeds["target"] = feeds["target"].reshape(-1)  # reshape { shape: [] }
+    session = ort.InferenceSession(files["models/mnist/1/model.onnx"], providers=["CPUExecutionProvider"])
+    names = [output["name"] for output in request["outputs"]]
+    logits, relevance = session.run(names, feeds)
+    assert logits.shape == (1, 10)
+    assert relevance.shape == (1, 1, 28, 28)
+
+
+@pytest.mark.parametrize(
+    ("name", "expected"), [("mnist_cnn", "mnist-cnn"), ("A.B__c-", "a-b-c"), ("x" * 80, "x" * 63), ("7", "7")]
+)
+def test_names_as_kubernetes_takes_them(name: str, expected: str) -> None:
+    assert service_name(name) == expected
+
+
+@pytest.mark.parametrize("uri", ["bucket/models", "s3://a b", 's3://a\n"x', ""])
+def test_no_address(uri: str) -> None:
+    with pytest.raises(InputError, match="no address"):
+        kserve_files(converted(), "mnist", storage_uri=uri)
+
+
+def test_the_command_line(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: Any) -> None:
+    monkeypatch.chdir(tmp_path)
+    assert main(["convert", CNN, "out", "--for", "kserve", "--preprocess", "zero-one"]) == 0
+    printed, remarks = capsys.readouterr()
+    assert "inferenceservice.yaml" in printed
+    assert "--storage-uri" in remarks
+    assert Path("out/models/mnist_cnn/config.pbtxt").is_file()
+    assert main(["convert", CNN, "out", "--for", "kserve", "--storage-uri", "gs://b/m", "--force"]) == 0
+    assert "gs://b/m" in Path("out/inferenceservice.yaml").read_text()
+    assert "--storage-uri" not in capsys.readouterr().err

@@ -1,0 +1,224 @@
+"""A Triton repository: what Triton's own protocol buffers read in it, and what its ONNX backend would compare."""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import onnx
+import onnxruntime as ort
+import pytest
+from served_nets import CNN, FIXED, OPEN_BATCH, converted, small
+
+import onnx_lrp as lrp
+from onnx_lrp.cli.main import main
+from onnx_lrp.errors import ConversionError, InputError
+from onnx_lrp.serving.prototext import prototext
+from onnx_lrp.serving.triton import triton_files
+
+TYPES = {"tensor(float)": "TYPE_FP32", "tensor(int64)": "TYPE_INT64", "tensor(double)": "TYPE_FP64"}
+
+
+def parsed(text: bytes) -> Any:
+    pytest.importorskip("grpc")
+    pytest.importorskip("tritonclient")
+    from google.protobuf import text_format
+    from tritonclient.grpc import model_config_pb2
+
+    return text_format.Parse(text.decode(), model_config_pb2.ModelConfig())
+
+
+def kind_name(port: Any) -> str:
+    return str(type(port).DESCRIPTOR.fields_by_name["data_type"].enum_type.values_by_number[port.data_type].name)
+
+
+def require_alike(config: Any, model: bytes) -> None:
+    """What Triton compares when it loads a model: names, types, and shapes with the batch before them."""
+    session = ort.InferenceSession(model, providers=["CPUExecutionProvider"])
+    for ports, own in ((config.input, session.get_inputs()), (config.output, session.get_outputs())):
+        assert [port.name for port in ports] == [arg.name for arg in own]
+        for port, arg in zip(ports, own):
+            assert kind_name(port) == TYPES[arg.type]
+            assert not getattr(port, "optional", False)
+            dims: Sequence[int] = port.reshape.shape if port.HasField("reshape") else port.dims
+            whole = [-1, *dims] if config.max_batch_size else list(dims)
+            assert whole == [n if isinstance(n, int) else -1 for n in arg.shape]
+            assert len(port.dims) >= 1  # Triton refuses none
+
+
+def warm_up(config: Any, folder: dict[str, bytes], model: bytes) -> dict[str, np.ndarray]:
+    """Run what Triton would run first."""
+    session, (warmup,) = ort.InferenceSession(model, providers=["CPUExecutionProvider"]), config.model_warmup
+    feeds, kinds = {}, {"TYPE_FP32": np.float32, "TYPE_INT64": np.int64}
+    for port in config.input:
+        given = warmup.inputs[port.name]
+        shape = [warmup.batch_size] * bool(config.max_batch_size) + list(given.dims)
+        kind = kinds[kind_name(given)]
+        path = f"{config.name}/warmup/{given.input_data_file}"
+        data = np.frombuffer(folder[path], kind) if given.input_data_file else np.zeros(shape, kind)
+        assert data.size == np.prod(shape)  # Triton refuses a file of another size
+        feeds[port.name] = data.reshape([warmup.batch_size] if port.HasField("reshape") else shape)
+    return dict(zip([port.name for port in config.output], session.run(None, feeds)))
+
+
+def test_an_open_batch() -> None:
+    labels = [f"digit {i}" for i in range(10)]
+    files = triton_files(converted(), "mnist", labels, 16)
+    assert set(files) == {
+        "mnist/1/model.onnx", "mnist/config.pbtxt", "mnist/labels.txt", "mnist/warmup/target",
+    }  # fmt: skip
+    assert files["mnist/labels.txt"].decode().splitlines() == labels
+    config, model = parsed(files["mnist/config.pbtxt"]), files["mnist/1/model.onnx"]
+    assert (config.name, config.platform, config.backend) == ("mnist", "onnxruntime_onnx", "onnxruntime")
+    assert config.max_batch_size == 16
+    assert config.HasField("dynamic_batching")
+    assert [(group.count, group.kind) for group in config.instance_group] == [(1, 0)]
+    assert {port.name: port.label_filename for port in config.output} == {"logits": "labels.txt", "relevance": ""}
+    assert [list(port.dims) for port in config.input] == [[1, 28, 28], [1]]
+    assert config.input[1].reshape.shape == []
+    assert config.parameters["onnx_lrp.explains"].string_value == "logits"
+    require_alike(config, model)
+    assert np.isfinite(warm_up(config, files, model)["relevance"]).all()
+
+
+def test_a_batch_of_requests_is_answered_like_each() -> None:
+    """What the dynamic batcher makes: requests one after the other, each with its target."""
+    model = triton_files(converted(), "mnist")["mnist/1/model.onnx"]
+    session = ort.InferenceSession(model, providers=["CPUExecutionProvider"])
+    x = np.random.default_rng(0).uniform(size=(3, 1, 28, 28)).astype(np.float32)
+    targets = np.array([-1, 4, 7])
+    together = session.run(["relevance"], {"input": x, "target": targets})[0]
+    for i in range(3):
+        alone = session.run(["relevance"], {"input": x[i : i + 1], "target": targets[i : i + 1]})[0]
+        np.testing.assert_allclose(together[i : i + 1], alone, rtol=1e-4, atol=1e-5)
+
+
+def test_a_fixed_batch_has_full_shapes_and_an_optional_target() -> None:
+    files = triton_files(lrp.convert(small(FIXED), "epsilon"), "dense")
+    config = parsed(files["dense/config.pbtxt"])
+    assert config.max_batch_size == 0
+    assert not config.HasField("dynamic_batching")
+    assert {port.name: (list(port.dims), port.optional) for port in config.input} == {
+        "x": ([2, 3], False), "target": ([-1], True),
+    }  # fmt: skip
+    assert [list(port.dims) for port in config.output] == [[2, 4], [2, 3]]
+    assert list(config.model_warmup[0].inputs) == ["x"]
+
+
+@pytest.mark.parametrize("text", [FIXED, OPEN_BATCH])
+@pytest.mark.parametrize("options", [{"targets": 2}, {"seed": "input"}, {"against": "input"}, {"layers": ["y"]}])
+def test_every_kind_of_question_warms_up(text: str, options: dict[str, Any]) -> None:
+    required = options.get("seed") != "input"
+    files = triton_files(lrp.convert(small(text), "epsilon", target_input=required, **options), "dense")
+    config, model = parsed(files["dense/config.pbtxt"]), files["dense/1/model.onnx"]
+    assert bool(config.max_batch_size) == (text == OPEN_BATCH)
+    require_alike(config, model)
+    warm_up(config, files, model)
+
+
+def test_an_optional_target_is_refused_where_batches_are_made() -> None:
+    with pytest.raises(ConversionError, match="target_input=True"):
+        triton_files(converted(target_input=False), "mnist")
+
+
+def test_classes_may_be_channels() -> None:
+    """As in networks that are convolutions to the end: (N, classes, 1, 1)."""
+    text = OPEN_BATCH.replace("=> (float[N, 4] y)", "=> (float[N, 4, 1, 1] y)").replace(
+        "y = MatMul(x, w)", "s = Constant <value_ints = [-1, 4, 1, 1]> () v = MatMul(x, w) y = Reshape(v, s)"
+    )
+    files = triton_files(lrp.convert(small(text), "epsilon", target_input=True), "dense", list("abcd"))
+    config = parsed(files["dense/config.pbtxt"])
+    assert [port.label_filename for port in config.output] == ["labels.txt", ""]
+    require_alike(config, files["dense/1/model.onnx"])
+
+
+@pytest.mark.parametrize(("count", "files"), [(4, ["1", "config.pbtxt", "labels.txt"]), (5, ["1", "config.pbtxt"])])
+def test_the_model_s_own_names(count: int, files: list[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """They are taken if they are names of what it answers."""
+    monkeypatch.chdir(tmp_path)
+    model = small(OPEN_BATCH)
+    model.metadata_props.add(key="names", value=str({i: f"class {i}" for i in range(count)}))
+    onnx.save(model, "net.onnx")
+    assert main(["convert", "net.onnx", "out", "--for", "triton", "--composite", "epsilon", "-q"]) == 0
+    assert sorted(path.name for path in Path("out/net").iterdir() if path.name != "warmup") == files
+
+
+def test_what_does_not_fit_is_refused() -> None:
+    with pytest.raises(InputError, match="labels"):
+        triton_files(converted(), "mnist", ["a", "b"])
+    with pytest.raises(InputError, match="no name"):
+        triton_files(converted(), "../up")
+    with pytest.raises(InputError, match="at least one"):
+        triton_files(converted(), "mnist", max_batch=0)
+
+
+def test_a_type_that_triton_lacks_is_refused() -> None:
+    model = lrp.convert(small(FIXED), "epsilon")
+    output = onnx.helper.make_tensor_value_info("odd", onnx.TensorProto.FLOAT8E5M2, [2, 4])
+    model.graph.node.add(op_type="Cast", input=["y"], output=["odd"]).attribute.add(
+        name="to", type=onnx.AttributeProto.INT, i=onnx.TensorProto.FLOAT8E5M2
+    )
+    model.graph.output.append(output)
+    model.opset_import[0].version, model.ir_version = 19, 9
+    with pytest.raises(ConversionError, match="'odd' holds float8e5m2"):
+        triton_files(model, "dense")
+
+
+def test_names_of_others_cannot_break_out() -> None:
+    wild = "a\"\n}\\ é\x00 '{}"
+    config = parsed(prototext({"name": wild.replace("\x00", ""), "max_batch_size": 3}).encode())
+    assert config.name == wild.replace("\x00", "")
+    assert config.max_batch_size == 3
+    model = copy.deepcopy(lrp.convert(small(FIXED.replace("x", "in_x")), "epsilon"))
+    for value in (*model.graph.input, *(node for node in model.graph.node)):
+        if isinstance(value, onnx.ValueInfoProto) and value.name == "in_x":
+            value.name = wild.replace("\x00", "")
+        elif isinstance(value, onnx.NodeProto):
+            value.input[:] = [wild.replace("\x00", "") if name == "in_x" else name for name in value.input]
+    assert parsed(triton_files(model, "dense")["dense/config.pbtxt"]).input[0].name == wild.replace("\x00", "")
+
+
+def test_the_command_line(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+    monkeypatch.chdir(tmp_path)
+    Path("names.txt").write_text("".join(f"{i}\n" for i in range(10)))
+    command = ["convert", CNN, "repository", "--for", "triton", "--preprocess", "zero-one"]
+    assert main([*command, "--name", "digits", "--max-batch", "4", "--labels", "names.txt"]) == 0
+    assert "digits/config.pbtxt" in capsys.readouterr().out
+    config = parsed(Path("repository/digits/config.pbtxt").read_bytes())
+    assert config.max_batch_size == 4
+    require_alike(config, Path("repository/digits/1/model.onnx").read_bytes())
+    before = Path("repository/digits/config.pbtxt").stat().st_mtime_ns
+    assert main(command) == 2
+    assert "exists already" in capsys.readouterr().err
+    assert main([*command, "--force"]) == 2  # another name: the files of the first would be lost
+    assert "would be lost" in capsys.readouterr().err
+    assert Path("repository/digits/config.pbtxt").stat().st_mtime_ns == before
+    assert main([*command, "--force", "--name", "digits", "--labels", "names.txt"]) == 0
+    assert sorted(path.name for path in Path().iterdir()) == ["names.txt", "repository"]
+
+
+@pytest.mark.parametrize(
+    ("options", "complaint"),
+    [
+        (["--max-batch", "4"], "--for triton"),
+        (["--for", "web", "--labels", "imagenet"], "--for triton"),
+        (["--for", "triton", "--storage-uri", "s3://b/m"], "--for kserve"),
+        (["--for", "triton", "--labels", "imagenet"], "labels"),
+        (["--for", "kserve", "--storage-uri", "nowhere"], "no address"),
+        (["--for", "tritn"], "did you mean triton"),
+    ],
+)
+def test_options_that_do_not_fit(
+    options: list[str], complaint: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: Any
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    try:
+        code = main(["convert", CNN, "out", *options])
+    except SystemExit as error:
+        code = int(error.code or 0)
+    assert code == 2
+    assert complaint in capsys.readouterr().err
+    assert list(Path().iterdir()) == []
