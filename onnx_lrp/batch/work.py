@@ -13,7 +13,6 @@ from typing import Any
 from ..errors import InputError, InvalidModelError, NumericalError, TargetError
 from ..explainer import Explainer
 from ..explanation import Explanation
-from ..pictures.labels import index_of
 from ..streaming.ahead import ahead
 from .blocks import Block, Done
 from .drawing import draw
@@ -23,6 +22,7 @@ from .grouping import Gathered, Reader, reader_of
 from .inventory import Inventory
 from .items import InputSource
 from .order import Order
+from .selecting import classes_called
 from .store.store import Store
 
 READ_AHEAD = 2  # batches that are decoded and wait for the model
@@ -155,15 +155,15 @@ class Work:
 
 
 def _index(text: str, labels: Sequence[str]) -> int:
-    """A class, given by its index or label.
+    """A class, given by its label or index.
 
     Raises:
-        TargetError: there is no such label.
+        InputError: there is no such class, or several.
     """
-    try:
-        return int(text)
-    except ValueError:
-        return index_of(text, labels)
+    first, *others = sorted(classes_called(text, labels, "target"))
+    if others:
+        raise InputError(f"target {text!r} is the name of the classes {first} and {others[0]}; give an index")
+    return first
 
 
 def _done(one: Future[Done | None]) -> Iterator[Done]:

@@ -7,9 +7,8 @@ import os
 import signal
 import time
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Any
 
 from onnx_lrp.batch.blocks import Block, Done
 from onnx_lrp.batch.folder import Folder
@@ -136,6 +135,6 @@ class FakePredicting(FakeExplaining):
         return Done(block, sum(bad))
 
 
-def fake_sized(explainer: object, source: object, order: dict[str, Any]) -> Order:
-    """In place of work.sized: two inputs at once, four in a block."""
-    return Order(**{**order, "batch": 2 if order["batch"] == "auto" else order["batch"]}, block=4)
+def fake_sizes(order: Order, explainer: object, source: object, inventory: object, batch: int | None) -> Order:
+    """In place of sizing.with_sizes: two inputs at once, four in a block."""
+    return replace(order, batch=batch or 2, block=4)
