@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 from ..composites import Composite
-from ..errors import TargetError
+from ..errors import InputError, TargetError
 from ..explainer import Explainer
 from ..model.loading import Source
 from ..pictures.labels import index_of
@@ -94,7 +94,7 @@ def explain_all(
     """
     if isinstance(model, Explainer):
         if options or composite != "default":
-            raise TypeError(f"an Explainer has its own {', '.join(options) or 'composite'}; give it there")
+            raise InputError(f"an Explainer has its own {', '.join(options) or 'composite'}; give it there")
         explainer = model
     else:
         explainer = Explainer(model, composite, **options)

@@ -70,13 +70,15 @@ def _commands(parser: ArgumentParser) -> Iterator[Completed]:
 
 def _named() -> dict[str, tuple[str, ...]]:
     """Values that have names, but may also be written otherwise, by what argparse calls the option."""
+    from ..batch.order import SAVED
     from ..composites import presets
     from ..model.profile import DEFAULTS
     from ..pictures.preprocessing import PREPROCESSINGS
 
     composites = tuple(info.name for info in presets())
     return {"composite": composites, "composites": composites, "name": composites,
-            "profile": tuple(DEFAULTS), "preprocess": tuple(PREPROCESSINGS)}  # fmt: skip
+            "profile": tuple(DEFAULTS), "preprocess": tuple(PREPROCESSINGS),
+            "save": SAVED, "only": ("wrong", "class="), "label": ("folder",), "batch_size": ("auto",)}  # fmt: skip
 
 
 def _bash(commands: list[Completed], zsh: bool) -> str:

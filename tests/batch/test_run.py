@@ -310,3 +310,37 @@ def test_one_writer_at_a_time_and_a_killed_one_leaves_no_lock(run: Callable[...,
         other.kill()
         other.join()
     assert run().inputs == 30
+
+
+@pytest.fixture
+def explain_all(conducting: Any, given: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[..., Any]:
+    return importlib.import_module("onnx_lrp.batch.run").explain_all  # type: ignore[no-any-return]
+
+
+def test_in_python_it_is_one_call(explain_all: Callable[..., Any], explainer: Explainer) -> None:
+    found = explain_all(explainer, "in", "out", target=3, against=5, save=(), label="folder", sample=12)
+    assert len(found) == 12
+    assert found.manifest["settings"]["seed"] == {"kind": "against", "classes": [5], "baseline": 0.0}
+    assert found.manifest["order"]["target"] == "3"
+    assert found.manifest["chosen"] == {"only": None, "sample": 12, "random_seed": 0}
+    assert len(explain_all(MODEL, "in", "again", save=(), composite="gamma", threads=1)) == 30
+    assert json.loads(Path("again/batch.json").read_text())["composite"].startswith('name = "gamma"')
+
+
+@pytest.mark.parametrize(
+    ("options", "said"),
+    [
+        ({"threads": 1}, "an Explainer has its own threads; give it there"),
+        ({"composite": "gamma"}, "an Explainer has its own composite; give it there"),
+        ({"target": [1, 2]}, "a run takes one target for all inputs; give each its own in a table"),
+        ({"target": "tabby"}, "target 'tabby' is no index"),
+        ({"save": "pngs"}, "--save 'pngs' is none of maps, .* did you mean png"),
+        ({"column": "path"}, "column is for tables"),
+    ],
+)
+def test_arguments_that_make_no_sense(
+    explain_all: Callable[..., Any], explainer: Explainer, options: dict[str, Any], said: str
+) -> None:
+    with pytest.raises(ValueError, match=said):  # what is wrong with data and targets is a ValueError, too
+        explain_all(explainer, "in", "out", **options)
+    assert not Path("out").exists()
