@@ -56,20 +56,21 @@ def _content(cell: Any, value: ir.Value) -> Any:
         if isinstance(read, dict):
             raise InputError(f"{printable(os.fspath(cell))}: holds several arrays; give one column for each")
         return read
-    array = np.asarray(cell)
-    if array.dtype.kind == "O" and not words:  # lists in lists, as Arrow hands them out
-        array = _dense(cell)
-    return array
+    return np.asarray(cell, object) if words else _numbers(cell)
 
 
-def _dense(cell: Any) -> np.ndarray:
+def _numbers(cell: Any) -> np.ndarray:
+    """An array, also from lists in lists as Arrow hands them out."""
+
     def listed(part: Any) -> Any:
         return [listed(item) for item in part] if isinstance(part, np.ndarray | list | tuple) else part
 
     try:
-        return np.asarray(listed(cell), np.float32)
+        plain = isinstance(cell, np.ndarray) and cell.dtype.kind != "O"
+        array = np.asarray(cell if plain else listed(cell))
     except (TypeError, ValueError):
-        raise InputError("the row's input is no array of numbers: it is ragged, or holds something else") from None
+        raise InputError("the row's input is no array of numbers: it is ragged") from None
+    return array.astype(np.float32) if array.dtype == np.float64 else array
 
 
 def _decoded(data: bytes) -> Picture:

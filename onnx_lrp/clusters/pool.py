@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import json
 import logging
+import pickle
 import shutil
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path
@@ -49,9 +50,11 @@ def run_blocks(
     journals.mkdir(parents=True)
     try:
         count, share = workers(concurrency)
-        with _quiet_data(ray), _own_errors(ray):
+        with _quiet_data(ray):
             dataset = _dataset(ray, work, listed, journals, count, share)
             for row in dataset.iter_rows():
+                if row["raised"] is not None:
+                    raise pickle.loads(row["raised"])
                 done = Done(Block(row["number"], row["start"], row["stop"]), row["failed"])
                 if progress is not None:
                     progress(done)
@@ -90,15 +93,20 @@ class BundleWorker:
         self._survivor = Survivor(ray.get(work), Path(journals))
 
     def __call__(self, table: Any) -> Any:
-        """What was done of a bundle: a table of pyarrow with one row per block."""
+        """What was done of a bundle: a table of pyarrow with one row per block, or with what was raised on purpose."""
         import pyarrow as pa
 
         (text,) = table.column("blocks").to_pylist()
-        done = list(self._survivor([Block(*numbers) for numbers in json.loads(text)]))
-        return pa.table({
-            "number": [one.block.number for one in done], "start": [one.block.start for one in done],
-            "stop": [one.block.stop for one in done], "failed": [one.failed for one in done],
-        })  # fmt: skip
+        rows = []
+        try:
+            for done in self._survivor([Block(*numbers) for numbers in json.loads(text)]):
+                block = done.block
+                rows.append((block.number, block.start, block.stop, done.failed, None))
+        except OnnxLrpError as error:  # as an exception, Ray would wrap it beyond recognition
+            rows = [(-1, 0, 0, 0, pickle.dumps(error))]
+        names = ("number", "start", "stop", "failed", "raised")
+        fields = [(name, pa.binary() if name == "raised" else pa.int64()) for name in names]
+        return pa.table(dict(zip(names, map(list, zip(*rows)))), schema=pa.schema(fields))
 
 
 @contextlib.contextmanager
@@ -113,17 +121,3 @@ def _quiet_data(ray: Any) -> Iterator[None]:
     finally:
         context.enable_progress_bars = bars
         logger.setLevel(level)
-
-
-@contextlib.contextmanager
-def _own_errors(ray: Any) -> Iterator[None]:
-    """What the work raised on purpose, without the wrapping that Ray carries it home in."""
-    try:
-        yield
-    except ray.exceptions.RayError as error:
-        cause: BaseException | None = error
-        while cause is not None:
-            if isinstance(cause, OnnxLrpError):
-                raise cause from None
-            cause = getattr(cause, "cause", None) or cause.__cause__
-        raise

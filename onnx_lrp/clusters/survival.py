@@ -75,7 +75,7 @@ class Journal:
     def note(self, word: str, block: int = -1, number: int = 0) -> None:
         """Write down what happens next, or what has happened: a worker that is killed afterwards has said it."""
         self._take(word, block, number)
-        line = json.dumps([word, block, number]).encode() + b"\n"
+        line = f"\n{json.dumps([word, block, number])}\n".encode()  # on its own, should the last one be cut off
         with open(self.path, "ab", buffering=0) as file:
             file.write(line)
             os.fsync(file.fileno())
