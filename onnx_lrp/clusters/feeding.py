@@ -4,16 +4,16 @@ from __future__ import annotations
 
 import io
 import os
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import numpy as np
 import onnx_ir as ir
 
 from ..errors import InputError
-from ..explainer import Explainer
 from ..model.graph import dims
 from ..pictures.intake import take
+from ..pictures.preprocessing import Preprocessing
 from ..pictures.reading import MAX_PIXELS, Picture, pixels_of, read_input
 from ..text import printable
 
@@ -21,27 +21,29 @@ Fed = dict[str, np.ndarray]
 FORMATS = ("PNG", "JPEG", "WEBP", "BMP")
 
 
-def sample_of(cells: Mapping[str, Any], explainer: Explainer) -> Fed:
+def sample_of(
+    cells: Mapping[str, Any], inputs: Mapping[str, ir.Value], preprocessing: Callable[[], Preprocessing]
+) -> Fed:
     """One sample by the name of the model's input, each with an axis of samples in front.
 
     Args:
         cells: what a row holds for each input (``""`` for the only one): bytes of an encoded picture, a path, or an
             array without an axis of samples.
-        explainer: knows what its model takes and how pictures are prepared.
+        inputs: of the model, by name.
+        preprocessing: gives how pictures become inputs.
 
     Raises:
         InputError: nothing there, or it cannot be read.
     """
-    declared = {value.name or "": value for value in explainer.prepared.inputs}
-    if list(cells) == [""] and len(declared) == 1:
-        cells = dict.fromkeys(declared, cells[""])
-    unknown = [name for name in cells if name not in declared]
+    if list(cells) == [""] and len(inputs) == 1:
+        cells = dict.fromkeys(inputs, cells[""])
+    unknown = [name for name in cells if name not in inputs]
     if unknown:
-        named = ", ".join(repr(printable(name)) for name in declared)
+        named = ", ".join(repr(printable(name)) for name in inputs)
         raise InputError(f"the model has no input {printable(unknown[0])!r}; its inputs are {named}")
-    content = {name: _content(cell, declared[name]) for name, cell in cells.items()}
-    taken = take(content, list(declared.values()), lambda: explainer.way.convention.preprocessing).feeds
-    return {name: _with_samples(np.asarray(array), declared[name]) for name, array in taken.items()}
+    content = {name: _content(cell, inputs[name]) for name, cell in cells.items()}
+    taken = take(content, list(inputs.values()), preprocessing).feeds
+    return {name: _with_samples(np.asarray(array), inputs[name]) for name, array in taken.items()}
 
 
 def _content(cell: Any, value: ir.Value) -> Any:
@@ -67,10 +69,9 @@ def _numbers(cell: Any) -> np.ndarray:
 
     try:
         plain = isinstance(cell, np.ndarray) and cell.dtype.kind != "O"
-        array = np.asarray(cell if plain else listed(cell))
+        return np.asarray(cell if plain else listed(cell))
     except (TypeError, ValueError):
         raise InputError("the row's input is no array of numbers: it is ragged") from None
-    return array.astype(np.float32) if array.dtype == np.float64 else array
 
 
 def _decoded(data: bytes) -> Picture:

@@ -97,7 +97,7 @@ class BundleWorker:
         import pyarrow as pa
 
         (text,) = table.column("blocks").to_pylist()
-        rows = []
+        rows: list[tuple[Any, ...]] = []
         try:
             for done in self._survivor([Block(*numbers) for numbers in json.loads(text)]):
                 block = done.block

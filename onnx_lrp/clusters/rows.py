@@ -8,11 +8,13 @@ from functools import cached_property
 from typing import Any
 
 import numpy as np
+import onnx_ir as ir
 
 from ..explainer import Explainer
 from ..explanation import Explanation
 from ..model.graph import dims
 from ..pictures.layout import Layout
+from ..pictures.preprocessing import Preprocessing
 from ..targets import AnyTarget, Seed, softmaxed
 from ..text import printable
 from .feeding import Fed, sample_of
@@ -74,7 +76,8 @@ class RowExplainer:
         samples: dict[int, Fed] = {}
         for i, cells in enumerate(rows):
             try:
-                samples[i], wanted[i] = sample_of(cells, self.explainer), _target(wanted[i])
+                samples[i] = sample_of(cells, self._inputs, lambda: self._preprocessing)
+                wanted[i] = _target(wanted[i])
             except Exception as error:  # whatever a row holds, the others are explained
                 answers[i] = _failed(error)
             else:
@@ -99,6 +102,15 @@ class RowExplainer:
     def _portions(self, rows: list[int]) -> Iterator[list[int]]:
         size = self._fixed or len(rows)
         return (rows[i : i + size] for i in range(0, len(rows), size))
+
+    @cached_property
+    def _inputs(self) -> dict[str, ir.Value]:
+        return {value.name or "": value for value in self.explainer.prepared.inputs}
+
+    @cached_property
+    def _preprocessing(self) -> Preprocessing:
+        """Found once: it may be written in files beside the model."""
+        return self.explainer.way.convention.preprocessing
 
     @cached_property
     def _fixed(self) -> int | None:

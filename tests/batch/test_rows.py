@@ -108,3 +108,10 @@ def test_threads_are_set_where_nobody_did() -> None:
     assert explainer.options.threads == 0
     own = lrp.Explainer(MODEL, threads=2)
     assert with_threads(own, 1) is own
+
+
+def test_the_document_has_the_recipe_for_spark_as_it_is_tested() -> None:
+    document = (ROOT / "docs" / "clusters.md").read_text()
+    code = (ROOT / "examples" / "spark_explain.py").read_text().split('"""', 2)[2].strip()
+    assert code in document
+    assert len([line for line in code.splitlines() if line.strip()]) <= 40
