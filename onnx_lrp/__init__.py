@@ -5,9 +5,9 @@
 >>> explanation.relevance.shape == x.shape  # doctest: +SKIP
 True
 
-Public, and kept stable, are the names in ``__all__`` and the module :mod:`onnx_lrp.quantus`; for one's own rule also
-the modifiers of :mod:`onnx_lrp.rules` (``identity``, ``pos``, ``neg``, ``Signed``, ...), for one's own op
-:mod:`onnx_lrp.ops` (``register`` and the roles), and for both the functions of a
+Public, and kept stable, are the names in ``__all__`` and the modules :mod:`onnx_lrp.quantus` and :mod:`onnx_lrp.ray`;
+for one's own rule also the modifiers of :mod:`onnx_lrp.rules` (``identity``, ``pos``, ``neg``, ``Signed``, ...), for
+one's own op :mod:`onnx_lrp.ops` (``register`` and the roles), and for both the functions of a
 :class:`onnx_lrp.backends.base.Backend`. All other modules are the inside of the package, and may change with any
 version.
 """
@@ -55,7 +55,7 @@ _PUBLIC = {
     "tuning.tune": ("tune",),
 }  # fmt: skip
 _HOME = {name: module for module, names in _PUBLIC.items() for name in names}
-_MODULES = ("quantus",)  # public as they are
+_MODULES = ("quantus", "ray")  # public as they are
 
 if TYPE_CHECKING:
     from .batch.opened import BatchResult, open_batch

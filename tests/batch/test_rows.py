@@ -1,0 +1,117 @@
+"""Rows of a data frame: what they may hold, and that a bad one costs itself alone."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import onnx
+import pytest
+from PIL import Image
+
+import onnx_lrp as lrp
+from onnx_lrp.clusters.rows import RowExplainer, with_threads
+
+ROOT = Path(__file__).resolve().parents[2]
+MODEL = ROOT / "models" / "mnist_cnn.onnx"
+DIGITS = sorted((ROOT / "models" / "digits").glob("*.png"))
+GOOD = DIGITS[3].read_bytes()
+
+
+@pytest.fixture(scope="module")
+def rows() -> RowExplainer:
+    return RowExplainer(lrp.Explainer(MODEL))
+
+
+def test_all_that_a_cell_may_hold_is_the_same_picture(rows: RowExplainer) -> None:
+    pixels = np.asarray(Image.open(DIGITS[3]).convert("L"))
+    scaled = (pixels[None] / np.float32(255)).astype(np.float32)
+    cells = [GOOD, bytearray(GOOD), str(DIGITS[3]), DIGITS[3], pixels, pixels[..., None], scaled, scaled.tolist(),
+             np.stack([pixels] * 3, -1)]  # fmt: skip
+    expected = lrp.explain(MODEL, str(DIGITS[3]))
+    for answer in rows([{"": cell} for cell in cells]):
+        assert answer.error is None
+        assert (answer.prediction, answer.target) == (3, 3)
+        np.testing.assert_allclose(answer.maps["input"], expected.relevance[0].sum(0), atol=1e-5)
+        assert answer.probability == pytest.approx(expected.probability[0], abs=1e-6)
+        assert answer.start == pytest.approx(expected.conservation.target[0], rel=1e-5)
+        assert answer.absorbed == pytest.approx(expected.conservation.absorbed[0], abs=1e-4)
+
+
+@pytest.mark.parametrize(
+    ("cell", "target", "said"),
+    [
+        (None, None, "its cell is empty"),
+        (b"", None, "has no bytes"),
+        (b"no picture", None, "no PNG, JPEG, WebP or BMP"),
+        (GOOD[:90], None, "cannot be decoded"),
+        ("nowhere.png", None, "no such file"),
+        (np.full((1, 28, 28), np.nan, np.float32), None, "NaN"),
+        (np.zeros((1, 2, 28, 28), np.float32), None, "shape"),
+        ([[1.0, 2.0], [3.0]], None, "array of numbers"),
+        (GOOD, 99, "99"),
+        (GOOD, "three", "three"),
+        (GOOD, [], "int"),
+    ],
+)
+def test_a_bad_row_costs_itself(rows: RowExplainer, cell: Any, target: Any, said: str) -> None:
+    first, bad, last = rows([{"": GOOD}, {"": cell}, {"": GOOD}], [None, target, 4])
+    assert said in (bad.error or "")
+    assert "\n" not in (bad.error or "")
+    assert (bad.prediction, bad.maps) == (None, {})
+    assert (first.error, first.target, last.error, last.target) == (None, 3, None, 4)
+
+
+def test_targets_of_rows_and_of_all() -> None:
+    rows = RowExplainer(lrp.Explainer(MODEL, labels=[f"digit {i}" for i in range(10)]), target=5)
+    targets = [None, float("nan"), "", 2, 2.0, np.int64(2), "digit 2"]
+    assert [answer.target for answer in rows([{"": GOOD}] * 7, targets)] == [5, 5, 5, 2, 2, 2, 2]
+
+
+def test_a_model_of_so_many_samples_is_filled_up(tmp_path: Path) -> None:
+    proto = onnx.load(MODEL)
+    for value in (*proto.graph.input, *proto.graph.output):
+        value.type.tensor_type.shape.dim[0].dim_value = 4
+    fixed, free = RowExplainer(lrp.Explainer(proto)), RowExplainer(lrp.Explainer(MODEL))
+    cells = [{"": path.read_bytes()} for path in DIGITS[:6]] + [{"": None}]
+    for one, other in zip(fixed(cells), free(cells)):
+        assert (one.prediction, one.error) == (other.prediction, other.error)
+        for name, relevance in other.maps.items():
+            np.testing.assert_allclose(one.maps[name], relevance, atol=1e-5)
+
+
+def test_a_head_is_asked_once_and_its_softmax_taken_afterwards(monkeypatch: pytest.MonkeyPatch) -> None:
+    proto = onnx.load(MODEL)
+    name = proto.graph.output[0].name
+    proto.graph.node.append(onnx.helper.make_node("Softmax", [name], ["shares"], axis=1))
+    proto.graph.output[0].name = "shares"
+    explainer = lrp.Explainer(proto)
+    expected = explainer([DIGITS[1], DIGITS[2]], 7).probability
+    rows = RowExplainer(explainer, target=7)
+    first = rows([{"": DIGITS[1]}])[0]
+    monkeypatch.setattr("onnx_lrp.explainer.original", lambda *_: pytest.fail("the model was asked again"))
+    second = rows([{"": DIGITS[2]}])[0]
+    np.testing.assert_allclose([first.probability, second.probability], expected, rtol=1e-4)
+
+
+def test_the_shape_of_maps_is_known_before(rows: RowExplainer) -> None:
+    assert rows.shapes() == {"input": (28, 28)}
+    assert RowExplainer(rows.explainer, whole=True).shapes() == {"input": (1, 28, 28)}
+    whole = RowExplainer(rows.explainer, whole=True)([{"": GOOD}])[0]
+    assert whole.maps["input"].shape == (1, 28, 28)
+
+
+def test_threads_are_set_where_nobody_did() -> None:
+    explainer = lrp.Explainer(MODEL)
+    assert with_threads(explainer, 1).options.threads == 1
+    assert explainer.options.threads == 0
+    own = lrp.Explainer(MODEL, threads=2)
+    assert with_threads(own, 1) is own
+
+
+def test_the_document_has_the_recipe_for_spark_as_it_is_tested() -> None:
+    document = (ROOT / "docs" / "clusters.md").read_text()
+    code = (ROOT / "examples" / "spark_explain.py").read_text().split('"""', 2)[2].strip()
+    assert code in document
+    assert len([line for line in code.splitlines() if line.strip()]) <= 40
