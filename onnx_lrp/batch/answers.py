@@ -9,7 +9,7 @@ import numpy as np
 
 from ..explanation import Explanation
 from .items import Item
-from .loading import Loaded
+from .loading import Prepped
 from .order import Order
 
 FAINT_SHARE = 0.1  # of the target, at the inputs: the same as for a single explanation
@@ -21,7 +21,7 @@ def row_of_failure(row: int, item: Item, reason: str, sha256: str | None = None)
 
 
 def answered_rows(
-    explanation: Explanation, rows: Sequence[int], items: Sequence[Item], samples: Sequence[Loaded], order: Order
+    explanation: Explanation, rows: Sequence[int], items: Sequence[Item], samples: Sequence[Prepped], order: Order
 ) -> list[dict[str, Any]]:
     """One for each of the first ``len(rows)`` samples of a batch; what follows only fills it up."""
     count, labels = len(rows), explanation.labels

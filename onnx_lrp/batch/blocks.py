@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
+from pathlib import Path
+from typing import Protocol
+
+from .folder import Folder
 
 
 @dataclass(frozen=True)
@@ -35,3 +39,18 @@ def blocks_of(count: int, size: int) -> Iterator[Block]:
     """All of a run of ``count`` inputs."""
     for number, start in enumerate(range(0, count, size)):
         yield Block(number, start, min(start + size, count))
+
+
+class BlockWork(Protocol):
+    """What is done with every block, in whichever process: it can be pickled."""
+
+    folder: Folder
+
+    def __call__(self, block: Block, poisoned: dict[int, str] | None = None) -> Done:
+        """Do one and store it; the ``poisoned`` rows get their error without being read."""
+
+    def stream(self, blocks: Iterable[Block]) -> Iterator[Done]:
+        """Do many, in their order, with reading, computing and writing side by side."""
+
+    def probe(self, block: Block, journal: Path) -> None:
+        """Go through a block's rows, each noted in the journal before it begins; nothing is stored."""

@@ -10,14 +10,14 @@ from typing import Any
 
 from .asked import Run
 from .beginning import begun
-from .blocks import Block, Done, blocks_of
+from .blocks import Block, BlockWork, Done, blocks_of
 from .interrupting import Interrupt
 from .inventory import Inventory
 from .locking import written_by_us
 from .manifest import former_run, write_manifest
 from .order import Order
 from .outcome import Outcome, failed_in, first_errors
-from .pool import BlockWork, done_by
+from .pool import done_by
 from .predicting import Predictor
 from .store.index import done_blocks, is_complete
 from .store.store import Store

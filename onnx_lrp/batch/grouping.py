@@ -15,7 +15,7 @@ from ..explainer import Explainer
 from .blocks import Block
 from .inventory import Inventory
 from .items import InputSource, Item, Payload
-from .loading import Loaded, Loader
+from .loading import Loader, Prepped
 
 DECODERS = 4  # threads: decoding leaves the interpreter to others for most of its time
 Failed = tuple[int, Item, str]
@@ -37,7 +37,7 @@ class Gathered:
     block: Block
     rows: list[int] = field(default_factory=list)
     items: list[Item] = field(default_factory=list)
-    samples: list[Loaded] = field(default_factory=list)
+    samples: list[Prepped] = field(default_factory=list)
     failed: list[Failed] = field(default_factory=list)
     last: bool = False
 
@@ -103,13 +103,13 @@ class Reader:
 
     def _loaded(
         self, block: Block, poisoned: Mapping[int, str], pool: ThreadPoolExecutor
-    ) -> Iterator[tuple[int, Item, Loaded | str]]:
+    ) -> Iterator[tuple[int, Item, Prepped | str]]:
         """Row by row in order; arrays are made ready here, and files by the pool, a bounded number ahead."""
         items = self.inventory.block(block)
         named = list(zip(block.rows, items))
         readable = [item for row, item in named if row not in poisoned and item.error is None]
         payloads = self.source.read(readable)
-        ahead: deque[tuple[int, Item, Future[Loaded | str] | Loaded | str]] = deque()
+        ahead: deque[tuple[int, Item, Future[Prepped | str] | Prepped | str]] = deque()
         for row, item in named:
             reason = poisoned.get(row) or item.error
             begun = reason or self._begun(item, next(payloads), pool)
@@ -123,27 +123,27 @@ class Reader:
 
     def _begun(
         self, item: Item, payload: Payload | InputError, pool: ThreadPoolExecutor
-    ) -> Future[Loaded | str] | Loaded | str:
+    ) -> Future[Prepped | str] | Prepped | str:
         if isinstance(payload, InputError):
             return str(payload)
         if isinstance(payload.data, bytes):
             return pool.submit(self._load, item, payload)
         return self._load(item, payload)
 
-    def _load(self, item: Item, payload: Payload) -> Loaded | str:
+    def _load(self, item: Item, payload: Payload) -> Prepped | str:
         try:
             return self.loader.load(item, payload)
         except (InputError, MemoryError) as error:
             return str(error) or "not enough memory to read it"
 
-    def first(self, count: int) -> Sequence[Loaded]:
+    def first(self, count: int) -> Sequence[Prepped]:
         """Some samples that can be read, from the front.
 
         Raises:
             InputError: there is none among the first thousand.
         """
         most = min(len(self.inventory), 1000)
-        found: list[Loaded] = []
+        found: list[Prepped] = []
         why = "there is none"
         with ThreadPoolExecutor(1) as pool:
             for _, item, sample in self._loaded(Block(0, 0, most), {}, pool):
@@ -158,7 +158,7 @@ class Reader:
         return found
 
 
-def _ready(one: tuple[int, Item, Future[Loaded | str] | Loaded | str]) -> tuple[int, Item, Loaded | str]:
+def _ready(one: tuple[int, Item, Future[Prepped | str] | Prepped | str]) -> tuple[int, Item, Prepped | str]:
     row, item, sample = one
     return row, item, sample.result() if isinstance(sample, Future) else sample
 

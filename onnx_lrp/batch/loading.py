@@ -25,7 +25,7 @@ NAMELESS = ("", "arr_0")  # what the only array of a sample is called where nobo
 
 
 @dataclass(frozen=True)
-class Loaded:
+class Prepped:
     """One input, ready to be fed: arrays by the name of the model's input, and the SHA-256 of what the item holds.
 
     Where the model has an axis of samples, so have the arrays, of length 1.
@@ -66,7 +66,7 @@ class Loader:
         sizes = {size for size in first if isinstance(size, int)}
         return sizes.pop() if self.batched and len(sizes) == 1 else None
 
-    def load(self, item: Item, payload: Payload) -> Loaded:
+    def load(self, item: Item, payload: Payload) -> Prepped:
         """One sample.
 
         Raises:
@@ -79,7 +79,7 @@ class Loader:
             )
         else:
             digest, content = digest_of(payload.data), payload.data
-        return Loaded(self._fed(content), digest)
+        return Prepped(self._fed(content), digest)
 
     @cached_property
     def _declared(self) -> list[tuple[str, int | None, ir.Value]]:

@@ -14,28 +14,14 @@ from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
 from multiprocessing.connection import wait
 from pathlib import Path
-from typing import Protocol
 
 from ..errors import OnnxLrpError
-from .blocks import Block, Done
+from .blocks import Block, BlockWork, Done
 from .worker import Died, Task, Worker, send_to_workers
 
-AHEAD = 2  # blocks that a process has at once: one under way, one that waits
+_AHEAD = 2  # blocks that a process has at once: one under way, one that waits
 MOST_DEATHS = 20  # in a row, with no block done between them
 MOST_STILLBORN = 3  # processes in a row that end before they have the work
-
-
-class BlockWork(Protocol):
-    """What is done with every block: :class:`onnx_lrp.batch.work.Work`, or whatever has its manners."""
-
-    def __call__(self, block: Block, poisoned: dict[int, str] | None = None) -> Done:
-        """Do one; the ``poisoned`` rows get their error without being read."""
-
-    def stream(self, blocks: Iterable[Block]) -> Iterator[Done]:
-        """Do many, in their order, with reading, computing and writing side by side."""
-
-    def probe(self, block: Block, journal: Path) -> None:
-        """Go through a block's rows, each noted in the journal before it begins; nothing is stored."""
 
 
 def done_by(
@@ -122,7 +108,7 @@ class _Pool:
 
     def _fed(self) -> list[Worker]:
         """Those that have something to do, after everyone got some; one block for each first."""
-        for most in range(1, AHEAD + 1):
+        for most in range(1, _AHEAD + 1):
             for i in range(self.size):
                 if i < len(self.workers) and len(self.workers[i].tasks) >= most:
                     continue

@@ -39,11 +39,11 @@ class Predictor:
     """
 
     def __init__(self, explainer: Explainer, source: InputSource, order: Order, folder: Folder) -> None:
-        self.work = Work(explainer, source, order, folder)
+        self.work, self.folder = Work(explainer, source, order, folder), folder
 
     def __getstate__(self) -> dict[str, Any]:
         """Without the session."""
-        return {"work": self.work}
+        return {"work": self.work, "folder": self.folder}
 
     def __call__(self, block: Block, poisoned: Mapping[int, str] | None = None) -> Done:
         """Answer one block, and store it; as for :class:`Work`."""
@@ -70,7 +70,7 @@ class Predictor:
     def _store(self, block: Block, rows: Sequence[Mapping[str, Any]]) -> Done:
         schema = prediction_schema()
         columns = {name: [row.get(name) for row in rows] for name in schema.names}
-        write_rows(columns, self.work.folder.predictions / f"{block.number:08d}.parquet", schema)
+        write_rows(columns, self.folder.predictions / f"{block.number:08d}.parquet", schema)
         return Done(block, sum(row["error"] is not None for row in rows))
 
     def _answers(self, group: Gathered) -> dict[int, dict[str, Any]]:

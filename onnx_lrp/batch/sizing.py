@@ -13,7 +13,7 @@ from .blocks import Block
 from .grouping import Gathered, reader_of
 from .inventory import Inventory
 from .items import InputSource
-from .loading import Loaded, Loader
+from .loading import Loader, Prepped
 from .order import Order
 from .surfaces import map_shapes
 
@@ -54,7 +54,7 @@ def with_sizes(
     )  # fmt: skip
 
 
-def _tried(explainer: Explainer, loader: Loader, samples: Sequence[Loaded], size: int) -> tuple[int, ...]:
+def _tried(explainer: Explainer, loader: Loader, samples: Sequence[Prepped], size: int) -> tuple[int, ...]:
     """The shape of a sample's scores."""
     explainer.expects(size)
     for sample in samples:
@@ -81,7 +81,7 @@ def _allowed(explainer: Explainer, loader: Loader, batch: int | None) -> int | N
     return only or batch
 
 
-def _fast(explainer: Explainer, samples: Sequence[Loaded]) -> int:
+def _fast(explainer: Explainer, samples: Sequence[Prepped]) -> int:
     """As many samples as make a call worth its while; one, where the inputs differ in size."""
     if len({sample.shape for sample in samples}) > 1:
         return 1

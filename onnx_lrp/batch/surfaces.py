@@ -9,10 +9,10 @@ import onnx_ir as ir
 
 from ..model.graph import dims
 from ..pictures.layout import Layout
-from .loading import Loaded
+from .loading import Prepped
 
 
-def map_shapes(explaining: Sequence[ir.Value], sample: Loaded, whole: bool) -> dict[str, tuple[int, ...]]:
+def map_shapes(explaining: Sequence[ir.Value], sample: Prepped, whole: bool) -> dict[str, tuple[int, ...]]:
     """The shape of a map of one sample, by the name of every input that gets relevance.
 
     Args:

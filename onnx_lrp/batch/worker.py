@@ -21,7 +21,7 @@ from ..errors import OnnxLrpError
 from ..model.runtime import take_threads
 from .blocks import Block, Done
 
-PATIENCE = 5.0  # seconds for a process that has nothing to do until it is killed
+_PATIENCE = 5.0  # seconds for a process that has nothing to do until it is killed
 
 
 @dataclass(frozen=True)
@@ -99,7 +99,7 @@ class Worker:
         """Have it ended: by itself if it has nothing to do, else at once."""
         self.dismiss()
         if not self.tasks:
-            self.process.join(PATIENCE)
+            self.process.join(_PATIENCE)
         self.process.kill()
         self.process.join()
         self.connection.close()

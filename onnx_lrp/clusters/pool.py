@@ -11,10 +11,10 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
-from ..batch.blocks import Block, Done
+from ..batch.blocks import Block, BlockWork, Done
 from ..errors import OnnxLrpError
 from .starting import loaded_ray, start_ray, workers
-from .survival import BlockWork, Survivor
+from .survival import Survivor
 
 MOST_TOGETHER = 16  # blocks that a worker takes at a time; a bundle is begun again where a worker dies
 ROUNDS = 8  # bundles for each worker, so that all end at about the same time

@@ -23,7 +23,7 @@ _CLOSE = 1e-5  # of a probability: then the head is a softmax, and the model its
 
 
 @dataclass(frozen=True)
-class Answer:
+class RowAnswer:
     """What a row is answered with; of one that failed the ``error`` alone.
 
     Attributes:
@@ -63,15 +63,15 @@ class RowExplainer:
     seed: Seed | None = None
     whole: bool = False
 
-    def __call__(self, rows: Sequence[Mapping[str, Any]], targets: Sequence[Any] | None = None) -> list[Answer]:
-        """Answer every row, whether it can be explained or not.
+    def __call__(self, rows: Sequence[Mapping[str, Any]], targets: Sequence[Any] | None = None) -> list[RowAnswer]:
+        """RowAnswer every row, whether it can be explained or not.
 
         Args:
             rows: what each holds for each input of the model, as :func:`onnx_lrp.clusters.feeding.sample_of` takes it.
             targets: the index or the label to explain of each row; None in a row that has no target of its own.
         """
         wanted = [None] * len(rows) if targets is None else list(targets)
-        answers: list[Answer] = [Answer()] * len(rows)
+        answers: list[RowAnswer] = [RowAnswer()] * len(rows)
         groups: dict[str, list[int]] = {}
         samples: dict[int, Fed] = {}
         for i, cells in enumerate(rows):
@@ -122,7 +122,7 @@ class RowExplainer:
         alike = isinstance(size, int) and prepared.batched(dims(prepared.model.graph.outputs[0]) or [], shapes)
         return size if isinstance(size, int) and alike else None
 
-    def _explained(self, samples: Sequence[Fed], targets: Sequence[Any]) -> list[Answer]:
+    def _explained(self, samples: Sequence[Fed], targets: Sequence[Any]) -> list[RowAnswer]:
         try:
             return self._together(samples, targets)
         except Exception as error:
@@ -130,7 +130,7 @@ class RowExplainer:
                 return [_failed(error)]
         return [answer for s, t in zip(samples, targets) for answer in self._explained([s], [t])]
 
-    def _together(self, samples: Sequence[Fed], targets: Sequence[Any]) -> list[Answer]:
+    def _together(self, samples: Sequence[Fed], targets: Sequence[Any]) -> list[RowAnswer]:
         count, filled = len(samples), max(len(samples), self._fixed or 0)
         samples = [*samples, *[samples[-1]] * (filled - count)]
         targets = [*targets, *[targets[-1]] * (filled - count)]
@@ -138,13 +138,13 @@ class RowExplainer:
         explanation = self.explainer(x, self.target if targets[0] is None else targets, seed=self.seed)
         return list(self._answers(explanation, count))
 
-    def _answers(self, e: Explanation, count: int) -> Iterator[Answer]:
+    def _answers(self, e: Explanation, count: int) -> Iterator[RowAnswer]:
         maps, probability = {name: self._summed(name, r) for name, r in e.inputs.items()}, self._probability(e)
         account, prediction = e.conservation, e.prediction
         for i in range(count):
             share = None if probability is None else float(probability[i])
             own = {name: r[i] if len(r) == len(e) else r for name, r in maps.items()}
-            yield Answer(
+            yield RowAnswer(
                 int(prediction[i]), share, int(e.target[i]), float(account.target[i]), float(account.absorbed[i]), own,
                 np.asarray(e.output[i], np.float32),
             )  # fmt: skip
@@ -190,8 +190,8 @@ def _target(given: Any) -> int | str | None:
     return str(given) if isinstance(given, str) else int(given)
 
 
-def _failed(error: Exception) -> Answer:
-    return Answer(error=printable(str(error), 400) or type(error).__name__)
+def _failed(error: Exception) -> RowAnswer:
+    return RowAnswer(error=printable(str(error), 400) or type(error).__name__)
 
 
 def with_threads(explainer: Explainer, threads: int) -> Explainer:

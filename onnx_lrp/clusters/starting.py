@@ -11,7 +11,7 @@ from typing import Any
 from ..errors import BackendError
 
 OBJECT_STORE = 200_000_000  # bytes: what passes through it are names, small pictures and their maps
-REMEDY = "pip install 'onnx_lrp[ray]'"
+_REMEDY = "pip install 'onnx_lrp[ray]'"
 
 os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")  # read when Ray starts: nothing is sent anywhere
 
@@ -26,7 +26,7 @@ def loaded_ray() -> Any:
         import ray
         import ray.data
     except ImportError as error:
-        raise BackendError(f"this needs Ray Data, which cannot be imported ({error}); {REMEDY}") from None
+        raise BackendError(f"this needs Ray Data, which cannot be imported ({error}); {_REMEDY}") from None
     return ray
 
 

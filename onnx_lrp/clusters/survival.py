@@ -12,30 +12,13 @@ from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Protocol
 
-from ..batch.blocks import Block, Done
-from ..batch.folder import Folder
+from ..batch.blocks import Block, BlockWork, Done
 from ..errors import OutputError
 
 MOST_TRIES = 3  # of a block in which no single row is at fault
 KILLS = "explaining it ended the worker process (out of memory, or a crash of the runtime); it was left out"
 KILLS_TOGETHER = "its block ended the worker process again and again, and no single row did; all of it was left out"
-
-
-class BlockWork(Protocol):
-    """Explains a block and stores it; it can be pickled."""
-
-    folder: Folder
-
-    def __call__(self, block: Block, poisoned: dict[int, str] | None = None) -> Done:
-        """Explain and store a block; rows that are poisoned get that error unread."""
-
-    def stream(self, blocks: Iterator[Block]) -> Iterator[Done]:
-        """Many blocks, with reading, explaining and writing overlapped."""
-
-    def probe(self, block: Block, journal: Path) -> None:
-        """Explain a block's rows one at a time and store nothing; each row is noted in the journal before it begins."""
 
 
 @dataclass

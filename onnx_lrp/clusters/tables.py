@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from .rows import Answer
+from .rows import RowAnswer
 
 
 def cells_of(table: Any, columns: Mapping[str, str]) -> list[dict[str, Any]]:
@@ -44,7 +44,7 @@ def _tensors(chunk: Any) -> list[np.ndarray]:
     return list(chunk.to_numpy(zero_copy_only=False))
 
 
-def table_of(kept: Any, answers: Sequence[Answer], shapes: Mapping[str, tuple[int, ...]], scores: bool) -> Any:
+def table_of(kept: Any, answers: Sequence[RowAnswer], shapes: Mapping[str, tuple[int, ...]], scores: bool) -> Any:
     """The answers beside the columns that are kept, as a table of pyarrow.
 
     Args:

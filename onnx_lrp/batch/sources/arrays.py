@@ -15,7 +15,7 @@ from ...text import printable
 from ..items import Item, Payload
 from .columns import Columns, word_of
 from .files import NamedFile, answers, by_file, place_in, reason_of
-from .rows import HeldRows, Rows, npy_rows, npz_rows
+from .rows import HeldRows, RowRange, npy_rows, npz_rows
 
 _CHUNK = 8 << 20  # bytes of a file that are read at once
 _LABELS = 10_000  # rows of labels that are read at once
@@ -25,9 +25,9 @@ _LABELS = 10_000  # rows of labels that are read at once
 class ArrayRows:
     """Arrays that belong together, by the model's input (``""`` for the only one), with labels and targets by row."""
 
-    inputs: dict[str, Rows]
-    label: Rows | None
-    target: Rows | None
+    inputs: dict[str, RowRange]
+    label: RowRange | None
+    target: RowRange | None
 
     def __len__(self) -> int:
         return next(iter(self.inputs.values())).shape[0]
@@ -49,7 +49,7 @@ class ArrayRows:
                 yield Payload(dict(zip(chunks, each)))
 
 
-def array_rows(arrays: Mapping[str, Rows], columns: Columns, where: str) -> ArrayRows:
+def array_rows(arrays: Mapping[str, RowRange], columns: Columns, where: str) -> ArrayRows:
     """Arrays, of which some are said to be labels or targets.
 
     Raises:
@@ -149,13 +149,13 @@ def _called(name: str) -> str:
     return f" {printable(name)!r}" if name else ""
 
 
-def _column(array: Rows, name: str, where: str) -> Rows:
+def _column(array: RowRange, name: str, where: str) -> RowRange:
     if len(array.shape) > 2 or (len(array.shape) == 2 and array.shape[1] != 1):
         raise InputError(f"{where}: the array {printable(name)!r} has shape {array.shape}; give one number per row")
     return array
 
 
-def _row(array: Rows) -> int:
+def _row(array: RowRange) -> int:
     return int(np.prod(array.shape[1:], dtype=np.int64))
 
 
@@ -164,7 +164,7 @@ def _each(chunk: np.ndarray) -> Iterable[np.ndarray]:
     return chunk if chunk.ndim > 1 else map(np.asarray, chunk)
 
 
-def _words(array: Rows | None, rows: range) -> Sequence[str | None]:
+def _words(array: RowRange | None, rows: range) -> Sequence[str | None]:
     if array is None:
         return (None,) * len(rows)
     return [word_of(value) for value in array.range(rows.start, rows.stop).reshape(-1).tolist()]

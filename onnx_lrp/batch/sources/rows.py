@@ -19,7 +19,7 @@ _KINDS = "biufUS"  # words can be labels
 MAX_PACKED = 1 << 28  # bytes of the compressed arrays of a file that are unpacked into memory
 
 
-class Rows(Protocol):
+class RowRange(Protocol):
     """An array whose first axis is the inputs of a run."""
 
     @property
@@ -82,7 +82,7 @@ class StoredRows:
         return rows.astype(self.dtype.newbyteorder("="), copy=False)
 
 
-def npy_rows(file: NamedFile) -> Rows:
+def npy_rows(file: NamedFile) -> RowRange:
     """The array of .npy.
 
     Raises:
@@ -94,14 +94,14 @@ def npy_rows(file: NamedFile) -> Rows:
     return _rows(file, header, header.start)
 
 
-def _rows(file: NamedFile, header: ArrayHeader, start: int) -> Rows:
+def _rows(file: NamedFile, header: ArrayHeader, start: int) -> RowRange:
     if header.columns and len(header.shape) > 1 and header.bytes:
         array = np.memmap(file.path, header.dtype, "r", start, header.shape, "F")  # its rows lie in pieces
         return HeldRows(array)
     return StoredRows(file.path, header.shape, header.dtype, start)
 
 
-def npz_rows(file: NamedFile) -> dict[str, Rows]:
+def npz_rows(file: NamedFile) -> dict[str, RowRange]:
     """The arrays of .npz by their name: read where they lie, or unpacked if they are compressed.
 
     Raises:
@@ -118,7 +118,7 @@ def npz_rows(file: NamedFile) -> dict[str, Rows]:
 
 def _members(
     file: NamedFile, archive: zipfile.ZipFile, members: list[zipfile.ZipInfo], stream: IO[bytes]
-) -> Iterator[tuple[str, Rows]]:
+) -> Iterator[tuple[str, RowRange]]:
     for member in members:
         name = member.filename.removesuffix(".npy")
         with archive.open(member) as opened:
