@@ -20,11 +20,11 @@ from .locking import WRITER
 from .order import Order
 
 BATCH_FORMAT = "onnx_lrp batch 1"
-DECISIVE = ("model", "composite", "settings", "order", "chosen", "preprocessing", "labels", "inputs")
+DECISIVE = ("model", "rules", "settings", "order", "chosen", "preprocessing", "labels", "inputs")
 # They change nothing that is stored, or nobody set them, or another key says the same
 UNIMPORTANT = ("settings.threads", "order.block", "model.name", "settings.regions")
 REMEDY = "choose another -o, or delete the folder"
-_OPTIONS = {"model.sha256": "the model", "order.batch": "--batch-size", "order.top": "--top", "order.save": "--save",
+_OPTIONS = {"rules": "--composite", "model.sha256": "the model", "order.batch": "--batch-size", "order.top": "--top", "order.save": "--save",
            "order.precision": "--precision", "order.whole": "--whole", "order.target": "--target",
            "settings.target_sha256": "--target"}  # fmt: skip  # what decides a key
 
@@ -43,12 +43,12 @@ def manifest_of(explainer: Explainer, order: Order, chosen: Mapping[str, Any]) -
     import onnxruntime  # noqa: F401  # so that its version is among those of what computes
 
     prepared, settings = explainer.prepared, explainer.settings(order.seed, _one(order.target))
-    composite, versions = settings.pop("composite"), settings.pop("versions")
+    rules, versions = settings.pop("composite"), settings.pop("versions")
     settings["target_sha256"] = _hash_of_region(_one(order.target))
     content = {
         "format": BATCH_FORMAT,
         "model": {"name": prepared.source, "sha256": prepared.sha256},
-        "composite": composite or str(explainer.composite),
+        "composite": explainer.composite.name, "rules": rules or str(explainer.composite),
         "settings": settings,
         "order": order.as_dict(),
         "labels": list(explainer.labels) or None,

@@ -36,7 +36,8 @@ def test_it_says_what_decides_the_results(first: dict[str, Any]) -> None:
     assert first["format"] == BATCH_FORMAT
     assert first["model"]["name"].endswith("mnist_cnn.onnx")
     assert len(first["model"]["sha256"]) == 64
-    assert first["composite"].startswith('name = "default"')
+    assert first["composite"] == "default"
+    assert first["rules"].startswith('name = "default"')
     assert first["order"] == ORDER.as_dict()
     assert first["settings"]["backend"] == "onnx"
     assert first["settings"]["dtype"] == "float32"
@@ -84,8 +85,8 @@ def test_another_model_is_another_run(first: dict[str, Any], tmp_path: Path) -> 
 @pytest.mark.parametrize(
     ("order", "options", "said"),
     [
-        (ORDER, {"composite": "gamma"}, 'composite (name = "default", now name = "gamma")'),
-        (ORDER, {"composite": "gamma:gamma=0.3"}, "composite ("),
+        (ORDER, {"composite": "gamma"}, '--composite (name = "default", now name = "gamma")'),
+        (ORDER, {"composite": "gamma:gamma=0.3"}, "--composite ("),
         (ORDER, {"dtype": "float64", "backend": "numpy"}, "backend (onnx, now numpy), dtype (float32, now float64)"),
         (ORDER, {"preprocessing": "signed"}, "now 0.5"),
         (ORDER, {"labels": DIGITS}, "labels (none, now digit 0, "),
