@@ -26,7 +26,7 @@ from .request import options_of, preparation, size_of, told_of
 from .targeting import meant, meant_against
 from .telling import tell
 
-NO_PICTURES = (".npy", ".npz", ".csv", ".tsv", ".parquet")  # inputs that are no pictures, as a rule
+NO_PICTURES = (".npy", ".npz", ".csv", ".tsv", ".parquet")  # unless a column holds paths of some
 ERRORS = 3  # exit code: done, but some inputs failed
 
 
@@ -50,7 +50,7 @@ def run_batch(args: Namespace) -> int:
 
 def _asked(args: Namespace) -> tuple[Run, list[str]]:
     """What is asked for, and what there is to tell before it begins."""
-    pictures = not all(path.lower().endswith(NO_PICTURES) for path in args.inputs)
+    pictures = args.column is not None or not all(path.lower().endswith(NO_PICTURES) for path in args.inputs)
     selection = Selection(args.only, args.sample, args.random_seed)
     source = source_of(
         args.inputs, column=args.column, label=args.label, target=args.target_column, features=args.features
