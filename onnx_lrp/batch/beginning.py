@@ -2,17 +2,22 @@
 
 from __future__ import annotations
 
+import shutil
+import sys
 from collections.abc import Callable
 from dataclasses import dataclass, replace
+from pathlib import Path
 from typing import Any
 
 from ..errors import InputError, OutputError
 from ..writing import shown
 from .asked import Run
+from .folder import Folder
 from .inventory import Inventory
 from .manifest import REMEDY, former_run, manifest_of, same_run, write_manifest
 from .order import Order, sizes_in
 from .sizing import with_sizes
+from .store.index import done_blocks, is_complete
 
 
 @dataclass(frozen=True)
@@ -45,20 +50,47 @@ def begun(run: Run, told: Callable[[int], None]) -> Begun:
         OnnxLrpError: the model does not explain the first of them.
     """
     old = former_run(run.folder)
-    return _first(run, told) if old is None else _again(run, old, told)
+    if old is None or not _has_results(run.folder):
+        listed = _listed(run, run.folder.inputs, told)
+        if old is None or listed is not None:
+            return _first(run, listed or Inventory.open(run.folder.inputs))
+    return _again(run, old, told)
 
 
-def _first(run: Run, told: Callable[[int], None]) -> Begun:
-    path, sized = run.folder.inputs, Order(**run.order)
-    listed = run.once and path.exists()  # by a start that was killed; a pipe does not give it again
-    inventory = Inventory.open(path) if listed else Inventory.write(path, run.source, told)
-    order = with_sizes(sized, run.explainer, run.source, inventory, run.batch)
+def _has_results(folder: Folder) -> bool:
+    """Whether anything was found that is worth to be kept; a start that failed can be mended and given again."""
+    return is_complete(folder) or bool(done_blocks(folder)) or folder.predictions.exists()
+
+
+def _listed(run: Run, path: Path, told: Callable[[int], None]) -> Inventory | None:
+    """The inputs as they are now, or None of a pipe that gives nothing this time, but did so to an earlier start."""
+    before = run.once and run.folder.inputs.exists()
+    if before and sys.stdin is not None and sys.stdin.isatty():  # nobody types them again
+        return None
+    try:
+        return Inventory.write(path, run.source, told)
+    except InputError:
+        if before:
+            return None
+        raise
+
+
+def _first(run: Run, inventory: Inventory) -> Begun:
+    _clear(run.folder)
+    order = with_sizes(Order(**run.order), run.explainer, run.source, inventory, run.batch)
     manifest = manifest_of(run.explainer, order, run.selection.as_dict())
     manifest |= {"listed": len(inventory), "inventory_sha256": inventory.sha256}
     if run.selection.all:
         manifest["count"] = len(inventory)
     write_manifest(run.folder, manifest)
     return Begun(manifest, order, inventory, [])
+
+
+def _clear(folder: Folder) -> None:
+    """Remove what a start that found nothing left behind: it may have wanted something else."""
+    folder.manifest.unlink(missing_ok=True)
+    for path in (folder.maps, *(folder.path / kind for kind in ("png", "figure"))):
+        shutil.rmtree(path, ignore_errors=True)
 
 
 def _again(run: Run, old: dict[str, Any], told: Callable[[int], None]) -> Begun:
@@ -69,8 +101,7 @@ def _again(run: Run, old: dict[str, Any], told: Callable[[int], None]) -> Begun:
         raise OutputError(f"{shown(run.folder.manifest)}: lacks what it takes to go on; {REMEDY}") from None
     asked = replace(order, batch=run.batch or order.batch)
     notes = same_run(old, manifest_of(run.explainer, asked, run.selection.as_dict()), run.folder.path)
-    if not run.once:
-        _compare(run, before, digest, told)
+    _compare(run, before, digest, told)
     return Begun(old, order, Inventory.open(run.folder.inputs), notes)
 
 
@@ -79,11 +110,10 @@ def _compare(run: Run, before: int, digest: str, told: Callable[[int], None]) ->
     folder = run.folder
     path = folder.path / f".onnx_lrp-now{folder.inputs.suffix}"
     try:
-        now = Inventory.write(path, run.source, told)
-        if now.sha256 != digest:
-            raise InputError(
-                f"{shown(folder.path)} was begun with {before:,} inputs, and now there are {len(now):,}, or others; "
-                f"give the same ones, or {REMEDY}"
-            )
+        now = _listed(run, path, told)
+        if now is not None and now.sha256 != digest:
+            many = f"{before:,} inputs, and now there are {len(now):,}"
+            which = f"{before:,} other inputs" if len(now) == before else many
+            raise InputError(f"{shown(folder.path)} was begun with {which}; give the same ones, or {REMEDY}")
     finally:
         path.unlink(missing_ok=True)

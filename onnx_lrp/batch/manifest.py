@@ -12,6 +12,7 @@ from typing import Any
 
 from ..errors import OutputError
 from ..explainer import Explainer
+from ..model.graph import dims
 from ..targets import AnyTarget, as_region
 from ..text import printable
 from ..writing import shown, write_file
@@ -52,7 +53,7 @@ def manifest_of(explainer: Explainer, order: Order, chosen: Mapping[str, Any]) -
         "settings": settings,
         "order": order.as_dict(),
         "labels": list(explainer.labels) or None,
-        "preprocessing": asdict(explainer.way.convention.preprocessing),
+        "preprocessing": _preprocessing(explainer),
         "inputs": [value.name or "" for value in prepared.inputs],
         "chosen": dict(chosen),
         "listed": None, "inventory_sha256": None,  # once the inputs are listed
@@ -128,6 +129,15 @@ def _refuse_what_is_there(folder: Folder) -> None:
         raise OutputError(
             f"{shown(folder.path)}: holds other things than a batch ({printable(strange[0])}); choose another -o"
         )
+
+
+def _preprocessing(explainer: Explainer) -> dict[str, Any]:
+    """How pictures become inputs; a size that was said decides nothing where the model has its own."""
+    found = asdict(explainer.way.convention.preprocessing)
+    known = [dims(value) for value in explainer.prepared.inputs]
+    if all(sizes is not None and all(isinstance(n, int) for n in sizes[1:]) for sizes in known):
+        found["size"] = None
+    return found
 
 
 def _one(target: AnyTarget | str) -> AnyTarget:

@@ -112,12 +112,19 @@ class MapRows:
         return len(self._positions)
 
     def __getitem__(self, i: int) -> tuple[Any, dict[str, Any]]:
-        import torch
-
+        torch = _torch()
         position = int(self._positions[operator.index(i)])
         one = self._run.table.slice(position, 1)
         row = {f.name: _filled(one[f.name][0].as_py(), str(f.type)) for f in one.schema if f.type.num_fields == 0}
         return torch.from_numpy(self._run.maps.read([row["row"]], self._name)[0]), row
+
+
+def _torch() -> Any:
+    try:
+        import torch
+    except ImportError:
+        raise InputError("this needs PyTorch; install it with: pip install 'onnx_lrp[torch]'") from None
+    return torch
 
 
 def as_dataset(run: BatchFolder, positions: np.ndarray) -> Any:
@@ -140,7 +147,7 @@ def as_dataset(run: BatchFolder, positions: np.ndarray) -> Any:
         variables["map" if len(names) == 1 else f"map_{name}"] = xarray.Variable(dims, _lazily(array))
     flat = [f.name for f in table.schema if f.type.num_fields == 0]
     coordinates = {name: ("row", table[name].to_numpy(zero_copy_only=False)) for name in flat}
-    about = {"model": str(run.manifest["model"].get("name", "")), "composite": str(run.manifest["composite"])}
+    about = {"model": str(run.manifest["model"].get("name", "")), "composite": run.composite}
     return xarray.Dataset(variables, coordinates, about)
 
 

@@ -181,7 +181,7 @@ class BatchResult:
         name = printable(str(about["model"].get("name", "?")))
         kept = f"; saved: {', '.join(saved)}" if saved else ""
         return (
-            f"BatchResult({name} by {printable(str(about['composite']))}: {rows}, {failed} failed{kept}; "
+            f"BatchResult({name} by {printable(self._run.composite)}: {rows}, {failed} failed{kept}; "
             f"in {shown(self._run.folder.path)})"
         )
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import cached_property
@@ -45,6 +46,13 @@ class BatchFolder:
     def features(self) -> tuple[str, ...]:
         """Names of a map's elements; empty if they have none."""
         return tuple(self.manifest.get("features") or ())
+
+    @property
+    def composite(self) -> str:
+        """The name of the composite, of which the manifest has all rules."""
+        text = str(self.manifest["composite"])
+        named = re.match(r'name = "(.*)"', text)
+        return named[1] if named else text
 
     @property
     def saved(self) -> tuple[str, ...]:

@@ -118,10 +118,13 @@ def send_to_workers(work: object, threads: int) -> Callable[[], Worker]:
 def _started(work: bytes, threads: int) -> Worker:
     context = multiprocessing.get_context("spawn")
     ours, theirs = context.Pipe()
-    process = context.Process(target=_serve, args=(work, theirs, threads), daemon=True)
+    process = context.Process(target=_serve, args=(theirs, threads), daemon=True)
     with _without_interrupts():
         process.start()
     theirs.close()
+    # Not among the arguments: a process that ends before it has read them all is waited for, for ever
+    with contextlib.suppress(OSError):
+        ours.send_bytes(work)
     return Worker(process, ours)
 
 
@@ -145,14 +148,14 @@ def _ended(code: int | None) -> str:
     return f"signal {-code}" if code is not None and code < 0 else f"exit code {code}"
 
 
-def _serve(pickled: bytes, connection: Connection, threads: int) -> None:
+def _serve(connection: Connection, threads: int) -> None:
     """The process: tasks one after the other, until there is no parent or nothing to do any more."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     _end_with_the_parent()
     take_threads(threads)
     os.environ.setdefault("OMP_NUM_THREADS", str(threads))  # read by Torch, which is not loaded yet
     with contextlib.suppress(EOFError, OSError):
-        work = _tried(connection, lambda: pickle.loads(pickled))
+        work = _tried(connection, lambda: pickle.loads(connection.recv_bytes()))
         if work is None:
             os._exit(1)
         connection.send((None, ""))

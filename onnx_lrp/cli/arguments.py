@@ -296,8 +296,8 @@ def rivals(text: str) -> tuple[int, ...] | str:
 
 def count(text: str) -> int:
     """An integer above 0."""
-    if int(text) < 1:
-        raise argparse.ArgumentTypeError("must be at least 1")
+    if not text.strip().isdecimal() or int(text) < 1:
+        raise argparse.ArgumentTypeError(f"must be a whole number from 1 on, not {text!r}")
     return int(text)
 
 

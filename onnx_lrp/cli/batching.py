@@ -26,7 +26,7 @@ from .request import options_of, preparation, size_of, told_of
 from .targeting import meant, meant_against
 from .telling import tell
 
-NO_PICTURES = (".npy", ".npz", ".csv", ".tsv", ".parquet")  # inputs that are no pictures, as a rule
+NO_PICTURES = (".npy", ".npz", ".csv", ".tsv", ".parquet")  # unless a column holds paths of some
 ERRORS = 3  # exit code: done, but some inputs failed
 
 
@@ -50,7 +50,7 @@ def run_batch(args: Namespace) -> int:
 
 def _asked(args: Namespace) -> tuple[Run, list[str]]:
     """What is asked for, and what there is to tell before it begins."""
-    pictures = not all(path.lower().endswith(NO_PICTURES) for path in args.inputs)
+    pictures = args.column is not None or not all(path.lower().endswith(NO_PICTURES) for path in args.inputs)
     selection = Selection(args.only, args.sample, args.random_seed)
     source = source_of(
         args.inputs, column=args.column, label=args.label, target=args.target_column, features=args.features
@@ -91,8 +91,13 @@ def _summary(outcome: Outcome) -> list[str]:
     before = f", {outcome.done_before:,} of them before" if outcome.done_before else ""
     pace = f", {now:,} in {outcome.seconds:.1f} s, {outcome.rate:.1f} per second" if now else ""
     lines = [f"inputs: {outcome.inputs:,}{chosen}{before}{pace}", f"failed: {outcome.failed:,}"]
-    lines += [f"  {shown(name)}: {printable(error, 300)}" for name, error in outcome.errors]
+    lines += [f"  {_error(name, error)}" for name, error in outcome.errors]
     if outcome.failed > len(outcome.errors):
         lines.append(f"  and {outcome.failed - len(outcome.errors):,} more, in the column error of the index")
     where = f"results: {shown(outcome.out)} (in Python: onnx_lrp.open_batch({shown(outcome.out)!r}))"
     return [*outcome.notes, *lines, where]
+
+
+def _error(name: str, error: str) -> str:
+    """The input and what is wrong with it; most errors begin with its name."""
+    return printable(error if name in error else f"{name}: {error}", 300)

@@ -19,6 +19,13 @@ EXTRAS = {
     "tokenizers": "text",
     "jinja2": "report",
     "quantus": "quantus",
+    "pyarrow": "batch",
+    "zarr": "batch",
+    "filelock": "batch",
+    "rich": "batch",
+    "ray": "ray",
+    "fastapi": "serve",
+    "uvicorn": "serve",
 }  # packages, and the extra that brings each
 CLOSE_ENOUGH = 1e-4  # of the largest |R|: float32 against float64
 

@@ -121,6 +121,18 @@ def test_processes_that_end_as_they_start_end_the_run(tmp_path: Path) -> None:
         list(done_by(Stillborn(tmp_path), blocks_of(4, 1), 2))
 
 
+def test_a_process_that_ends_before_it_has_a_large_work_is_not_waited_for(tmp_path: Path) -> None:
+    """As in a script that calls it without ``if __name__ == "__main__":``; more than a pipe holds is not written."""
+    script = tmp_path / "script.py"
+    script.write_text(
+        "from onnx_lrp.batch.pool import done_by\n"
+        "from onnx_lrp.batch.blocks import blocks_of\n"
+        "list(done_by(bytes(10**6), blocks_of(8, 2), 2))\n"
+    )
+    ended = subprocess.run([sys.executable, script], capture_output=True, text=True, timeout=60)
+    assert "worker processes end as they start (exit code 1); in a script, call it under" in ended.stderr
+
+
 def test_an_error_of_the_start_is_told(tmp_path: Path) -> None:
     with pytest.raises(InputError, match="no such model"):
         list(done_by(Unreadable(tmp_path), blocks_of(4, 1), 2))

@@ -164,8 +164,33 @@ def test_other_settings_are_refused_in_one_line(run: Callable[..., Any]) -> None
 def test_inputs_that_changed_are_refused(run: Callable[..., Any]) -> None:
     run()
     Path("in/0/new.png").touch()
-    with pytest.raises(InputError, match="out was begun with 30 inputs, and now there are 31, or others"):
+    with pytest.raises(InputError, match="out was begun with 30 inputs, and now there are 31;"):
         run()
+
+
+def test_a_start_that_found_nothing_can_be_mended(run: Callable[..., Any]) -> None:
+    with pytest.raises(InputError, match="has no label"):
+        run(selection=Selection(only="wrong"))
+    assert Path("out/batch.json").exists()
+    Path("out/png").mkdir()  # of a block that was not finished
+    assert run("in/0", precision="int8").inputs < 30
+    assert not Path("out/png").exists()
+    with pytest.raises(InputError, match=r"out was begun with \d+ inputs, and now there are 30; give the same"):
+        run(precision="int8")
+
+
+def test_another_list_from_a_pipe_is_not_ignored(run: Callable[..., Any], monkeypatch: Any) -> None:
+    names = [str(path) for path in sorted(Path("in").rglob("*.png"))]
+
+    def piped(some: list[str]) -> Any:
+        monkeypatch.setattr(sys, "stdin", io.TextIOWrapper(io.BytesIO("\n".join(some).encode())))
+        return run("-", once=True)
+
+    assert piped(names[:9]).inputs == 9
+    assert piped(names[:9]).done_before == 9
+    assert piped([]).done_before == 9
+    with pytest.raises(InputError, match="out was begun with 9 other inputs; give the same ones, or choose another -o"):
+        piped(names[1:10])
 
 
 def test_a_list_from_a_pipe_is_kept(run: Callable[..., Any], conducting: Any, monkeypatch: Any) -> None:

@@ -186,7 +186,7 @@ class TestPaths:
 
     def test_labels_that_files_do_not_have(self):
         picture("pics/a.png")
-        refused("pics", "label='folder'", label="class")
+        refused("pics", "--label folder", label="class")
         refused("pics", "column", column="path")
         refused("pics", "target", target="t")
 

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import json
+import re
 import sys
 from importlib.metadata import PackageNotFoundError
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -46,6 +48,15 @@ def test_what_is_not_installed_has_a_remedy(monkeypatch: pytest.MonkeyPatch, cap
     assert "not installed; pip install 'onnx_lrp[torch]'" in printed
     assert "not installed; pip install 'onnx_lrp[text]'" in printed
     assert printed.count("  ok, ") == 2
+
+
+def test_every_extra_for_users_is_among_the_optional_ones() -> None:
+    tomllib = pytest.importorskip("tomllib" if sys.version_info >= (3, 11) else "tomli")
+    project = tomllib.loads((Path(__file__).resolve().parents[2] / "pyproject.toml").read_text())["project"]
+    extras, listed = project["optional-dependencies"], examining.EXTRAS
+    assert set(extras) - set(listed.values()) == {"test", "lint", "realmodels", "all"}
+    for package, extra in listed.items():
+        assert any(re.match(rf"{package}\b", wanted) for wanted in extras[extra]), package
 
 
 def test_what_is_needed_and_missing_is_an_error(monkeypatch: pytest.MonkeyPatch, capsys: Capture) -> None:

@@ -95,7 +95,7 @@ def _check_unused(columns: Columns) -> None:
         if value:
             raise InputError(f"{what} is for tables, .npz and archives; give a table with a column of paths instead")
     if columns.label not in (None, _FOLDER):
-        remedy = f"label={_FOLDER!r} takes the folder's name, or give a table with a column of paths"
+        remedy = f"--label {_FOLDER} takes the folder's name, or give a table with a column of paths"
         raise InputError(f"files have no label {printable(columns.label or '')!r}; {remedy}")
 
 

@@ -48,7 +48,7 @@ class PathSource:
                 empty = False
                 yield item
             if empty:
-                raise InputError(f"{shown(one)}: {_nothing(one)}")
+                raise InputError(f"{'standard input' if one == STDIN else shown(one)}: {_nothing(one)}")
 
     def read(self, items: Sequence[Item]) -> Iterator[Payload | InputError]:
         """The bytes of each file."""
