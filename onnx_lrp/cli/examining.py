@@ -19,6 +19,7 @@ EXTRAS = {
     "tokenizers": "text",
     "jinja2": "report",
     "quantus": "quantus",
+    "ray": "ray",
 }  # packages, and the extra that brings each
 CLOSE_ENOUGH = 1e-4  # of the largest |R|: float32 against float64
 

@@ -36,7 +36,8 @@ def explain_dataset(
 ) -> Any:
     """Explain every row of a dataset of Ray Data.
 
-    A row that cannot be explained has its ``error``, and the job goes on. A worker process that dies is started again.
+    A row that cannot be explained has its ``error``, and the job goes on. A worker process that dies is started again,
+    by Ray Data and without limit: with a row that ends its worker every time, the job does not end.
 
     Args:
         dataset: a ``ray.data.Dataset``.

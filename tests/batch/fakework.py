@@ -86,3 +86,10 @@ class FullDisk(FakeWork):
 
     def __call__(self, block: Block, poisoned: dict[int, str] | None = None) -> Done:
         raise OutputError("no space left")
+
+
+class Elsewhere(FakeWork):
+    """Cannot be loaded by a worker."""
+
+    def __setstate__(self, state: dict[str, object]) -> None:
+        raise ModuleNotFoundError("No module named 'elsewhere'")

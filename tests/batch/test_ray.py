@@ -10,7 +10,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from fakework import FakeWork, FullDisk, kill, stored
+from fakework import Elsewhere, FakeWork, FullDisk, kill, stored
 
 import onnx_lrp as lrp
 from onnx_lrp.batch.blocks import Done, blocks_of
@@ -118,6 +118,8 @@ def test_no_row_is_lost_with_a_worker_that_is_killed(tmp_path: Path) -> None:
 def test_an_error_on_purpose_comes_home_as_it_is(tmp_path: Path) -> None:
     with pytest.raises(lrp.OutputError, match=r"^no space left$"):
         list(lrp.ray.run_blocks(FullDisk(Folder(tmp_path)), blocks_of(4, 2)))
+    with pytest.raises(lrp.BackendError, match=r"cannot work.*elsewhere.*installed"):
+        list(lrp.ray.run_blocks(Elsewhere(Folder(tmp_path)), blocks_of(4, 2)))
 
 
 @pytest.mark.full

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -115,3 +116,10 @@ def test_the_document_has_the_recipe_for_spark_as_it_is_tested() -> None:
     code = (ROOT / "examples" / "spark_explain.py").read_text().split('"""', 2)[2].strip()
     assert code in document
     assert len([line for line in code.splitlines() if line.strip()]) <= 40
+
+
+def test_without_ray_it_says_what_to_install(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "ray", None)
+    assert lrp.ray.explain
+    with pytest.raises(lrp.BackendError, match=r"pip install 'onnx_lrp\[ray\]'"):
+        lrp.ray.explain(None, MODEL)
