@@ -60,7 +60,7 @@ def test_rows_are_explained_as_by_the_explainer_but_for_bad_ones() -> None:
         ("absorbed", expected.conservation.absorbed), ("target", expected.target),
     ):  # fmt: skip
         np.testing.assert_allclose([row[column] for row in found], values, atol=1e-4)
-    for row, said in ((broken, "no PNG, JPEG"), (empty, "empty")):
+    for row, said in ((broken, "not a PNG, JPEG"), (empty, "empty")):
         assert said in row["error"]
         assert row["prediction"] is row["target"] is row["start"] is None
         assert row["relevance"].shape == (28, 28)
