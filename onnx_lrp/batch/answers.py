@@ -68,27 +68,35 @@ def answers_of_failures(failures: Sequence[Failure]) -> Answers:
 
 
 def _columns(explanation: Explanation, group: Gathered, order: Order) -> Iterator[tuple[str, Sequence[Any]]]:
-    count, labels = len(group.rows), explanation.labels
-    account, shares = explanation.conservation, explanation.probabilities
-    best, target = explanation.prediction[:count].tolist(), explanation.target[:count].tolist()
+    count, labels, shares = len(group.rows), explanation.labels, explanation.probabilities
+    figures = figures_of(explanation, shares, count)
     yield "input", [item.name for item in group.items]
     yield "label", [item.label for item in group.items]
     yield "sha256", list(group.digests)
-    yield "prediction", best
-    yield "target", target
+    yield from figures.items()
     if labels:
-        yield "predicted", [labels[i] for i in best]
-        yield "explained", [labels[i] for i in target]
-    if shares is not None:
-        yield "probability", shares[np.arange(count), best].tolist()
-    yield "start", account.target[:count].tolist()
-    yield "relevance", account.inputs[:count].tolist()
-    yield "absorbed", account.absorbed[:count].tolist()
-    if account.size is not None:
-        yield "size", account.size[:count].tolist()
+        yield "predicted", [labels[i] for i in figures["prediction"]]
+        yield "explained", [labels[i] for i in figures["target"]]
     yield "warnings", _doubts(explanation, count)
     if "topk" in order.save:
         yield from _top(explanation, shares, count, order.top).items()
+
+
+def figures_of(explanation: Explanation, shares: np.ndarray | None, count: int) -> dict[str, list[Any]]:
+    """The numbers of an explanation, by their names as columns; what is not there is left out.
+
+    Args:
+        explanation: of some samples.
+        shares: its probabilities, which may have to be computed.
+        count: how many samples from the front are wanted.
+    """
+    account, best = explanation.conservation, explanation.prediction
+    columns = {
+        "prediction": best, "target": explanation.target, "start": account.target, "relevance": account.inputs,
+        "absorbed": account.absorbed, "size": account.size,
+        "probability": None if shares is None else shares[np.arange(len(best)), best],
+    }  # fmt: skip
+    return {name: column[:count].tolist() for name, column in columns.items() if column is not None}
 
 
 def _doubts(explanation: Explanation, count: int) -> list[str | None]:

@@ -73,13 +73,9 @@ class Loader:
             InputError: it cannot be read, or does not fit the model.
         """
         if isinstance(payload.data, bytes):
-            digest, content = (
-                hashlib.sha256(payload.data).hexdigest(),
-                read_bytes(payload.data, payload.ending, item.name),
-            )
-        else:
-            digest, content = digest_of(payload.data), payload.data
-        return Prepped(self._fed(content), digest)
+            digest = hashlib.sha256(payload.data).hexdigest()
+            return Prepped(self.fed(read_bytes(payload.data, payload.ending, item.name)), digest)
+        return Prepped(self.fed(payload.data), digest_of(payload.data))
 
     @cached_property
     def _declared(self) -> list[tuple[str, int | None, ir.Value]]:
@@ -87,7 +83,15 @@ class Loader:
         shapes = {value.name or "": dims(value) for value in self.inputs}
         return [(v.name or "", None if (s := shapes[v.name or ""]) is None else len(s), v) for v in self.inputs]
 
-    def _fed(self, content: Picture | np.ndarray | Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
+    def fed(self, content: Picture | np.ndarray | Mapping[str, Picture | np.ndarray]) -> dict[str, np.ndarray]:
+        """What the model is fed for one sample, with an axis of samples, of length 1, where the model has one.
+
+        Args:
+            content: a picture, or an array without an axis of samples; for a model with several inputs, by their names.
+
+        Raises:
+            InputError: there is nothing for an input, or a picture that does not fit it.
+        """
         named = self._by_name(content)
         missing = [name for name, _, _ in self._declared if name not in named]
         if missing:
@@ -96,7 +100,9 @@ class Loader:
             )
         return {name: self._array(named[name], rank, value) for name, rank, value in self._declared}
 
-    def _by_name(self, content: Picture | np.ndarray | Mapping[str, np.ndarray]) -> Mapping[str, Picture | np.ndarray]:
+    def _by_name(
+        self, content: Picture | np.ndarray | Mapping[str, Picture | np.ndarray]
+    ) -> Mapping[str, Picture | np.ndarray]:
         if isinstance(content, dict) and not (len(content) == 1 and next(iter(content)) in NAMELESS):
             return content
         if len(self.inputs) > 1:

@@ -44,7 +44,7 @@ def with_sizes(
     """
     reader = reader_of(explainer, source, inventory, 1)
     samples = reader.first(_LOOKED_AT)
-    at_once = _allowed(explainer, reader.loader, batch) or _fast(explainer, samples)
+    at_once = allowed_at_once(explainer, reader.loader, batch) or _fast(explainer, samples)
     shapes = map_shapes(explainer.prepared.explaining, samples[0], order.whole)
     together = min(_SHARD // max(sum(4 * math.prod(shape) for shape in shapes.values()), 1), _LARGEST)
     step = math.lcm(_ROUND, at_once) if math.lcm(_ROUND, at_once) <= _LARGEST else at_once
@@ -69,8 +69,20 @@ def _tried(explainer: Explainer, loader: Loader, samples: Sequence[Prepped], siz
     raise InputError("there is no input")
 
 
-def _allowed(explainer: Explainer, loader: Loader, batch: int | None) -> int | None:
-    """What the model leaves no choice of, or what was asked for; None if it may be chosen."""
+def allowed_at_once(explainer: Explainer, loader: Loader, batch: int | None = None) -> int | None:
+    """How many samples the model is given at once: what it leaves no choice of, or what was asked for.
+
+    Args:
+        explainer: of the model.
+        loader: of its samples.
+        batch: what was asked for.
+
+    Returns:
+        None if it may be chosen.
+
+    Raises:
+        InputError: the model does not take as many as were asked for.
+    """
     only = loader.fixed if loader.batched else 1
     why = "its inputs say so" if loader.batched else "its inputs have no axis of samples"
     if only is None and explainer.prepared.scales_together():

@@ -10,7 +10,7 @@ from ..explainer import Explainer
 from ..model.loading import Source
 from ..targets import AnyTarget, Seed
 from ..text import nearest, printable
-from .rows import RowExplainer, with_threads
+from .rows import RowExplainer
 from .starting import loaded_ray, start_ray, workers
 from .tables import cells_of, table_of, values_of
 
@@ -36,7 +36,8 @@ def explain_dataset(
 ) -> Any:
     """Explain every row of a dataset of Ray Data.
 
-    A row that cannot be explained has its ``error``, and the job goes on. A worker process that dies is started again.
+    A row that cannot be explained has its ``error``, and the job goes on. A worker process that dies is started again,
+    by Ray Data and without limit: with a row that ends its worker every time, the job does not end.
 
     Args:
         dataset: a ``ray.data.Dataset``.
@@ -71,17 +72,18 @@ def explain_dataset(
         raise InputError(f"an Explainer has its options already; leave out {', '.join(map(repr, explainer_options))}")
     threads = max(1, int(cpus))
     if isinstance(model, Explainer):
-        explainer = with_threads(model, threads)
+        explainer = model.with_threads(threads)
     else:
         explainer = Explainer(model, **{"threads": threads, **explainer_options})
     columns = {"": column} if isinstance(column, str) else dict(column)
     _check_columns(dataset, [*columns.values(), *filter(None, (id_column, target_column))])
     start_ray()
     count, share = workers(concurrency, cpus)
-    rows = RowExplainer(explainer, target, seed, whole)
+    rows = ray.put(RowExplainer(explainer, target, seed, whole))
     return dataset.map_batches(
-        RowWorker, fn_constructor_args=(ray.put(rows), columns, id_column, target_column, kept), batch_size=batch_size,
-        batch_format="pyarrow", compute=ray.data.ActorPoolStrategy(size=count), num_cpus=share, num_gpus=gpus or None,
+        RowWorker, fn_constructor_args=(rows, columns, id_column, target_column, kept, batch_size),
+        batch_size=batch_size, batch_format="pyarrow", compute=ray.data.ActorPoolStrategy(size=count),
+        num_cpus=share, num_gpus=gpus or None,
     )  # fmt: skip
 
 
@@ -94,15 +96,17 @@ class RowWorker:
         id_column: the one that is kept; None: all.
         target_column: that of the rows' own targets.
         kept: some of ``SAVED_OF_ROWS``.
+        batch_size: rows in most batches.
     """
 
     def __init__(
         self, rows: Any, columns: dict[str, str], id_column: str | None, target_column: str | None,
-        kept: frozenset[str],
+        kept: frozenset[str], batch_size: int,
     ) -> None:  # fmt: skip
         import ray
 
         self._rows: RowExplainer = ray.get(rows)
+        self._rows.expect(batch_size)
         self._columns, self._id, self._targets, self._kept = columns, id_column, target_column, kept
 
     def __call__(self, table: Any) -> Any:

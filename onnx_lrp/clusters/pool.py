@@ -12,7 +12,8 @@ from pathlib import Path
 from typing import Any
 
 from ..batch.blocks import Block, BlockWork, Done
-from ..errors import OnnxLrpError
+from ..errors import BackendError, OnnxLrpError
+from ..text import printable
 from .starting import loaded_ray, start_ray, workers
 from .survival import Survivor
 
@@ -29,7 +30,7 @@ def run_blocks(
 ) -> Iterator[Done]:
     """Do all blocks in worker processes of Ray, on this machine or a cluster; they come as they are done.
 
-    A worker that is killed is started again and loses nothing. Rows that kill it every time get an error.
+    A worker that is killed is started again, and loses nothing. Rows that kill it every time get an error.
 
     Args:
         work: explains and stores a block; its folder has to be one that all workers see.
@@ -38,7 +39,7 @@ def run_blocks(
         progress: is told of each block.
 
     Raises:
-        BackendError: Ray is missing, or has not as many CPUs.
+        BackendError: Ray is missing, has not as many CPUs, or its workers cannot be started.
         OnnxLrpError: what the work raised.
     """
     listed = list(blocks)
@@ -50,7 +51,7 @@ def run_blocks(
     journals.mkdir(parents=True)
     try:
         count, share = workers(concurrency)
-        with _quiet_data(ray):
+        with _quiet_data(ray), _said(ray):
             dataset = _dataset(ray, work, listed, journals, count, share)
             for row in dataset.iter_rows():
                 if row["raised"] is not None:
@@ -75,7 +76,7 @@ def _dataset(
     pool = ray.data.ActorPoolStrategy(size=min(count, len(items)), max_tasks_in_flight_per_actor=2)
     return dataset.map_batches(
         BundleWorker, fn_constructor_args=(ray.put(work), str(journals)), batch_size=1, batch_format="pyarrow",
-        compute=pool, num_cpus=share, max_restarts=-1, max_task_retries=-1,
+        compute=pool, num_cpus=share,
     )  # fmt: skip
 
 
@@ -121,3 +122,17 @@ def _quiet_data(ray: Any) -> Iterator[None]:
     finally:
         context.enable_progress_bars = bars
         logger.setLevel(level)
+
+
+@contextlib.contextmanager
+def _said(ray: Any) -> Iterator[None]:
+    """Workers that cannot be started, in one line; what is a bug in the work stays as Ray tells it."""
+    try:
+        yield
+    except ray.exceptions.RayTaskError:
+        raise
+    except ray.exceptions.RayError as error:
+        last = next((line for line in reversed(str(error).splitlines()) if line.strip()), type(error).__name__)
+        raise BackendError(
+            f"Ray's workers cannot work: {printable(last.strip(), 300)}; is the same onnx_lrp installed where they run?"
+        ) from error

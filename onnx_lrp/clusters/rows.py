@@ -2,24 +2,25 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any
 
 import numpy as np
-import onnx_ir as ir
 
+from ..batch.answers import figures_of
+from ..batch.loading import Loader, Prepped
+from ..batch.sizing import allowed_at_once
+from ..batch.surfaces import map_shapes, maps_of
 from ..explainer import Explainer
 from ..explanation import Explanation
 from ..model.graph import dims
-from ..pictures.layout import Layout
-from ..pictures.preprocessing import Preprocessing
-from ..targets import AnyTarget, Seed, softmaxed
+from ..targets import AnyTarget, Seed
 from ..text import printable
 from .feeding import Fed, sample_of
 
-_CLOSE = 1e-5  # of a probability: then the head is a softmax, and the model itself need not be asked each time
+_FIGURES = ("prediction", "probability", "target", "start", "absorbed")
 
 
 @dataclass(frozen=True)
@@ -28,7 +29,7 @@ class RowAnswer:
 
     Attributes:
         prediction: flat index of the largest output.
-        probability: the explained class's; None of what is no row of classes.
+        probability: the model's of its prediction; None if the output is no row of classes.
         target: flat index of what is explained.
         start: relevance that the explanation starts with.
         absorbed: what of it did not reach the inputs.
@@ -76,7 +77,7 @@ class RowExplainer:
         samples: dict[int, Fed] = {}
         for i, cells in enumerate(rows):
             try:
-                samples[i] = sample_of(cells, self._inputs, lambda: self._preprocessing)
+                samples[i] = sample_of(cells, self._loader)
                 wanted[i] = _target(wanted[i])
             except Exception as error:  # whatever a row holds, the others are explained
                 answers[i] = _failed(error)
@@ -89,38 +90,35 @@ class RowExplainer:
                     answers[i] = answer
         return answers
 
+    def expect(self, rows: int) -> None:
+        """Say how many rows come together as a rule: then the last digits depend less on which came first.
+
+        Args:
+            rows: in most calls.
+        """
+        self.explainer.expects(self._at_once or rows)
+
     def shapes(self) -> dict[str, tuple[int, ...]]:
         """Those of the maps, by input that gets relevance; 0 for what the model leaves open."""
-        found = {}
-        for value in self.explainer.prepared.explaining:
-            name, sizes = value.name or "", [n if isinstance(n, int) else 0 for n in dims(value) or ()]
-            axes = range(1, len(sizes))  # without that of the samples
-            summed = None if self.whole else self._channels.get(name)
-            found[name] = tuple(sizes[axis] for axis in axes if axis != summed)
-        return found
+        explaining = self.explainer.prepared.explaining
+        declared = {v.name or "": [n if isinstance(n, int) else 0 for n in dims(v) or ()] for v in explaining}
+        blank = {name: np.broadcast_to(np.float32(0), shape) for name, shape in declared.items()}
+        return map_shapes(explaining, Prepped(blank, ""), self.whole)
 
     def _portions(self, rows: list[int]) -> Iterator[list[int]]:
-        size = self._fixed or len(rows)
+        size = self._at_once or len(rows)
         return (rows[i : i + size] for i in range(0, len(rows), size))
 
     @cached_property
-    def _inputs(self) -> dict[str, ir.Value]:
-        return {value.name or "": value for value in self.explainer.prepared.inputs}
-
-    @cached_property
-    def _preprocessing(self) -> Preprocessing:
-        """Found once: it may be written in files beside the model."""
-        return self.explainer.way.convention.preprocessing
-
-    @cached_property
-    def _fixed(self) -> int | None:
-        """How many samples the model always takes, if its inputs say so."""
+    def _loader(self) -> Loader:
+        """Made once: how pictures are prepared may be written in files beside the model."""
         prepared = self.explainer.prepared
-        shapes = {value.name or "": dims(value) or [] for value in prepared.inputs}
-        found = {shape[0] for value in prepared.explaining if (shape := shapes[value.name or ""])}
-        size = found.pop() if len(found) == 1 else None
-        alike = isinstance(size, int) and prepared.batched(dims(prepared.model.graph.outputs[0]) or [], shapes)
-        return size if isinstance(size, int) and alike else None
+        return Loader(prepared.inputs, self.explainer.way.convention.preprocessing, prepared.source)
+
+    @cached_property
+    def _at_once(self) -> int | None:
+        """How many samples the model always takes; None if it leaves that open."""
+        return allowed_at_once(self.explainer, self._loader)
 
     def _explained(self, samples: Sequence[Fed], targets: Sequence[Any]) -> list[RowAnswer]:
         try:
@@ -131,56 +129,23 @@ class RowExplainer:
         return [answer for s, t in zip(samples, targets) for answer in self._explained([s], [t])]
 
     def _together(self, samples: Sequence[Fed], targets: Sequence[Any]) -> list[RowAnswer]:
-        count, filled = len(samples), max(len(samples), self._fixed or 0)
+        count, filled = len(samples), max(len(samples), self._at_once or 0)
         samples = [*samples, *[samples[-1]] * (filled - count)]
         targets = [*targets, *[targets[-1]] * (filled - count)]
-        x = {name: np.concatenate([sample[name] for sample in samples]) for name in samples[0]}
-        explanation = self.explainer(x, self.target if targets[0] is None else targets, seed=self.seed)
+        several = len(samples) > 1
+        x = {name: np.concatenate([s[name] for s in samples]) if several else a for name, a in samples[0].items()}
+        own = targets if self._loader.batched else targets[0]
+        explanation = self.explainer(x, self.target if targets[0] is None else own, seed=self.seed)
         return list(self._answers(explanation, count))
 
     def _answers(self, e: Explanation, count: int) -> Iterator[RowAnswer]:
-        maps, probability = {name: self._summed(name, r) for name, r in e.inputs.items()}, self._probability(e)
-        account, prediction = e.conservation, e.prediction
+        values = {value.name or "": value for value in self.explainer.prepared.explaining}
+        maps = {name: maps_of(value, e.inputs[name], self.whole) for name, value in values.items()}
+        columns = figures_of(e, e.probabilities, count)
         for i in range(count):
-            share = None if probability is None else float(probability[i])
-            own = {name: r[i] if len(r) == len(e) else r for name, r in maps.items()}
-            yield RowAnswer(
-                int(prediction[i]), share, int(e.target[i]), float(account.target[i]), float(account.absorbed[i]), own,
-                np.asarray(e.output[i], np.float32),
-            )  # fmt: skip
-
-    @cached_property
-    def _channels(self) -> dict[str, int]:
-        """Which axis of an input holds the channels of a picture."""
-        found = {}
-        for value in self.explainer.prepared.inputs:
-            shape = dims(value)
-            if shape is not None and len(shape) == 4:
-                found[value.name or ""] = Layout.of(shape).axes.index("C")
-        return found
-
-    def _summed(self, name: str, relevance: np.ndarray) -> np.ndarray:
-        relevance = np.asarray(relevance, np.float32)
-        return relevance if self.whole or name not in self._channels else relevance.sum(self._channels[name])
-
-    @cached_property
-    def _softmax(self) -> Callable[[Explanation], bool]:
-        """Whether the model's own probabilities are the softmax of its logits, tried on the first batch alone."""
-        found: list[bool] = []
-
-        def tried(e: Explanation) -> bool:
-            if not found:
-                own, logits = e.probabilities, e.output.astype(np.float64)
-                alike = own is not None and logits.ndim == 2 and logits.shape[1] > 1
-                found.append(alike and bool(np.allclose(own, softmaxed(logits), atol=_CLOSE)))  # type: ignore[arg-type]
-            return found[0]
-
-        return tried
-
-    def _probability(self, e: Explanation) -> np.ndarray | None:
-        if not self._softmax(e):
-            return e.probability
-        return np.asarray(softmaxed(e.output.astype(np.float64))[np.arange(len(e)), e.target])
+            own = {name: columns[name][i] for name in _FIGURES if name in columns}
+            scores = np.asarray(e.output[i], np.float32)
+            yield RowAnswer(**own, maps={name: rows[i] for name, rows in maps.items()}, scores=scores)
 
 
 def _target(given: Any) -> int | str | None:
@@ -192,14 +157,3 @@ def _target(given: Any) -> int | str | None:
 
 def _failed(error: Exception) -> RowAnswer:
     return RowAnswer(error=printable(str(error), 400) or type(error).__name__)
-
-
-def with_threads(explainer: Explainer, threads: int) -> Explainer:
-    """The same with so many threads, unless it was made for a number of its own."""
-    if explainer.options.threads:
-        return explainer
-    state = explainer.__getstate__()
-    setup = state["setup"]
-    twin = Explainer.__new__(Explainer)
-    twin.__setstate__({**state, "setup": replace(setup, options=replace(setup.options, threads=threads))})
-    return twin

@@ -6,13 +6,14 @@ import json
 import os
 import signal
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
 from onnx_lrp.batch.blocks import Block, Done
 from onnx_lrp.batch.folder import Folder
-from onnx_lrp.errors import OutputError
+from onnx_lrp.batch.items import InputSource, Item, Payload
+from onnx_lrp.errors import InputError, OutputError
 
 
 class Killed(BaseException):
@@ -86,3 +87,42 @@ class FullDisk(FakeWork):
 
     def __call__(self, block: Block, poisoned: dict[int, str] | None = None) -> Done:
         raise OutputError("no space left")
+
+
+class Elsewhere(FakeWork):
+    """Cannot be loaded by a worker."""
+
+    def __setstate__(self, state: dict[str, object]) -> None:
+        raise ModuleNotFoundError("No module named 'elsewhere'")
+
+
+@dataclass
+class Watched:
+    """A source that takes its time, notes who reads, and may hold a file that kills.
+
+    Attributes:
+        inner: the source.
+        readers: a folder with a file for each process that has read, called by its number.
+        seconds: that each input takes.
+        killer: the end of the name of an input that ends the process.
+    """
+
+    inner: InputSource
+    readers: Path
+    seconds: float = 0.0
+    killer: str = "/"
+
+    def items(self) -> Iterator[Item]:
+        return self.inner.items()
+
+    def read(self, items: Sequence[Item]) -> Iterator[Payload | InputError]:
+        (self.readers / str(os.getpid())).touch()
+        for item, payload in zip(items, self.inner.read(items)):
+            time.sleep(self.seconds)
+            if item.name.endswith(self.killer):
+                kill()
+            yield payload
+
+    def others(self) -> list[int]:
+        """The processes that have read, without this one."""
+        return [int(path.name) for path in self.readers.iterdir() if int(path.name) != os.getpid()]

@@ -5,16 +5,21 @@ from __future__ import annotations
 import json
 import os
 import signal
-from collections.abc import Iterator
+import time
+from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
-from fakework import FakeWork, FullDisk, kill, stored
+from fakework import Elsewhere, FakeWork, FullDisk, Watched, kill, stored
+from PIL import Image
+from test_kills import left
 
 import onnx_lrp as lrp
 from onnx_lrp.batch.blocks import Done, blocks_of
 from onnx_lrp.batch.folder import Folder
+from onnx_lrp.batch.sources.opening import source_of
 from onnx_lrp.clusters.survival import KILLS
 
 ray = pytest.importorskip("ray")
@@ -60,7 +65,7 @@ def test_rows_are_explained_as_by_the_explainer_but_for_bad_ones() -> None:
         ("absorbed", expected.conservation.absorbed), ("target", expected.target),
     ):  # fmt: skip
         np.testing.assert_allclose([row[column] for row in found], values, atol=1e-4)
-    for row, said in ((broken, "no PNG, JPEG"), (empty, "empty")):
+    for row, said in ((broken, "not a PNG, JPEG"), (empty, "empty")):
         assert said in row["error"]
         assert row["prediction"] is row["target"] is row["start"] is None
         assert row["relevance"].shape == (28, 28)
@@ -98,6 +103,7 @@ def test_what_cannot_be_is_said_before_the_job() -> None:
         lrp.ray.explain(dataset, lrp.Explainer(MODEL), threads=2)
 
 
+@pytest.mark.full
 def test_no_row_is_lost_with_a_worker_that_is_killed(tmp_path: Path) -> None:
     work, blocks = FakeWork(Folder(tmp_path), seconds=0.05), list(blocks_of(200, 5))
     told: list[Done] = []
@@ -118,6 +124,8 @@ def test_no_row_is_lost_with_a_worker_that_is_killed(tmp_path: Path) -> None:
 def test_an_error_on_purpose_comes_home_as_it_is(tmp_path: Path) -> None:
     with pytest.raises(lrp.OutputError, match=r"^no space left$"):
         list(lrp.ray.run_blocks(FullDisk(Folder(tmp_path)), blocks_of(4, 2)))
+    with pytest.raises(lrp.BackendError, match=r"cannot work.*elsewhere.*installed"):
+        list(lrp.ray.run_blocks(Elsewhere(Folder(tmp_path)), blocks_of(4, 2)))
 
 
 @pytest.mark.full
@@ -126,3 +134,104 @@ def test_a_row_that_kills_its_worker_is_left_out(tmp_path: Path) -> None:
     done = list(lrp.ray.run_blocks(work, blocks_of(40, 5)))
     assert sum(one.failed for one in done) == 1
     assert stored(work.folder) == {row: KILLS if row == 13 else row * row for row in range(40)}
+
+
+ASKED = {"batch": 8, "save": ("maps", "scores", "topk")}
+BROKEN, COUNT = 30, 200  # a file of a run that is no picture, and how many there are
+
+
+@pytest.fixture(scope="module")
+def pictures(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder, rng = tmp_path_factory.mktemp("pictures"), np.random.default_rng(0)
+    digits = [np.asarray(Image.open(path).convert("L")) for path in DIGITS]
+    for i in range(COUNT):
+        Image.fromarray(np.roll(digits[i % 10], rng.integers(-3, 4, 2), (0, 1))).save(folder / f"{i:03}.png")
+    (folder / f"{BROKEN:03}.png").write_bytes(b"no picture")
+    return folder
+
+
+@pytest.fixture(autouse=True)
+def _small_blocks(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("onnx_lrp.batch.sizing._LARGEST", 16)  # inputs in a block
+
+
+@pytest.fixture
+def watched(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[..., Watched]:
+    """Makes runs read their inputs from a source that is watched."""
+
+    def watch(pictures: Path, **how: Any) -> Watched:
+        source = Watched(source_of(str(pictures)), tmp_path / "readers", **how)
+        source.readers.mkdir()
+        monkeypatch.setattr("onnx_lrp.batch.run.source_of", lambda *_, **__: source)
+        return source
+
+    return watch
+
+
+@pytest.fixture(scope="module")
+def here(pictures: Path) -> dict[str, bytes]:
+    """What a run leaves that nobody disturbs, with two batches at a time in this process."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("onnx_lrp.batch.sizing._LARGEST", 16)
+        found = lrp.explain_all(MODEL, pictures, pictures.with_name("here"), threads=2, **ASKED)
+    assert [row for row, error in enumerate(found.index["error"].to_pylist()) if error] == [BROKEN]
+    return left(pictures.with_name("here"))
+
+
+def test_a_run_leaves_the_same_bits_though_a_worker_is_killed(
+    pictures: Path, here: dict[str, bytes], watched: Callable[..., Watched], tmp_path: Path
+) -> None:
+    source, killed = watched(pictures, seconds=0.005), list[int]()
+
+    def told(done: int, total: int, failed: int, phase: str) -> None:
+        if done and not killed:
+            killed.extend(source.others())
+            os.kill(killed[0], signal.SIGKILL)
+
+    lrp.explain_all(MODEL, pictures, tmp_path / "out", engine="ray", progress=told, **ASKED)
+    assert left(tmp_path / "out") == here
+    assert len(killed) == 1
+    assert len(source.others()) == 2
+
+
+@pytest.mark.full
+@pytest.mark.parametrize(("first", "second"), [("ray", "local"), ("local", "ray")])
+def test_one_engine_goes_on_where_the_other_was_interrupted(
+    pictures: Path, here: dict[str, bytes], watched: Callable[..., Watched], tmp_path: Path, first: str, second: str
+) -> None:
+    source, out = watched(pictures, seconds=0.005), tmp_path / "out"
+
+    def told(done: int, total: int, failed: int, phase: str) -> None:
+        if done and phase == "explaining":
+            signal.raise_signal(signal.SIGINT)
+
+    with pytest.raises(KeyboardInterrupt, match=r"of 200 done; the same command goes on"):
+        lrp.explain_all(MODEL, pictures, out, engine=first, progress=told, **ASKED)
+    there = sorted((out / "index").iterdir())
+    assert 0 < len(there) < 13
+    time.sleep(0.2)  # in which nobody works any more, so that somebody else may
+    assert sorted((out / "index").iterdir()) == there
+    steps: list[int] = []
+    lrp.explain_all(MODEL, pictures, out, engine=second, progress=lambda done, *_: steps.append(done), **ASKED)
+    assert min(filter(None, steps)) >= 16 * len(there) - 8
+    assert left(out) == here
+    assert len(source.others()) == 1
+
+
+@pytest.mark.full
+def test_an_input_that_kills_its_worker_has_an_error(
+    pictures: Path, here: dict[str, bytes], watched: Callable[..., Watched], tmp_path: Path
+) -> None:
+    assert here
+    watched(pictures, killer="120.png")
+    found = lrp.explain_all(MODEL, pictures, tmp_path / "out", engine="ray", **ASKED)
+    errors = found.index["error"].to_pylist()
+    assert {row: error for row, error in enumerate(errors) if error} == {BROKEN: errors[BROKEN], 120: KILLS}
+    expected = lrp.open_batch(pictures.with_name("here"))
+    for name in ("prediction", "probability", "start", "absorbed", "sha256"):
+        values = expected.index[name].to_pylist()
+        values[120] = None
+        assert found.index[name].to_pylist() == values
+    maps = expected.numpy()
+    maps[120] = np.nan
+    np.testing.assert_array_equal(found.numpy(), maps)

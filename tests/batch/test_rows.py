@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import io
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -11,7 +13,7 @@ import pytest
 from PIL import Image
 
 import onnx_lrp as lrp
-from onnx_lrp.clusters.rows import RowExplainer, with_threads
+from onnx_lrp.clusters.rows import RowExplainer
 
 ROOT = Path(__file__).resolve().parents[2]
 MODEL = ROOT / "models" / "mnist_cnn.onnx"
@@ -43,9 +45,9 @@ def test_all_that_a_cell_may_hold_is_the_same_picture(rows: RowExplainer) -> Non
     ("cell", "target", "said"),
     [
         (None, None, "its cell is empty"),
-        (b"", None, "has no bytes"),
-        (b"no picture", None, "no PNG, JPEG, WebP or BMP"),
-        (GOOD[:90], None, "cannot be decoded"),
+        (b"", None, "file is empty"),
+        (b"no picture", None, "not a PNG, JPEG, WebP or BMP"),
+        (GOOD[:90], None, "cannot be read"),
         ("nowhere.png", None, "no such file"),
         (np.full((1, 28, 28), np.nan, np.float32), None, "NaN"),
         (np.zeros((1, 2, 28, 28), np.float32), None, "shape"),
@@ -81,18 +83,50 @@ def test_a_model_of_so_many_samples_is_filled_up(tmp_path: Path) -> None:
             np.testing.assert_allclose(one.maps[name], relevance, atol=1e-5)
 
 
-def test_a_head_is_asked_once_and_its_softmax_taken_afterwards(monkeypatch: pytest.MonkeyPatch) -> None:
+def without_samples() -> onnx.ModelProto:
+    """A model whose input has no axis of samples."""
+    weight = np.random.default_rng(0).normal(size=(48, 3)).astype(np.float32)
+    nodes = [
+        onnx.helper.make_node("Reshape", ["x", "shape"], ["flat"]),
+        onnx.helper.make_node("MatMul", ["flat", "weight"], ["y"]),
+    ]
+    x, y = (onnx.helper.make_tensor_value_info(n, 1, s) for n, s in (("x", [3, 4, 4]), ("y", [1, 3])))
+    constants = [
+        onnx.numpy_helper.from_array(np.array([1, 48]), "shape"),
+        onnx.numpy_helper.from_array(weight, "weight"),
+    ]
+    graph = onnx.helper.make_graph(nodes, "g", [x], [y], constants)
+    return onnx.helper.make_model(graph, opset_imports=[onnx.helper.make_opsetid("", 17)], ir_version=8)
+
+
+def test_without_an_axis_of_samples_rows_go_one_by_one() -> None:
+    rows = RowExplainer(lrp.Explainer(without_samples()), whole=True)
+    x = np.random.default_rng(1).normal(size=(3, 3, 4, 4)).astype(np.float32)
+    found = rows([{"": one} for one in x], [None, 2, None])
+    for answer, one, target in zip(found, x, (None, 2, None)):
+        expected = rows.explainer(one, target)
+        assert (answer.error, answer.target) == (None, expected.target[0])
+        np.testing.assert_array_equal(answer.maps["x"], expected.relevance)
+
+
+def test_an_animation_is_no_picture(rows: RowExplainer) -> None:
+    frames, held = [Image.new("L", (28, 28), shade) for shade in (0, 255)], io.BytesIO()
+    frames[0].save(held, "PNG", save_all=True, append_images=frames[1:])
+    assert "is an animation" in (rows([{"": held.getvalue()}])[0].error or "")
+
+
+def test_a_head_answers_in_the_same_run(monkeypatch: pytest.MonkeyPatch) -> None:
     proto = onnx.load(MODEL)
     name = proto.graph.output[0].name
     proto.graph.node.append(onnx.helper.make_node("Softmax", [name], ["shares"], axis=1))
     proto.graph.output[0].name = "shares"
     explainer = lrp.Explainer(proto)
-    expected = explainer([DIGITS[1], DIGITS[2]], 7).probability
+    expected = explainer([DIGITS[1], DIGITS[2]]).probability
     rows = RowExplainer(explainer, target=7)
-    first = rows([{"": DIGITS[1]}])[0]
-    monkeypatch.setattr("onnx_lrp.explainer.original", lambda *_: pytest.fail("the model was asked again"))
-    second = rows([{"": DIGITS[2]}])[0]
-    np.testing.assert_allclose([first.probability, second.probability], expected, rtol=1e-4)
+    monkeypatch.setattr("onnx_lrp.explaining.results.original", lambda *_: pytest.fail("the model was asked again"))
+    found = rows([{"": DIGITS[1]}, {"": DIGITS[2]}])
+    assert [answer.target for answer in found] == [7, 7]
+    np.testing.assert_allclose([answer.probability for answer in found], expected, rtol=1e-4)
 
 
 def test_the_shape_of_maps_is_known_before(rows: RowExplainer) -> None:
@@ -102,16 +136,15 @@ def test_the_shape_of_maps_is_known_before(rows: RowExplainer) -> None:
     assert whole.maps["input"].shape == (1, 28, 28)
 
 
-def test_threads_are_set_where_nobody_did() -> None:
-    explainer = lrp.Explainer(MODEL)
-    assert with_threads(explainer, 1).options.threads == 1
-    assert explainer.options.threads == 0
-    own = lrp.Explainer(MODEL, threads=2)
-    assert with_threads(own, 1) is own
-
-
 def test_the_document_has_the_recipe_for_spark_as_it_is_tested() -> None:
     document = (ROOT / "docs" / "clusters.md").read_text()
     code = (ROOT / "examples" / "spark_explain.py").read_text().split('"""', 2)[2].strip()
     assert code in document
     assert len([line for line in code.splitlines() if line.strip()]) <= 40
+
+
+def test_without_ray_it_says_what_to_install(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "ray", None)
+    assert lrp.ray.explain
+    with pytest.raises(lrp.BackendError, match=r"pip install 'onnx_lrp\[ray\]'"):
+        lrp.ray.explain(None, MODEL)

@@ -11,6 +11,7 @@ import os
 import signal
 import sys
 from collections.abc import Callable
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -19,7 +20,7 @@ import pytest
 from fake_work import FakeExplaining, FakePredicting, fake_sizes
 
 from onnx_lrp import Explainer
-from onnx_lrp.batch.asked import Run
+from onnx_lrp.batch.asked import Run, in_lanes
 from onnx_lrp.batch.folder import Folder
 from onnx_lrp.batch.locking import written_by_us
 from onnx_lrp.batch.selecting import Selection, classes_called
@@ -369,3 +370,13 @@ def test_arguments_that_make_no_sense(
     with pytest.raises(ValueError, match=said):  # what is wrong with data and targets is a ValueError, too
         explain_all(explainer, "in", "out", **options)
     assert not Path("out").exists()
+
+
+def test_threads_are_spread_over_batches() -> None:
+    order = {"save": frozenset(), "precision": "float16", "top": 5}
+    run = Run(Explainer(MODEL, threads=4), source_of(str(MODEL.parent / "digits")), Folder(Path("out")), order)
+    for engine, workers, lanes in (("local", None, 4), ("local", 2, 2), ("local", 9, 1), ("ray", None, 1)):
+        spread = in_lanes(replace(run, engine=engine, workers=workers))
+        assert (spread.lanes, spread.explainer.options.threads) == (lanes, 1)
+    walked = replace(run, explainer=Explainer(MODEL, backend="numpy", threads=4))
+    assert in_lanes(walked) is walked
