@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from functools import partial
 
 from ..explanation import Explanation
-from ..pictures.heatmap import save_png
-from ..writing import write_file
+from ..pictures.heatmap import indexed
 from .folder import Folder
 from .items import Item
 from .order import Order
+from .store.files import replaced_file, writing_to
 
 
 def draw(explanation: Explanation, rows: Sequence[int], items: Sequence[Item], order: Order, folder: Folder) -> None:
@@ -23,6 +22,8 @@ def draw(explanation: Explanation, rows: Sequence[int], items: Sequence[Item], o
     for kind in sorted(order.save & {"png", "figure"}):
         for i, (row, item) in enumerate(zip(rows, items)):
             path = folder.picture(kind, row, item.name)
-            path.parent.mkdir(parents=True, exist_ok=True)
+            with writing_to(path):
+                path.parent.mkdir(parents=True, exist_ok=True)
             image = explanation.heatmap(i) if kind == "png" else explanation.figure(i)
-            write_file(path, partial(save_png, image, force=True), force=True)
+            with replaced_file(path) as made:
+                indexed(image).save(made, "PNG")

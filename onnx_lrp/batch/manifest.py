@@ -14,10 +14,11 @@ from ..errors import OutputError
 from ..explainer import Explainer
 from ..targets import AnyTarget, as_region
 from ..text import printable
-from ..writing import shown, write_file
+from ..writing import shown
 from .folder import Folder
 from .locking import WRITER
 from .order import Order
+from .store.files import replaced_file
 
 BATCH_FORMAT = "onnx_lrp batch 1"
 DECISIVE = ("model", "composite", "settings", "order", "chosen", "preprocessing", "labels", "inputs")
@@ -90,7 +91,8 @@ def write_manifest(folder: Folder, content: Mapping[str, Any]) -> None:
         OutputError: it cannot be written.
     """
     text = json.dumps(content, indent=1)
-    write_file(folder.manifest, lambda path: _put(path, text), force=True)
+    with replaced_file(folder.manifest) as made:
+        made.write_text(text, "utf-8")
 
 
 def same_run(old: Mapping[str, Any], new: Mapping[str, Any], folder: Path) -> list[str]:
@@ -110,10 +112,6 @@ def same_run(old: Mapping[str, Any], new: Mapping[str, Any], folder: Path) -> li
         for name, version in (new.get("versions") or {}).items()
         if name in versions and versions[name] != version
     ]
-
-
-def _put(path: Path, text: str) -> None:
-    path.write_text(text, "utf-8")
 
 
 def _refuse_what_is_there(folder: Folder) -> None:
