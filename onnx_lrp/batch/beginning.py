@@ -53,7 +53,7 @@ def _first(run: Run, told: Callable[[int], None]) -> Begun:
     listed = run.once and path.exists()  # by a start that was killed; a pipe does not give it again
     inventory = Inventory.open(path) if listed else Inventory.write(path, run.source, told)
     order = with_sizes(sized, run.explainer, run.source, inventory, run.batch)
-    manifest = manifest_of(run.explainer, order, run.selection.as_dict())
+    manifest = _manifest(run, order)
     manifest |= {"listed": len(inventory), "inventory_sha256": inventory.sha256}
     if run.selection.all:
         manifest["count"] = len(inventory)
@@ -68,10 +68,18 @@ def _again(run: Run, old: dict[str, Any], told: Callable[[int], None]) -> Begun:
     except (KeyError, TypeError, ValueError, AttributeError):
         raise OutputError(f"{shown(run.folder.manifest)}: lacks what it takes to go on; {REMEDY}") from None
     asked = replace(order, batch=run.batch or order.batch)
-    notes = same_run(old, manifest_of(run.explainer, asked, run.selection.as_dict()), run.folder.path)
+    notes = same_run(old, _manifest(run, asked), run.folder.path)
     if not run.once:
         _compare(run, before, digest, told)
     return Begun(old, order, Inventory.open(run.folder.inputs), notes)
+
+
+def _manifest(run: Run, order: Order) -> dict[str, Any]:
+    """With what of the inputs their list does not say."""
+    columns = getattr(run.source, "columns", None)
+    said = {} if columns is None else {"column": columns.column, "features": list(columns.features)}
+    features = list(getattr(run.source, "feature_names", ()))
+    return manifest_of(run.explainer, order, run.selection.as_dict()) | {"columns": said, "features": features}
 
 
 def _compare(run: Run, before: int, digest: str, told: Callable[[int], None]) -> None:

@@ -21,13 +21,15 @@ from .order import Order
 from .store.files import replaced_file
 
 BATCH_FORMAT = "onnx_lrp batch 1"
-DECISIVE = ("model", "composite", "settings", "order", "chosen", "preprocessing", "labels", "inputs")
+DECISIVE = ("model", "composite", "settings", "order", "chosen", "preprocessing", "labels", "inputs", "columns",
+            "features")  # fmt: skip
 # They change nothing that is stored, or nobody set them, or another key says the same
 UNIMPORTANT = ("settings.threads", "order.block", "model.name", "settings.regions")
 REMEDY = "choose another -o, or delete the folder"
 _OPTIONS = {"model.sha256": "the model", "order.batch": "--batch-size", "order.top": "--top", "order.save": "--save",
            "order.precision": "--precision", "order.whole": "--whole", "order.target": "--target",
-           "settings.target_sha256": "--target"}  # fmt: skip  # what decides a key
+           "settings.target_sha256": "--target", "columns.column": "--column", "columns.features": "--features",
+           "features": "columns of the table"}  # fmt: skip  # what decides a key
 
 
 def manifest_of(explainer: Explainer, order: Order, chosen: Mapping[str, Any]) -> dict[str, Any]:
@@ -160,7 +162,7 @@ def _differing(key: str, old: Any, new: Any) -> str:
 
 
 def _word(value: Any) -> str:
-    if value in (None, []):
+    if value in (None, [], ""):
         return "none"
     if isinstance(value, list):
         return printable(", ".join(map(str, value)), 60)

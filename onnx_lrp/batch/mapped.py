@@ -140,7 +140,7 @@ def as_dataset(run: BatchFolder, positions: np.ndarray) -> Any:
         variables["map" if len(names) == 1 else f"map_{name}"] = xarray.Variable(dims, _lazily(array))
     flat = [f.name for f in table.schema if f.type.num_fields == 0]
     coordinates = {name: ("row", table[name].to_numpy(zero_copy_only=False)) for name in flat}
-    about = {"model": str(run.manifest["model"].get("name", "")), "composite": str(run.manifest["composite"])}
+    about = {"model": str(run.manifest["model"].get("name", "")), "composite": run.composite}
     return xarray.Dataset(variables, coordinates, about)
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import cached_property
@@ -35,6 +36,13 @@ class BatchFolder:
 
     def __reduce__(self) -> tuple[type[BatchFolder], tuple[Folder, dict[str, Any]]]:
         return type(self), (self.folder, self.manifest)
+
+    @property
+    def composite(self) -> str:
+        """Its name, of which the manifest has the whole text."""
+        text = str(self.manifest["composite"])
+        named = re.match(r'name = "([^"\n]*)"\n', text)
+        return printable(named.group(1) if named else text)
 
     @property
     def labels(self) -> tuple[str, ...]:

@@ -20,7 +20,7 @@ def command(*arguments: object) -> list[str]:
 def typed(*arguments: object, **options: Any) -> subprocess.CompletedProcess[str]:
     """``onnx-lrp batch`` to its end; whatever went wrong, no traceback was shown."""
     options = {"capture_output": True, "text": True, "timeout": 300, **options}
-    done = subprocess.run(command(*arguments), env={**os.environ, "COLUMNS": "120"}, **options)  # noqa: PLW1510
+    done = subprocess.run(command(*arguments), env={**os.environ, "COLUMNS": "120"}, **options)
     assert "Traceback" not in done.stderr, done.stderr
     return done
 

@@ -74,6 +74,5 @@ def samples_for(name: str, count: int) -> dict[str, np.ndarray]:
     shapes = {"two": {"a": (4,), "b": (2, 3)}, "one": {"x": (1, 6, 6)}, "sequence": {"x": (5, 4)},
               "dense": {"x": (1, 5, 5)}}  # fmt: skip
     return {
-        key: rng.normal(size=(count, *shape)).astype(np.float32)
-        for key, shape in shapes.get(name, {"x": (4,)}).items()
+        key: rng.normal(size=(count, *shape)).astype(np.float32) for key, shape in shapes.get(name, {"x": (4,)}).items()
     }
