@@ -78,7 +78,7 @@ def _listed(run: Run, path: Path, told: Callable[[int], None]) -> Inventory | No
 def _first(run: Run, inventory: Inventory) -> Begun:
     _clear(run.folder)
     order = with_sizes(Order(**run.order), run.explainer, run.source, inventory, run.batch)
-    manifest = manifest_of(run.explainer, order, run.selection.as_dict())
+    manifest = _manifest(run, order)
     manifest |= {"listed": len(inventory), "inventory_sha256": inventory.sha256}
     if run.selection.all:
         manifest["count"] = len(inventory)
@@ -100,9 +100,17 @@ def _again(run: Run, old: dict[str, Any], told: Callable[[int], None]) -> Begun:
     except (KeyError, TypeError, ValueError, AttributeError):
         raise OutputError(f"{shown(run.folder.manifest)}: lacks what it takes to go on; {REMEDY}") from None
     asked = replace(order, batch=run.batch or order.batch)
-    notes = same_run(old, manifest_of(run.explainer, asked, run.selection.as_dict()), run.folder.path)
+    notes = same_run(old, _manifest(run, asked), run.folder.path)
     _compare(run, before, digest, told)
     return Begun(old, order, Inventory.open(run.folder.inputs), notes)
+
+
+def _manifest(run: Run, order: Order) -> dict[str, Any]:
+    """With what of the inputs their list does not say."""
+    columns = getattr(run.source, "columns", None)
+    said = {} if columns is None else {"column": columns.column, "features": list(columns.features)}
+    features = list(getattr(run.source, "feature_names", ()))
+    return manifest_of(run.explainer, order, run.selection.as_dict()) | {"columns": said, "features": features}
 
 
 def _compare(run: Run, before: int, digest: str, told: Callable[[int], None]) -> None:

@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-from functools import partial
-
 from ..explanation import Explanation
-from ..pictures.heatmap import save_png
-from ..writing import write_file
+from ..pictures.heatmap import indexed
 from .folder import Folder
 from .gathered import Gathered
 from .order import Order
+from .store.files import replaced_file, writing_to
 
 DRAWN = frozenset(("png", "figure"))
 
@@ -23,6 +21,8 @@ def draw(explanation: Explanation, group: Gathered, order: Order, folder: Folder
     for kind in sorted(order.save & DRAWN):
         for i, (row, item) in enumerate(zip(group.rows, group.items)):
             path = folder.picture(kind, row, item.name)
-            path.parent.mkdir(parents=True, exist_ok=True)
+            with writing_to(path):
+                path.parent.mkdir(parents=True, exist_ok=True)
             image = explanation.heatmap(i) if kind == "png" else explanation.figure(i)
-            write_file(path, partial(save_png, image, force=True), force=True)
+            with replaced_file(path) as made:
+                indexed(image).save(made, "PNG")

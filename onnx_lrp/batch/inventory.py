@@ -3,19 +3,18 @@
 from __future__ import annotations
 
 import hashlib
-import os
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from itertools import islice
 from pathlib import Path
 from typing import Any
 
-from ..errors import InputError, OutputError
-from ..staging import temporary
+from ..errors import InputError
 from ..text import printable
 from ..writing import shown
 from .arrow import load_pyarrow
 from .blocks import Block
 from .items import InputSource, Item
+from .store.files import replaced_file
 
 _BATCH = 10_000  # items in a record batch
 _DIGEST = b"sha256"
@@ -131,17 +130,12 @@ def _numbered(source: InputSource, told: Callable[[int], None]) -> Iterator[tupl
 
 def _write(path: Path, items: Iterator[tuple[int, Item]]) -> Inventory:
     pa = load_pyarrow()
-    made = temporary(path.parent, path.suffix)
-    try:
-        with pa.OSFile(str(made), "wb") as file, pa.ipc.new_file(file, _schema(pa)) as writer:
-            _fill(writer, items)
-        os.replace(made, path)
-    except OSError as error:
-        if isinstance(error, OutputError):
-            raise
-        raise OutputError(f"{shown(path)}: cannot be written: {error.strerror or error}") from None
-    finally:
-        made.unlink(missing_ok=True)
+    with (
+        replaced_file(path) as made,
+        pa.OSFile(str(made), "wb") as file,
+        pa.ipc.new_file(file, _schema(pa)) as writer,
+    ):
+        _fill(writer, items)
     return Inventory.open(path)
 
 

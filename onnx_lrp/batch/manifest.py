@@ -15,19 +15,23 @@ from ..explainer import Explainer
 from ..model.graph import dims
 from ..targets import AnyTarget, as_region
 from ..text import printable
-from ..writing import shown, write_file
+from ..writing import shown
 from .folder import Folder
 from .locking import WRITER
 from .order import Order
+from .store.files import replaced_file
 
 BATCH_FORMAT = "onnx_lrp batch 1"
-DECISIVE = ("model", "rules", "settings", "order", "chosen", "preprocessing", "labels", "inputs")
+DECISIVE = ("model", "rules", "settings", "order", "chosen", "preprocessing", "labels", "inputs", "columns",
+            "features")  # fmt: skip
 # They change nothing that is stored, or nobody set them, or another key says the same
 UNIMPORTANT = ("settings.threads", "order.block", "model.name", "settings.regions")
 REMEDY = "choose another -o, or delete the folder"
-_OPTIONS = {"rules": "--composite", "model.sha256": "the model", "order.batch": "--batch-size", "order.top": "--top", "order.save": "--save",
+_OPTIONS = {"rules": "--composite",
+           "model.sha256": "the model", "order.batch": "--batch-size", "order.top": "--top", "order.save": "--save",
            "order.precision": "--precision", "order.whole": "--whole", "order.target": "--target",
-           "settings.target_sha256": "--target"}  # fmt: skip  # what decides a key
+           "settings.target_sha256": "--target", "columns.column": "--column", "columns.features": "--features",
+           "features": "columns of the table"}  # fmt: skip  # what decides a key
 
 
 def manifest_of(explainer: Explainer, order: Order, chosen: Mapping[str, Any]) -> dict[str, Any]:
@@ -91,7 +95,8 @@ def write_manifest(folder: Folder, content: Mapping[str, Any]) -> None:
         OutputError: it cannot be written.
     """
     text = json.dumps(content, indent=1)
-    write_file(folder.manifest, lambda path: _put(path, text), force=True)
+    with replaced_file(folder.manifest) as made:
+        made.write_text(text, "utf-8")
 
 
 def same_run(old: Mapping[str, Any], new: Mapping[str, Any], folder: Path) -> list[str]:
@@ -111,10 +116,6 @@ def same_run(old: Mapping[str, Any], new: Mapping[str, Any], folder: Path) -> li
         for name, version in (new.get("versions") or {}).items()
         if name in versions and versions[name] != version
     ]
-
-
-def _put(path: Path, text: str) -> None:
-    path.write_text(text, "utf-8")
 
 
 def _refuse_what_is_there(folder: Folder) -> None:
@@ -172,7 +173,7 @@ def _differing(key: str, old: Any, new: Any) -> str:
 
 
 def _word(value: Any) -> str:
-    if value in (None, []):
+    if value in (None, [], ""):
         return "none"
     if isinstance(value, list):
         return printable(", ".join(map(str, value)), 60)

@@ -175,13 +175,14 @@ class BatchResult:
     def __repr__(self) -> str:
         about, order = self.manifest, self.manifest["order"]
         failed = len(self.errors)
-        rows = f"{about['count']} inputs, {len(self._run.table)} done"
-        rows = rows if self._chosen is None else f"{len(self)} of {about['count']} inputs"
+        count = "?" if about["count"] is None else about["count"]  # while those to explain are being chosen
+        rows = f"{count} inputs, {len(self._run.table)} done"
+        rows = rows if self._chosen is None else f"{len(self)} of {count} inputs"
         saved = [f"maps ({order.get('precision')})" if kind == "maps" else kind for kind in self._run.saved]
         name = printable(str(about["model"].get("name", "?")))
         kept = f"; saved: {', '.join(saved)}" if saved else ""
         return (
-            f"BatchResult({name} by {printable(self._run.composite)}: {rows}, {failed} failed{kept}; "
+            f"BatchResult({name} by {self._run.composite}: {rows}, {failed} failed{kept}; "
             f"in {shown(self._run.folder.path)})"
         )
 

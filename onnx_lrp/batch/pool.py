@@ -178,10 +178,10 @@ def _settled(start: Callable[[], Worker], suspect: _Suspect) -> Done:
         while rest is not None:
             journal = Path(folder) / f"{rest.start}"
             died = _alone(start, Task(rest, journal=journal))
-            row = _last_of(journal) if isinstance(died, Died) else None
-            if row is None:
+            row = _last_of(journal)
+            if row is None or not isinstance(died, Died):
                 break
-            poisoned[row] = f"a worker process died of it ({suspect.how}), twice"
+            poisoned[row] = f"a worker process died of it ({died.how}), twice"
             rest = Block(block.number, row + 1, block.stop) if row + 1 < block.stop else None
     done = _alone(start, Task(block, poisoned=poisoned))
     if isinstance(done, Died):

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import cached_property
@@ -38,6 +37,11 @@ class BatchFolder:
         return type(self), (self.folder, self.manifest)
 
     @property
+    def composite(self) -> str:
+        """What the composite is called, as it is printed."""
+        return printable(str(self.manifest["composite"]))
+
+    @property
     def labels(self) -> tuple[str, ...]:
         """Of the classes; empty if they have none."""
         return tuple(self.manifest.get("labels") or ())
@@ -46,13 +50,6 @@ class BatchFolder:
     def features(self) -> tuple[str, ...]:
         """Names of a map's elements; empty if they have none."""
         return tuple(self.manifest.get("features") or ())
-
-    @property
-    def composite(self) -> str:
-        """The name of the composite, of which the manifest has all rules."""
-        text = str(self.manifest["composite"])
-        named = re.match(r'name = "(.*)"', text)
-        return named[1] if named else text
 
     @property
     def saved(self) -> tuple[str, ...]:

@@ -91,13 +91,15 @@ def _summary(outcome: Outcome) -> list[str]:
     before = f", {outcome.done_before:,} of them before" if outcome.done_before else ""
     pace = f", {now:,} in {outcome.seconds:.1f} s, {outcome.rate:.1f} per second" if now else ""
     lines = [f"inputs: {outcome.inputs:,}{chosen}{before}{pace}", f"failed: {outcome.failed:,}"]
-    lines += [f"  {_error(name, error)}" for name, error in outcome.errors]
+    lines += [f"  {shown(name)}: {printable(_reason(name, error), 300)}" for name, error in outcome.errors]
     if outcome.failed > len(outcome.errors):
         lines.append(f"  and {outcome.failed - len(outcome.errors):,} more, in the column error of the index")
     where = f"results: {shown(outcome.out)} (in Python: onnx_lrp.open_batch({shown(outcome.out)!r}))"
     return [*outcome.notes, *lines, where]
 
 
-def _error(name: str, error: str) -> str:
-    """The input and what is wrong with it; most errors begin with its name."""
-    return printable(error if name in error else f"{name}: {error}", 300)
+def _reason(name: str, error: str) -> str:
+    """The error of an input, whose name it need not say once more."""
+    for start in (f"{name!r}: ", f"{name}: "):
+        error = error.removeprefix(start)
+    return error

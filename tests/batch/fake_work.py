@@ -80,11 +80,12 @@ class FakeExplaining:
     source: object
     order: Order
     folder: Folder
+    lanes: int = 1
     seconds: float = 0.0
     stop_at: int = -1
 
     def __reduce__(self) -> tuple[type[FakeExplaining], tuple[object, ...]]:  # the explainer would take its time
-        return type(self), (None, self.source, self.order, self.folder, self.seconds, self.stop_at)
+        return type(self), (None, self.source, self.order, self.folder, 1, self.seconds, self.stop_at)
 
     def begin(self, rows: int) -> None:
         assert len(Inventory.open(self.folder.inputs)) == rows

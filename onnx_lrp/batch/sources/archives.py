@@ -42,18 +42,24 @@ class TarSource:
         """One for each group of members that has something to explain.
 
         Raises:
-            InputError: a file is no archive, or nothing in it is an input.
+            InputError: a file is no archive, nothing in it is an input, or none has the label or target that was said.
         """
+        lacking = {key for key in self.columns.said if key is not None}
         for number, file in enumerate(self.files):
             empty = True
             with open(file.path, "rb") as stream:
                 for stem, members in groupby(tar_members(file), key=lambda member: _stem(member.name)):
                     for item in self._group(number, stem, _first(members), stream):
                         empty = False
+                        found = zip(self.columns.said, (item.label, item.target))
+                        lacking -= {key for key, word in found if word is not None}
                         yield item
             if empty:
                 kinds = f"a member .{self.columns.column}" if self.columns.column else "a picture or an array"
                 raise InputError(f"{file.shown}: no member is {kinds}; check what is in the archive")
+        for key in lacking:
+            said = f"no input has a member or a key of .json that is called {printable(key)!r}"
+            raise InputError(f"{self.files[0].shown}: {said}; check what is said of label and target")
 
     def read(self, items: Sequence[Item]) -> Iterator[Payload | InputError]:
         """The bytes of each."""

@@ -70,6 +70,11 @@ class CsvTable:
         table._check_numbers()
         return table
 
+    @property
+    def names(self) -> tuple[str, ...]:
+        """Of the features."""
+        return tuple(name for _, name in self.inputs)
+
     def cells(self) -> Iterator[tuple[int, Sequence[Any] | str]]:
         """The offset of each row, with its path, label and target, or what is wrong with it."""
         with open(self.file.path, "rb") as stream:

@@ -58,6 +58,11 @@ class ParquetTable:
         bounds = tuple(accumulate(groups, initial=0))
         return ParquetTable(file, (columns.column, *columns.said), tuple(inputs), bounds)
 
+    @property
+    def names(self) -> tuple[str, ...]:
+        """Of the features."""
+        return self.inputs
+
     def cells(self) -> Iterator[tuple[int, Sequence[Any] | str]]:
         """The number of each row, with its path, label and target."""
         wanted = list(dict.fromkeys(name for name in self.said if name is not None))

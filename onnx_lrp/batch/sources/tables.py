@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import partial
 from typing import Any
 
 from ...errors import InputError
 from ..items import Item, Payload
-from .columns import Columns, word_of
+from .columns import Columns, names_in_words, word_of
 from .csvtable import CsvTable
 from .files import NamedFile, answers, by_file, file_payload, place_in
 from .parquet import ParquetTable
@@ -74,12 +74,33 @@ class TableSource:
         for found in self._table(number).features(offsets):
             yield found if isinstance(found, InputError) else Payload({"": found})
 
+    @property
+    def feature_names(self) -> tuple[str, ...]:
+        """Of the columns that make a row's vector, in their order, which is that of the first table."""
+        return self._table(0).names
+
     def _table(self, number: int) -> CsvTable | ParquetTable:
         if number not in self._opened:
             file = self.files[number]
             kind = ParquetTable if file.path.lower().endswith(PARQUET) else CsvTable
-            self._opened[number] = kind.open(file, self.columns)
+            table = kind.open(file, self.columns)
+            if number and table.names != self.feature_names:
+                table = kind.open(file, self._as_first(file, table.names))
+            self._opened[number] = table
         return self._opened[number]
+
+    def _as_first(self, file: NamedFile, names: Sequence[str]) -> Columns:
+        """The columns of a table whose features stand in another order than the first one's.
+
+        Raises:
+            InputError: they are others.
+        """
+        wanted = self.feature_names
+        odd = sorted(set(names) ^ set(wanted))
+        if odd:
+            where = f"{file.shown}: has not the columns of {self.files[0].shown}: only one has"
+            raise InputError(f"{where} {names_in_words(odd)}; name those that are inputs (features)")
+        return replace(self.columns, features=wanted)
 
     def __getstate__(self) -> dict[str, Any]:
         return {"files": self.files, "columns": self.columns, "here": self.here, "_opened": {}}

@@ -7,11 +7,13 @@ import os
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from fnmatch import fnmatch
+from pathlib import Path
 
 from ...errors import InputError
 from ...pictures.reading import ARRAYS, PICTURES
 from ...text import printable
 from ...writing import shown
+from ..folder import Folder
 from ..items import Item
 from .files import reason_of
 from .sorting import SortedNames
@@ -40,7 +42,8 @@ def is_taken(name: str) -> bool:
 def inputs_below(top: str, labelled: bool = False) -> Iterator[Item]:
     """The files of a folder that are inputs, then those of its subfolders, both sorted.
 
-    Names that begin with a dot are left out; a folder that is linked into itself is gone through once.
+    Names that begin with a dot are left out, and what runs wrote to folders below; a folder that is linked into itself
+    is gone through once.
 
     Args:
         top: the folder.
@@ -59,7 +62,7 @@ def inputs_below(top: str, labelled: bool = False) -> Iterator[Item]:
             continue
         label = name if labelled and len(steps) == 1 else step.label
         real = os.path.realpath(os.path.join(step.real, name))
-        if real not in [above.real for above in steps]:
+        if real not in [above.real for above in steps] and not _written_by_a_run(real):
             yield from _enter(steps, os.path.join(step.path, name), real, label, labelled)
 
 
@@ -99,11 +102,12 @@ def _is_folder(entry: os.DirEntry[str]) -> bool:
 def matching(pattern: str) -> Iterator[str]:
     """The files that a pattern names, sorted within each folder: ``"pics/*.jpg"``, ``"pics/**/*.png"``.
 
-    One that names no ending takes the files that a folder would be searched for.
+    One that names no ending takes the files that a folder would be searched for. What runs wrote is left out, as long
+    as the pattern does not name its folder.
     """
     head, tail = os.path.split(pattern)
     tail = "*" if tail == "**" else tail
-    folders = sorted(glob.iglob(os.path.join(head, ""), recursive=True)) if glob.has_magic(head) else [head]
+    folders = _folders_matching(head) if glob.has_magic(head) else [head]
 
     def wanted(name: str) -> bool:
         fits = fnmatch(name, tail) and (tail.startswith(".") or not name.startswith("."))
@@ -115,3 +119,26 @@ def matching(pattern: str) -> Iterator[str]:
         except OSError:  # no such folder: nothing matches there
             continue
         yield from (os.path.join(folder, name) for name in files)
+
+
+def _folders_matching(pattern: str) -> list[str]:
+    top = pattern
+    while glob.has_magic(top):
+        top = os.path.dirname(top)
+    known: dict[str, bool] = {}
+
+    def foreign(folder: str) -> bool:
+        """Whether it is a run's, or below one."""
+        if len(folder) <= len(top):
+            return False
+        if folder not in known:
+            known[folder] = _written_by_a_run(folder) or foreign(os.path.dirname(folder))
+        return known[folder]
+
+    found = sorted(glob.iglob(os.path.join(pattern, ""), recursive=True))
+    return [folder for folder in found if not foreign(os.path.dirname(folder))]
+
+
+def _written_by_a_run(path: str) -> bool:
+    folder = Folder(Path(path))
+    return folder.manifest.exists() and folder.inputs.exists()

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from ...errors import InputError, OutputError
+from ...staging import temporary
 from ...text import printable
 from ...writing import shown
 
@@ -85,4 +86,21 @@ def staged_file(path: Path) -> Iterator[Path]:
             os.replace(made, path)
         finally:
             with contextlib.suppress(OSError):  # the first error is the one to tell
+                made.unlink(missing_ok=True)
+
+
+@contextlib.contextmanager
+def replaced_file(path: Path) -> Iterator[Path]:
+    """As :func:`staged_file`, and what a killed process left beside it goes; for folders with few files.
+
+    Raises:
+        OutputError: as for :func:`writing_to`.
+    """
+    with writing_to(path):
+        made = temporary(path.parent, path.suffix)
+        try:
+            yield made
+            os.replace(made, path)
+        finally:
+            with contextlib.suppress(OSError):
                 made.unlink(missing_ok=True)

@@ -92,7 +92,10 @@ class Maps:
         rows = slice(found.block.start, found.block.stop)
         with writing_to(self.path):
             for name in self.inputs:
-                stored, scales = stored_maps(found.maps[name], self._group.attrs["precision"])
+                maps = found.maps.get(name)
+                if maps is None:  # every row failed
+                    maps = np.full((len(found.block), *self.shape(name)[1:]), np.nan, np.float32)
+                stored, scales = stored_maps(maps, self._group.attrs["precision"])
                 self._put(self._arrays[f"maps/{self._names[name]}"], rows, stored)
                 if scales is not None:
                     self._put(self._arrays[f"scale/{self._names[name]}"], rows, scales)
