@@ -324,6 +324,7 @@ def test_a_run_that_is_ended_leaves_nothing_half(many: Path, how: str) -> None:
 def test_one_writes_at_a_time_and_all_may_read(many: Path) -> None:
     out = Path("out")
     with under_way(many, out) as process:
+        os.killpg(process.pid, signal.SIGSTOP)  # else it may be done before the second one begins
         second = typed(DIGITS, many, "-o", out)
         assert (second.returncode, second.stderr.count("\n")) == (2, 1)
         assert f"is being written by process {process.pid} on " in second.stderr
