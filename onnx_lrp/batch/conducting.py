@@ -8,6 +8,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from typing import Any
 
+from ..errors import OutputError
 from .asked import Run, in_lanes
 from .beginning import begun
 from .blocks import Block, BlockWork, Done, blocks_of
@@ -100,9 +101,13 @@ class _Going:
         self._through(Predictor(run.explainer, run.source, order, run.folder), iter(missing), "predicting")
 
     def _blocks_done(self, inventory: Inventory, order: Order) -> int:
-        """Inputs of blocks that are done, counted with their failures."""
+        """Inputs of blocks that are done, counted with their failures; what a power cut left of a part goes."""
+        for part in map(self.run.folder.part, done_blocks(self.run.folder)):
+            try:
+                self.failed += failed_in([part])
+            except OutputError:
+                part.unlink()
         stored = done_blocks(self.run.folder)
-        self.failed = failed_in(map(self.run.folder.part, stored))
         self.done = sum(len(block) for block in blocks_of(self.total, order.block) if block.number in stored)
         return self.done
 

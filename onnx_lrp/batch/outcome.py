@@ -8,6 +8,8 @@ from itertools import islice
 from pathlib import Path
 from typing import Any
 
+from ..errors import OutputError
+from ..writing import shown
 from .arrow import load_pyarrow
 
 FEW_ERRORS = 3  # errors that are told
@@ -49,9 +51,12 @@ class Outcome:
 
 
 def failed_in(paths: Iterable[Path]) -> int:
-    """How many rows of these parts of an index, or of the whole of it, have an error; only their ends are read."""
-    pa = load_pyarrow()
-    return sum(_failed(pa.parquet.read_metadata(path)) for path in paths)
+    """How many rows of these parts of an index, or of the whole of it, have an error; only their ends are read.
+
+    Raises:
+        OutputError: one of them is damaged.
+    """
+    return sum(_failed(_metadata(path)) for path in paths)
 
 
 def first_errors(index: Path, most: int = FEW_ERRORS) -> tuple[tuple[str, str], ...]:
@@ -65,6 +70,15 @@ def first_errors(index: Path, most: int = FEW_ERRORS) -> tuple[tuple[str, str], 
         if row["error"] is not None
     )
     return tuple(islice(rows, most))
+
+
+def _metadata(path: Path) -> Any:
+    pa = load_pyarrow()
+    try:
+        return pa.parquet.read_metadata(path)
+    except (pa.lib.ArrowInvalid, OSError):
+        remedy = "remove it, and give the same command again to have it written anew"
+        raise OutputError(f"{shown(path)}: is damaged; {remedy}") from None
 
 
 def _failed(metadata: Any, only: int | None = None) -> int:

@@ -13,6 +13,7 @@ from smallnets import samples_for, small_net
 from test_hostile_inputs import png_of_size
 
 import onnx_lrp as lrp
+from onnx_lrp.cli.main import main
 from onnx_lrp.errors import OnnxLrpError
 
 pytest.importorskip("zarr")
@@ -37,13 +38,14 @@ def test_a_corrupt_picture_among_a_thousand_costs_one_row() -> None:
     for i in range(1000):
         noisy = digits[i % len(digits)] + rng.integers(-20, 20, (28, 28))
         Image.fromarray(noisy.clip(0, 255).astype(np.uint8)).save(f"in/{i:04}.png", compress_level=1)
-    assert typed(DIGITS, "in", "-o", "sound", "--save", "maps,scores,topk").returncode == 0
+    options = [str(DIGITS), "in", "--save", "maps,scores,topk", "--threads", "1", "-q", "-o"]
+    assert main(["batch", *options, "sound"]) == 0
     data = Path("in/0500.png").read_bytes()
     Path("in/0500.png").write_bytes(data[:60] + bytes(60) + data[120:])
     first = typed(DIGITS, "in", "-o", "out", "--save", "maps,scores,topk")
     assert first.returncode == 3
     assert "failed: 1\n  in/0500.png: cannot be read (" in first.stderr + first.stdout
-    assert typed(DIGITS, "in", "-o", "out", "--save", "maps,scores,topk", "--allow-errors").returncode == 0
+    assert main(["batch", *options, "out", "--allow-errors"]) == 0
     sound, run = lrp.open_batch("sound"), lrp.open_batch("out")
     [bad] = run.errors
     assert (bad.row, bad.input, bad.prediction) == (500, "in/0500.png", None)
@@ -97,8 +99,7 @@ def alone(explainer: lrp.Explainer, path: str) -> Any:
 
 def test_every_odd_picture_is_right_or_one_error_as_it_is_alone() -> None:
     odd_pictures()
-    done = typed(DIGITS, "odd", "-o", "out", "--save", "maps,scores")
-    assert done.returncode == 3
+    assert main(["batch", str(DIGITS), "odd", "-o", "out", "--save", "maps,scores", "--threads", "1", "-q"]) == 3
     run, explainer = lrp.open_batch("out"), lrp.Explainer(DIGITS, preprocessing="zero-one", threads=1)
     assert len(run) == 23
     for row in run:

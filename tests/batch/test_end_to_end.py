@@ -250,9 +250,9 @@ def test_what_runs_wrote_below_the_inputs_is_no_input() -> None:
 
 @pytest.fixture(scope="module")
 def many(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """12,000 noisy inputs, and beside them what an uninterrupted run makes of them."""
+    """6,000 noisy inputs, and beside them what an uninterrupted run makes of them."""
     path = tmp_path_factory.mktemp("many") / "x.npy"
-    np.save(path, np.random.default_rng(5).random((12_000, 1, 28, 28), np.float32))
+    np.save(path, np.random.default_rng(5).random((6_000, 1, 28, 28), np.float32))
     done = typed(DIGITS, path, "-o", path.with_name("whole"))
     assert done.returncode == 0, done.stderr
     return path
@@ -294,7 +294,7 @@ def test_ctrl_c_finishes_what_is_under_way(many: Path) -> None:
         _, said = process.communicate(timeout=60)
     assert process.returncode == 130
     done = 1024 * parts_in(out)
-    assert f"onnx-lrp: error: interrupted: {done:,} of 12,000 done; the same command goes on\n" in said
+    assert f"onnx-lrp: error: interrupted: {done:,} of 6,000 done; the same command goes on\n" in said
     assert "Traceback" not in said
     goes_on(many, out)
 
@@ -312,11 +312,11 @@ def test_a_run_that_is_ended_leaves_nothing_half(many: Path, how: str) -> None:
     assert "Traceback" not in said
     half = lrp.open_batch(out)
     count = 1024 * parts_in(out)
-    assert len(half) == count < 12_000
+    assert len(half) == count < 6_000
     whole = lrp.open_batch(many.with_name("whole"))
     np.testing.assert_array_equal(half.numpy(), whole[:count].numpy())
     assert half.index.equals(whole.index[:count])
-    assert f"12000 inputs, {count} done, 0 failed" in repr(half)
+    assert f"6000 inputs, {count} done, 0 failed" in repr(half)
     goes_on(many, out)
 
 
@@ -324,6 +324,7 @@ def test_a_run_that_is_ended_leaves_nothing_half(many: Path, how: str) -> None:
 def test_one_writes_at_a_time_and_all_may_read(many: Path) -> None:
     out = Path("out")
     with under_way(many, out) as process:
+        os.killpg(process.pid, signal.SIGSTOP)  # else it may be done before the second one begins
         second = typed(DIGITS, many, "-o", out)
         assert (second.returncode, second.stderr.count("\n")) == (2, 1)
         assert f"is being written by process {process.pid} on " in second.stderr
@@ -332,10 +333,12 @@ def test_one_writes_at_a_time_and_all_may_read(many: Path) -> None:
 
 @linux
 @pytest.mark.skipif(not hasattr(os, "geteuid") or os.geteuid() != 0, reason="only root may mount")
-@pytest.mark.parametrize("size", ["4k", "20k", "150k", "900k"])
+@pytest.mark.parametrize(
+    "size", ["4k", "40k", *(pytest.param(size, marks=pytest.mark.full) for size in ("16k", "20k", "150k"))]
+)
 def test_a_full_disk(size: str) -> None:
-    np.save("x.npy", np.random.default_rng(5).random((100, 1, 28, 28), np.float32))
-    options = ["--save", "maps,scores,png,figure,topk", "--batch-size", "8"]
+    np.save("x.npy", np.random.default_rng(5).random((40, 1, 28, 28), np.float32))
+    options = ["--save", "maps,scores,png,topk", "--batch-size", "8"]
     Path("disk").mkdir()
     if subprocess.run(["mount", "-t", "tmpfs", "-o", f"size={size}", "tmpfs", "disk"], capture_output=True).returncode:
         pytest.skip("may not mount")
@@ -421,7 +424,7 @@ def test_a_hundred_thousand_paths() -> None:
     assert run.index["prediction"].to_pylist() == run.index["prediction"].to_pylist()[: len(names)] * 10_000
 
 
-def test_folders_that_hold_no_sound_run(table: Path) -> None:
+def test_folders_that_hold_no_sound_run(table: Path, capsys: pytest.CaptureFixture[str]) -> None:
     Path("empty").mkdir()
     for path in ("empty", "missing", "t.csv"):
         with pytest.raises(InputError, match="no batch run lies there"):
@@ -430,3 +433,20 @@ def test_folders_that_hold_no_sound_run(table: Path) -> None:
     Path("out/index.parquet").write_bytes(Path("out/index.parquet").read_bytes()[:-50])
     with pytest.raises(lrp.OnnxLrpError, match=r"out/index.parquet: is damaged; remove it, and give the same command"):
         len(lrp.open_batch("out"))
+    again = [str(table), "t.csv", "--features", "a,b,c,d", "-q", "-o"]
+    assert main(["batch", *again, "sound"]) == 0
+    for kind in ("index", "part", "maps"):
+        shutil.copytree("sound", kind)
+    Path("index/index.parquet").write_bytes(b"PAR1")
+    assert "is damaged; remove it, and give the same command" in refused(capsys, *again, "index")
+    Path("index/index.parquet").unlink()
+    assert main(["batch", *again, "index"]) == 0
+    assert all_of(Path("index")) == all_of(Path("sound"))
+    Path("part/index.parquet").unlink()
+    Path("part/index").mkdir()
+    Path("part/index/00000000.parquet").touch()  # as a power cut leaves it
+    assert main(["batch", *again, "part"]) == 0
+    assert all_of(Path("part")) == all_of(Path("sound"))
+    Path("maps/index.parquet").unlink()
+    shutil.rmtree("maps/maps.zarr/maps")
+    assert "is missing or damaged; delete the folder of the run" in refused(capsys, *again, "maps")

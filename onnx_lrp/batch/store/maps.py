@@ -144,6 +144,10 @@ class Maps:
         kinds = [kind for kind in ("maps", "scale") if kind in self._group]
         found = {f"{kind}/{safe}": array for kind in kinds for safe, array in self._group[kind].arrays()}
         found.update(self._group.arrays())
+        for safe in self._names.values():
+            if f"maps/{safe}" not in found:
+                where = shown(self.path / "maps" / safe)
+                raise InputError(f"{where}: is missing or damaged; delete the folder of the run, and start it anew")
         # Else all values are compared with the fill value, which takes half of all the time
         return {name: array.with_config({"write_empty_chunks": True}) for name, array in found.items()}
 
