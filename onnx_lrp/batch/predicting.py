@@ -84,8 +84,7 @@ class Predictor:
         return {row: found for i in range(len(group.rows)) for row, found in self._answers(group.part(i)).items()}
 
     def _answered(self, group: Gathered) -> list[dict[str, Any]]:
-        loader, prepared = self.work.reader.loader, self.work.explainer.prepared
-        feeds = loader.check(group.filled(self.work.order.batch) if loader.batched else group.feeds)
+        prepared, feeds = self.work.explainer.prepared, self.work.reader.fed(group)
         found, *own = run(self._session, self._names, feeds, prepared.source)
         logits = per_sample(np.asarray(found), prepared, feeds)
         shares = probabilities_of(logits, own[0] if own else None)

@@ -15,7 +15,7 @@ from ..errors import InputError, InvalidModelError, NumericalError, TargetError
 from ..explainer import Explainer
 from ..explanation import Explanation
 from ..streaming.ahead import ahead
-from .answers import Answers, answers_of, answers_of_failures
+from .answers import Answers, answers_of, answers_of_failures, require_shapes
 from .blocks import Block, Done
 from .drawing import DRAWN, draw
 from .filling import Filling
@@ -122,20 +122,18 @@ class Work:
     def _answers(self, group: Gathered) -> list[Answers]:
         try:
             explanation = self._explain(group)
+            found = answers_of(explanation, group, self.explainer.prepared.explaining, self.order)
         except ONE_INPUT as error:
             if len(group.rows) == 1:
                 return [answers_of_failures(group.failed(error))]
             return [answers for i in range(len(group.rows)) for answers in self._answers(group.part(i))]
-        found = answers_of(explanation, group, self.explainer.prepared.explaining, self.order)
-        if isinstance(found, list):
-            return [answers_of_failures(found)]
         if self.order.save & DRAWN:
             draw(explanation, group, self.order, self.folder)
         return [found]
 
     def _explain(self, group: Gathered) -> Explanation:
-        loader = self.reader.loader
-        feeds = loader.check(group.filled(self.order.batch) if loader.batched else group.feeds)
+        feeds = self.reader.fed(group)
+        require_shapes(feeds, self.explainer.prepared.explaining, self.order)
         return self.explainer(feeds, self._targets(group), seed=self.order.seed)
 
     def _targets(self, group: Gathered) -> Any:
