@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Generator, Iterable, Mapping, Sequence
 from contextlib import closing
 from functools import cached_property
 from pathlib import Path
@@ -48,7 +48,7 @@ class Predictor:
         """Answer one block, and store it; as for :class:`Work`."""
         return next(self.stream([block], poisoned))
 
-    def stream(self, blocks: Iterable[Block], poisoned: Mapping[int, str] | None = None) -> Iterator[Done]:
+    def stream(self, blocks: Iterable[Block], poisoned: Mapping[int, str] | None = None) -> Generator[Done, None, None]:
         """Answer blocks in a row, while the next inputs are decoded; as for :class:`Work`."""
         rows: dict[int, dict[str, Any]] = {}
         with closing(ahead(self.work.reader.groups(blocks, poisoned or {}), READ_AHEAD)) as groups:

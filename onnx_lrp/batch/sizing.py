@@ -18,12 +18,11 @@ from .items import InputSource
 from .loading import Loader, Prepped
 from .order import Order
 from .surfaces import map_shapes
-from .trying import first_explained
+from .trying import LOOKED_AT, first_explained
 
 _MOST = 256  # samples at once: more is not faster, and takes memory
 _WALKED = 32  # samples at once where no model is compiled
 _SHARD = 2**24  # bytes of maps in float32 that are stored together
-_LOOKED_AT = 16  # of the first inputs, whether they have one size
 _LARGEST = 1024  # inputs in a block
 _ROUND = 16  # a block holds a multiple of so many
 
@@ -47,7 +46,7 @@ def with_sizes(
     """
     reader = reader_of(explainer, source, inventory, 1)
     reader = replace(reader, size=reader.loader.fixed or 1)
-    samples = reader.first(_LOOKED_AT)
+    samples = reader.first(LOOKED_AT)
     size = _allowed(explainer, reader.loader, batch) or _fast(explainer, samples)
     trial = first_explained(explainer, replace(reader, size=size), samples)
     if reader.loader.fixed is None and not trial.apart(samples):

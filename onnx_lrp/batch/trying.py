@@ -15,6 +15,7 @@ from .gathered import Gathered
 from .grouping import Reader
 from .loading import Prepped
 
+LOOKED_AT = 16  # of the first inputs
 _ALIKE = 1e-3  # of the largest number: what the order of additions may change is far smaller
 
 
@@ -65,6 +66,22 @@ def first_explained(explainer: Explainer, reader: Reader, samples: Sequence[Prep
             if sample is samples[-1]:
                 raise
     raise InputError("there is no input")
+
+
+def verify_first(explainer: Explainer, reader: Reader) -> None:
+    """See that the model is explained as the runtime runs it, on the input on which a run that begins sees it.
+
+    Left to the first batch, it would depend on where a run goes on whether an input gets an error by that.
+
+    Raises:
+        VerificationError: it is not.
+    """
+    try:
+        first_explained(explainer, reader, reader.first(LOOKED_AT))
+    except VerificationError:
+        raise
+    except OnnxLrpError:  # none of these is explained: there are other inputs
+        return
 
 
 def _between(one: Prepped, other: Prepped, size: int) -> dict[str, np.ndarray]:

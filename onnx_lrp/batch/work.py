@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Generator, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import closing
 from dataclasses import dataclass
@@ -80,7 +80,7 @@ class Work:
         """
         return next(self.stream([block], poisoned))
 
-    def stream(self, blocks: Iterable[Block], poisoned: Mapping[int, str] | None = None) -> Iterator[Done]:
+    def stream(self, blocks: Iterable[Block], poisoned: Mapping[int, str] | None = None) -> Generator[Done, None, None]:
         """Explain blocks in a row, while the next inputs are decoded and what was found is written.
 
         Raises:
