@@ -49,8 +49,7 @@ def answers_of(explanation: Explanation, group: Gathered, explaining: Sequence[i
     """
     count = len(group.rows)
     scores = explanation.output[:count]
-    if not np.isfinite(scores).all():
-        raise NumericalError("the model's own answer is not finite on this input")
+    require_finite(scores, "the model" if explanation.context is None else explanation.context.model)
     if "scores" in order.save and scores.shape[1:] != tuple(order.output):
         raise InputError(_of_another_shape("its scores have", [scores.shape[1:]], [order.output]))
     maps = {
@@ -60,6 +59,16 @@ def answers_of(explanation: Explanation, group: Gathered, explaining: Sequence[i
     }
     kept = np.asarray(scores, np.float32) if "scores" in order.save else None
     return Answers(group.rows, dict(_columns(explanation, group, order)), maps, kept)
+
+
+def require_finite(scores: np.ndarray, source: str) -> None:
+    """See that the model's answer is a number throughout, not only where it is explained.
+
+    Raises:
+        NumericalError: it is not.
+    """
+    if not np.isfinite(scores).all():
+        raise NumericalError(f"{source}: the model's own answer is not finite on this input")
 
 
 def require_shapes(feeds: Mapping[str, np.ndarray], explaining: Sequence[ir.Value], order: Order) -> None:

@@ -17,6 +17,7 @@ from ..explanation.probabilities import probabilities_of
 from ..model.precision import to_float32
 from ..model.runtime import open_session, run
 from ..streaming.ahead import ahead
+from .answers import require_finite
 from .arrow import load_pyarrow
 from .blocks import Block, Done
 from .folder import Folder
@@ -87,6 +88,7 @@ class Predictor:
         prepared, feeds = self.work.explainer.prepared, self.work.reader.fed(group)
         found, *own = run(self._session, self._names, feeds, prepared.source)
         logits = per_sample(np.asarray(found), prepared, feeds)
+        require_finite(logits[: len(group.rows)], prepared.source)
         shares = probabilities_of(logits, own[0] if own else None)
         best = logits.reshape(len(logits), -1).argmax(1).tolist()
         return [

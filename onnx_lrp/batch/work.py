@@ -11,7 +11,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
-from ..errors import InputError, InvalidModelError, NumericalError, TargetError
+from ..errors import BackendError, ConversionError, InputError, InvalidModelError, NumericalError, TargetError
 from ..explainer import Explainer
 from ..explanation import Explanation
 from ..streaming.ahead import ahead
@@ -30,7 +30,10 @@ from .store.store import Store
 
 READ_AHEAD = 2  # batches that are decoded and wait for the model
 _BEHIND = 2  # blocks that are found and wait to be written
-ONE_INPUT = (InputError, TargetError, NumericalError, InvalidModelError, MemoryError)  # what an input alone may cause
+# What an input alone may cause: a backend says by its own error that memory runs out, or that it lacks such sizes
+ONE_INPUT = (
+    InputError, TargetError, NumericalError, InvalidModelError, ConversionError, BackendError, MemoryError
+)  # fmt: skip
 
 
 @dataclass
