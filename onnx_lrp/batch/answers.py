@@ -2,20 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
 import onnx_ir as ir
 
+from ..checking.observed import CANCELLED, FAINT
+from ..errors import InputError, NumericalError
 from ..explanation import Explanation
 from .gathered import Failure, Gathered
 from .order import Order
-from .surfaces import maps_of
-
-FAINT_SHARE = 0.1  # of the target, at the inputs: the same as for a single explanation
-CANCELLED_SHARE = 1e-3  # of the largest output: a target this small is no yardstick
+from .surfaces import map_shapes, maps_of
 
 
 @dataclass(frozen=True)
@@ -35,27 +34,52 @@ class Answers:
     scores: np.ndarray | None = None
 
 
-def answers_of(
-    explanation: Explanation, group: Gathered, explaining: Sequence[ir.Value], order: Order
-) -> Answers | list[Failure]:
-    """Of the inputs of a group; errors, where their maps are of another shape than the run's.
+def answers_of(explanation: Explanation, group: Gathered, explaining: Sequence[ir.Value], order: Order) -> Answers:
+    """Of the inputs of a group.
 
     Args:
         explanation: of the group; samples that only filled it up come last.
         group: the inputs.
         explaining: the model's inputs that get relevance.
         order: what is wanted.
+
+    Raises:
+        NumericalError: the model's answer to one of them is not finite.
+        InputError: it has another shape than those of the run.
     """
     count = len(group.rows)
+    scores = explanation.output[:count]
+    require_finite(scores, "the model" if explanation.context is None else explanation.context.model)
+    if "scores" in order.save and scores.shape[1:] != tuple(order.output):
+        raise InputError(_of_another_shape("its scores have", [scores.shape[1:]], [order.output]))
     maps = {
         value.name or "": maps_of(value, explanation.inputs[value.name or ""], order.whole)[:count]
         for value in explaining
         if "maps" in order.save
     }
-    if any(maps[name].shape[1:] != tuple(shape) for name, shape in order.shapes.items()):
-        return group.failed(_of_another_shape(maps, order))
-    scores = np.asarray(explanation.output[:count], np.float32) if "scores" in order.save else None
-    return Answers(group.rows, dict(_columns(explanation, group, order)), maps, scores)
+    kept = np.asarray(scores, np.float32) if "scores" in order.save else None
+    return Answers(group.rows, dict(_columns(explanation, group, order)), maps, kept)
+
+
+def require_finite(scores: np.ndarray, source: str) -> None:
+    """See that the model's answer is a number throughout, not only where it is explained.
+
+    Raises:
+        NumericalError: it is not.
+    """
+    if not np.isfinite(scores).all():
+        raise NumericalError(f"{source}: the model's own answer is not finite on this input")
+
+
+def require_shapes(feeds: Mapping[str, np.ndarray], explaining: Sequence[ir.Value], order: Order) -> None:
+    """See before anything is computed that maps would have the shape of all others of the run.
+
+    Raises:
+        InputError: they would not.
+    """
+    own = map_shapes(explaining, feeds, order.whole) if order.shapes else {}
+    if any(own[name] != tuple(shape) for name, shape in order.shapes.items()):
+        raise InputError(_of_another_shape("its map has", own.values(), order.shapes.values()))
 
 
 def answers_of_failures(failures: Sequence[Failure]) -> Answers:
@@ -103,9 +127,9 @@ def _doubts(explanation: Explanation, count: int) -> list[str | None]:
     """Less than a tenth arrives, where there is something that could."""
     target, inputs = (sums[:count] for sums in (explanation.conservation.target, explanation.conservation.inputs))
     scale = np.abs(explanation.output.reshape(len(explanation), -1)).max(1, initial=0)[: len(target)]
-    counts = np.abs(target) > CANCELLED_SHARE * scale
+    counts = np.abs(target) > CANCELLED * scale
     shares = np.abs(inputs) / np.where(counts, np.abs(target), 1)
-    faint = counts & (shares < FAINT_SHARE)
+    faint = counts & (shares < FAINT)
     found: list[str | None] = [None] * len(target)
     for i in np.flatnonzero(faint).tolist():
         found[i] = f"only {100 * shares[i]:.2g} % of the target arrives at the inputs"
@@ -120,7 +144,6 @@ def _top(explanation: Explanation, shares: np.ndarray | None, count: int, top: i
     return {"top_classes": classes.tolist(), "top_probabilities": sure}
 
 
-def _of_another_shape(maps: Mapping[str, np.ndarray], order: Order) -> str:
-    own = ", ".join(str(some.shape[1:]) for some in maps.values())
-    others = ", ".join(str(tuple(shape)) for shape in order.shapes.values())
-    return f"its map has the shape {own}, those of the run have {others}; give all inputs one size (--size 224)"
+def _of_another_shape(what: str, own: Iterable[Sequence[int]], others: Iterable[Sequence[int]]) -> str:
+    found, wanted = (", ".join(str(tuple(shape)) for shape in shapes) for shapes in (own, others))
+    return f"{what} the shape {found}, those of the run have {wanted}; give all inputs one size (--size 224)"

@@ -74,6 +74,11 @@ def in_lanes(run: Run) -> Run:
     return replace(run, explainer=run.explainer.with_threads(1), lanes=lanes)
 
 
+def on_fallback(run: Run) -> Run:
+    """The same, without lanes where its model was not compiled after all: the walk has threads of its own."""
+    return run if isinstance(run.explainer.engine, CompiledEngine) else replace(run, lanes=1)
+
+
 def available_cpus() -> int:
     """Processors that this process may use."""
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1

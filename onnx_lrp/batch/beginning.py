@@ -10,14 +10,17 @@ from pathlib import Path
 from typing import Any
 
 from ..errors import InputError, OutputError
+from ..explainer import Explainer
 from ..writing import shown
 from .asked import Run
 from .folder import Folder
+from .grouping import reader_of
 from .inventory import Inventory
 from .manifest import REMEDY, former_run, manifest_of, same_run, write_manifest
 from .order import Order, sizes_in
 from .sizing import with_sizes
 from .store.index import done_blocks, is_complete
+from .trying import verify_first
 
 
 @dataclass(frozen=True)
@@ -28,12 +31,14 @@ class Begun:
         manifest: as it is written.
         order: with its sizes; they are those of the beginning.
         inventory: all inputs; once they are selected, these.
+        explainer: the run's, on the one backend that all of it is computed by, and verified.
         notes: what there is to say.
     """
 
     manifest: dict[str, Any]
     order: Order
     inventory: Inventory
+    explainer: Explainer
     notes: list[str]
 
 
@@ -78,12 +83,13 @@ def _listed(run: Run, path: Path, told: Callable[[int], None]) -> Inventory | No
 def _first(run: Run, inventory: Inventory) -> Begun:
     _clear(run.folder)
     order = with_sizes(Order(**run.order), run.explainer, run.source, inventory, run.batch)
-    manifest = _manifest(run, order)
+    explainer = run.explainer.on_one_backend()  # that the first inputs showed to be fit
+    manifest = _manifest(run, explainer, order)
     manifest |= {"listed": len(inventory), "inventory_sha256": inventory.sha256}
     if run.selection.all:
         manifest["count"] = len(inventory)
     write_manifest(run.folder, manifest)
-    return Begun(manifest, order, inventory, [])
+    return Begun(manifest, order, inventory, explainer, [])
 
 
 def _clear(folder: Folder) -> None:
@@ -97,20 +103,24 @@ def _again(run: Run, old: dict[str, Any], told: Callable[[int], None]) -> Begun:
     try:
         order = replace(Order(**run.order), **sizes_in(old["order"]))
         before, digest = int(old["listed"]), str(old["inventory_sha256"])
+        explainer = run.explainer.on_one_backend(str(old["settings"]["backend"]))
     except (KeyError, TypeError, ValueError, AttributeError):
         raise OutputError(f"{shown(run.folder.manifest)}: lacks what it takes to go on; {REMEDY}") from None
     asked = replace(order, batch=run.batch or order.batch)
-    notes = same_run(old, _manifest(run, asked), run.folder.path)
+    notes = same_run(old, _manifest(run, explainer, asked), run.folder.path)
     _compare(run, before, digest, told)
-    return Begun(old, order, Inventory.open(run.folder.inputs), notes)
+    inventory = Inventory.open(run.folder.inputs)
+    if not is_complete(run.folder):
+        verify_first(explainer, reader_of(explainer, run.source, inventory, order.batch))
+    return Begun(old, order, inventory, explainer, notes)
 
 
-def _manifest(run: Run, order: Order) -> dict[str, Any]:
+def _manifest(run: Run, explainer: Explainer, order: Order) -> dict[str, Any]:
     """With what of the inputs their list does not say."""
     columns = getattr(run.source, "columns", None)
     said = {} if columns is None else {"column": columns.column, "features": list(columns.features)}
     features = list(getattr(run.source, "feature_names", ()))
-    return manifest_of(run.explainer, order, run.selection.as_dict()) | {"columns": said, "features": features}
+    return manifest_of(explainer, order, run.selection.as_dict()) | {"columns": said, "features": features}
 
 
 def _compare(run: Run, before: int, digest: str, told: Callable[[int], None]) -> None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Generator, Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
@@ -49,7 +49,7 @@ class BlockWork(Protocol):
     def __call__(self, block: Block, poisoned: dict[int, str] | None = None) -> Done:
         """Do one and store it; the ``poisoned`` rows get their error without being read."""
 
-    def stream(self, blocks: Iterable[Block]) -> Iterator[Done]:
+    def stream(self, blocks: Iterable[Block]) -> Generator[Done, None, None]:
         """Do many, in their order, with reading, computing and writing side by side."""
 
     def probe(self, block: Block, journal: Path) -> None:

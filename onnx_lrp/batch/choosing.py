@@ -12,8 +12,8 @@ import numpy as np
 
 from ..errors import InputError
 from ..text import nearest, printable
+from .arrow import load_pyarrow
 from .reading import positions_where
-from .store.files import arrow_module
 from .store.index import escaped
 
 _COMPARED = 10_000  # names that one which is not there is compared with
@@ -28,7 +28,7 @@ def place_of(table: Any, name: str) -> int:
     wanted = escaped(name)
     found = positions_where(table, "input", wanted)
     if not len(found):
-        ends = arrow_module().compute.ends_with(table["input"], wanted).fill_null(False)
+        ends = load_pyarrow().compute.ends_with(table["input"], wanted).fill_null(False)
         places = np.flatnonzero(ends.to_numpy())
         found = np.array([i for i in places if _file_name(table["input"][int(i)].as_py()) == wanted], np.int64)
     if len(found) == 1:

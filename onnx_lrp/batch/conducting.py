@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import shutil
 import time
-from collections.abc import Iterator
+from collections.abc import Generator, Iterator
+from contextlib import closing
 from dataclasses import dataclass, replace
 from typing import Any
 
 from ..errors import OutputError
-from .asked import Run, in_lanes
+from .asked import Run, in_lanes, on_fallback
 from .beginning import begun
 from .blocks import Block, BlockWork, Done, blocks_of
 from .interrupting import Interrupt
@@ -55,6 +56,7 @@ class _Going:
 
     def all(self, began: float) -> Outcome:
         start = begun(self.run, self._listing)
+        self.run = on_fallback(replace(self.run, explainer=start.explainer))
         manifest, order = start.manifest, start.order
         inventory = self._chosen(start.inventory, manifest, order)
         self.total, folder = len(inventory), self.run.folder
@@ -125,25 +127,29 @@ class _Going:
         """
         self.run.told(self.done, self.total, self.failed, phase)
         try:
-            for done in self._engine(work, blocks):
-                self.done, self.failed = self.done + len(done.block), self.failed + done.failed
-                asked = self.interrupt.asked()
-                self.run.told(self.done, self.total, self.failed, "stopping" if asked else phase)
-                if asked and self.run.engine != "local":  # which cannot be asked to finish what it began
-                    break
+            with closing(self._engine(work, blocks)) as engine:
+                self._heard(engine, phase)
         except KeyboardInterrupt:
             raise KeyboardInterrupt(self._interrupted(phase)) from None
         if self.interrupt.asked() and self.done < self.total:
             raise KeyboardInterrupt(self._interrupted(phase))
 
+    def _heard(self, engine: Iterator[Done], phase: str) -> None:
+        for done in engine:
+            self.done, self.failed = self.done + len(done.block), self.failed + done.failed
+            asked = self.interrupt.asked()
+            self.run.told(self.done, self.total, self.failed, "stopping" if asked else phase)
+            if asked and self.run.engine != "local":  # which cannot be asked to finish what it began
+                break
+
     def _interrupted(self, phase: str) -> str:
         what = "done" if phase == "explaining" else "predicted"
         return f"interrupted: {self.done:,} of {self.total:,} {what}; the same command goes on"
 
-    def _engine(self, work: BlockWork, blocks: Iterator[Block]) -> Iterator[Done]:
+    def _engine(self, work: BlockWork, blocks: Iterator[Block]) -> Generator[Done, None, None]:
         if self.run.engine == "local":
             return done_by(work, blocks, self.run.workers or 1, self.interrupt.asked)
         from ..ray import run_blocks  # takes packages that few have
 
-        found: Iterator[Done] = run_blocks(work, blocks, concurrency=self.run.workers)
+        found: Generator[Done, None, None] = run_blocks(work, blocks, concurrency=self.run.workers)
         return found

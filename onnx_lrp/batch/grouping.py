@@ -5,7 +5,9 @@ from __future__ import annotations
 from collections import deque
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+
+import numpy as np
 
 from ..errors import InputError
 from ..explainer import Explainer
@@ -15,6 +17,7 @@ from .inventory import Inventory
 from .items import ArraysSource, InputSource, Item, Payload
 from .loading import Loader, Prepped
 
+FRONT = 1000  # inputs among which there has to be one that can be explained
 DECODERS = 4  # threads: decoding leaves the interpreter to others for most of its time
 Waiting = tuple[int, Item, "Future[Prepped | str] | Prepped | str"]
 
@@ -47,6 +50,18 @@ class Reader:
                 items = self.inventory.block(block)
                 together = None if poisoned else self._together(block, items)
                 yield from together or self._one_by_one(block, items, poisoned, pool)
+
+    def fed(self, group: Gathered) -> dict[str, np.ndarray]:
+        """What the model is fed of a group: always ``size`` samples, where it has an axis for them.
+
+        Raises:
+            InputError: it does not fit.
+        """
+        if not self.loader.batched:
+            return self.loader.check(group.feeds)
+        if self.loader.fixed is not None:
+            return self.loader.check(group.filled(self.size))
+        return replace(group, feeds=self.loader.check(group.feeds)).filled(self.size)  # errors name its own shape
 
     def _together(self, block: Block, items: Sequence[Item]) -> list[Gathered] | None:
         """All of a block, where it is a stretch of arrays that fit the model as they are; else None."""
@@ -112,26 +127,33 @@ class Reader:
             return str(error) or "there is not enough memory to read it"
 
     def first(self, count: int) -> Sequence[Prepped]:
-        """Some samples that can be read, from the front.
+        """Some samples that can be read and fit the model, from the front.
 
         Raises:
             InputError: there is none among the first thousand.
         """
-        rows = range(min(len(self.inventory), 1000))
-        items = self.inventory.block(Block(0, 0, len(rows)))
+        block = Block(0, 0, min(len(self.inventory), FRONT))
         found: list[Prepped] = []
         why = "there is none"
         with ThreadPoolExecutor(1) as pool:
-            for _, item, sample in self._loaded(rows, items, {}, pool):
-                if isinstance(sample, str):
-                    why = f"{item.name}: {sample}" if item.name not in sample else sample
-                else:
+            for row, item, sample in self._loaded(block.rows, self.inventory.block(block), {}, pool):
+                error = sample if isinstance(sample, str) else self._unfit(gathered(block, [(row, item, sample)]))
+                if error is None and not isinstance(sample, str):
                     found.append(sample)
+                elif error is not None:
+                    why = error if item.name in error else f"{item.name}: {error}"
                 if len(found) == count:
                     break
         if not found:
-            raise InputError(f"none of the first {len(rows)} inputs can be read; the last of them: {why}")
+            raise InputError(f"none of the first {len(block)} inputs can be explained; the last of them: {why}")
         return found
+
+    def _unfit(self, group: Gathered) -> str | None:
+        try:
+            self.fed(group)
+        except InputError as error:
+            return str(error)
+        return None
 
 
 def _ready(one: Waiting) -> tuple[int, Item, Prepped | str]:

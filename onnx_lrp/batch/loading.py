@@ -14,7 +14,7 @@ import onnx_ir as ir
 from ..errors import InputError
 from ..explanation.fingerprint import array_sha256, rows_sha256
 from ..inputs import check_inputs
-from ..model.graph import dims
+from ..model.graph import dims, is_fixed
 from ..pictures.intake import pictures, prepared_picture
 from ..pictures.layout import Layout
 from ..pictures.preprocessing import Preprocessing
@@ -56,13 +56,18 @@ class Loader:
 
     @cached_property
     def batched(self) -> bool:
-        """Whether the first axis of every input counts samples, as far as one can tell."""
-        return all(map(_counts_samples, self.inputs))
+        """Whether the first axis of every input counts samples, as far as one can tell, but for constants."""
+        return all(is_fixed(value) or _counts_samples(value) for value in self.inputs)
+
+    @cached_property
+    def shared(self) -> bool:
+        """Whether an input is a constant of the question: all samples of a batch have the same."""
+        return any(map(is_fixed, self.inputs))
 
     @cached_property
     def fixed(self) -> int | None:
         """How many samples the model takes, no more and no less, if it says so."""
-        first = [(dims(value) or [None])[0] for value in self.inputs]
+        first = [(dims(value) or [None])[0] for value in self.inputs if not is_fixed(value)]
         sizes = {size for size in first if isinstance(size, int)}
         return sizes.pop() if self.batched and len(sizes) == 1 else None
 
@@ -119,7 +124,15 @@ class Loader:
             if len(found) == 1:
                 return prepared_picture(found[0], value, self.preprocessing)
         array = np.asarray(data)
-        return array[None] if self.batched and (rank is None or array.ndim == rank - 1) else array
+        if not self.batched or is_fixed(value):
+            return array
+        if rank is None or array.ndim == rank - 1:
+            return array[None]
+        if array.ndim == rank and len(array) != 1:
+            raise InputError(
+                f"holds {len(array)} samples; give files of one sample each, or one array with a row for each"
+            )
+        return array
 
     def as_it_is(self, arrays: Mapping[str, np.ndarray]) -> dict[str, np.ndarray] | None:
         """What the model is fed of many samples, if that is just their numbers; else None.
@@ -127,6 +140,8 @@ class Loader:
         Args:
             arrays: as :meth:`ArraysSource.arrays` gives them.
         """
+        if self.shared:
+            return None
         only = len(arrays) == len(self._declared) == 1
         fed = {}
         for name, rank, _ in self._declared:

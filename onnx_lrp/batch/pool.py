@@ -10,7 +10,7 @@ from __future__ import annotations
 import os
 import tempfile
 from collections import Counter, deque
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Generator, Iterable, Iterator
 from dataclasses import dataclass, field
 from multiprocessing.connection import wait
 from pathlib import Path
@@ -26,7 +26,7 @@ MOST_STILLBORN = 3  # processes in a row that end before they have the work
 
 def done_by(
     work: BlockWork, blocks: Iterable[Block], workers: int = 1, stopped: Callable[[], bool] = lambda: False
-) -> Iterator[Done]:
+) -> Generator[Done, None, None]:
     """Each block as it is done, in any order.
 
     Args:
@@ -51,7 +51,9 @@ def _until(stopped: Callable[[], bool], blocks: Iterable[Block]) -> Iterator[Blo
         yield block
 
 
-def _pooled(work: BlockWork, blocks: Iterator[Block], workers: int, stopped: Callable[[], bool]) -> Iterator[Done]:
+def _pooled(
+    work: BlockWork, blocks: Iterator[Block], workers: int, stopped: Callable[[], bool]
+) -> Generator[Done, None, None]:
     start = send_to_workers(work, max(1, (os.cpu_count() or 1) // workers))
     pool = _Pool(start, blocks, workers, stopped)
     try:

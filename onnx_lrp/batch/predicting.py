@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Generator, Iterable, Mapping, Sequence
 from contextlib import closing
 from functools import cached_property
 from pathlib import Path
@@ -17,6 +17,7 @@ from ..explanation.probabilities import probabilities_of
 from ..model.precision import to_float32
 from ..model.runtime import open_session, run
 from ..streaming.ahead import ahead
+from .answers import require_finite
 from .arrow import load_pyarrow
 from .blocks import Block, Done
 from .folder import Folder
@@ -48,7 +49,7 @@ class Predictor:
         """Answer one block, and store it; as for :class:`Work`."""
         return next(self.stream([block], poisoned))
 
-    def stream(self, blocks: Iterable[Block], poisoned: Mapping[int, str] | None = None) -> Iterator[Done]:
+    def stream(self, blocks: Iterable[Block], poisoned: Mapping[int, str] | None = None) -> Generator[Done, None, None]:
         """Answer blocks in a row, while the next inputs are decoded; as for :class:`Work`."""
         rows: dict[int, dict[str, Any]] = {}
         with closing(ahead(self.work.reader.groups(blocks, poisoned or {}), READ_AHEAD)) as groups:
@@ -84,10 +85,10 @@ class Predictor:
         return {row: found for i in range(len(group.rows)) for row, found in self._answers(group.part(i)).items()}
 
     def _answered(self, group: Gathered) -> list[dict[str, Any]]:
-        loader, prepared = self.work.reader.loader, self.work.explainer.prepared
-        feeds = loader.check(group.filled(self.work.order.batch) if loader.batched else group.feeds)
+        prepared, feeds = self.work.explainer.prepared, self.work.reader.fed(group)
         found, *own = run(self._session, self._names, feeds, prepared.source)
         logits = per_sample(np.asarray(found), prepared, feeds)
+        require_finite(logits[: len(group.rows)], prepared.source)
         shares = probabilities_of(logits, own[0] if own else None)
         best = logits.reshape(len(logits), -1).argmax(1).tolist()
         return [

@@ -13,8 +13,8 @@ import numpy as np
 from ..errors import InputError
 from ..text import printable
 from ..writing import shown
+from .arrow import load_pyarrow
 from .folder import Folder
-from .store.files import arrow_module
 from .store.index import index_table
 from .store.maps import Maps
 
@@ -120,6 +120,6 @@ def in_blocks(rows: np.ndarray, block: int) -> Iterator[np.ndarray]:
 
 def positions_where(table: Any, column: str, value: Any) -> np.ndarray:
     """Where a column has this value (None: any value), int64."""
-    compute = arrow_module().compute
+    compute = load_pyarrow().compute
     found = table[column].is_valid() if value is None else compute.fill_null(compute.equal(table[column], value), False)
     return np.flatnonzero(found.to_numpy())

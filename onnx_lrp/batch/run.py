@@ -12,7 +12,7 @@ from ..errors import InputError, TargetError
 from ..explainer import Explainer
 from ..model.loading import Source
 from ..pictures.labels import index_of
-from ..targets import AnyTarget, Rivals, Seed, as_seed
+from ..targets import AnyTarget, Contrast, Rivals, Seed, as_seed
 from .asked import Run
 from .conducting import conduct
 from .folder import Folder
@@ -104,6 +104,8 @@ def explain_all(
         "save": frozenset((save,) if isinstance(save, str) else save),
         "precision": precision, "whole": whole, "top": top,
     }  # fmt: skip
+    if not isinstance(order["seed"], str | Contrast):
+        raise TargetError("a run takes no array as seed, but a word such as 'logit'")
     source = source_of(inputs, column=column, label=label, target=target_column, features=features)
     run = Run(
         explainer, source, Folder(Path(out)), order, None if batch == "auto" else batch,

@@ -3,25 +3,26 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 
+import numpy as np
+
 from ..engines.compiled import CompiledEngine
-from ..errors import InputError, OnnxLrpError
+from ..errors import InputError
 from ..explainer import Explainer
-from .blocks import Block
-from .gathered import Gathered
+from ..targets import Contrast, as_region, resolve
 from .grouping import reader_of
 from .inventory import Inventory
 from .items import InputSource
 from .loading import Loader, Prepped
 from .order import Order
 from .surfaces import map_shapes
+from .trying import LOOKED_AT, first_explained
 
 _MOST = 256  # samples at once: more is not faster, and takes memory
 _WALKED = 32  # samples at once where no model is compiled
 _SHARD = 2**24  # bytes of maps in float32 that are stored together
-_LOOKED_AT = 16  # of the first inputs, whether they have one size
 _LARGEST = 1024  # inputs in a block
 _ROUND = 16  # a block holds a multiple of so many
 
@@ -40,33 +41,32 @@ def with_sizes(
 
     Raises:
         InputError: no input can be read, or the model does not take so many samples at once.
+        TargetError: what is asked for is not there, whatever the input.
         OnnxLrpError: no input can be explained.
     """
     reader = reader_of(explainer, source, inventory, 1)
-    samples = reader.first(_LOOKED_AT)
-    at_once = allowed_at_once(explainer, reader.loader, batch) or _fast(explainer, samples)
-    shapes = map_shapes(explainer.prepared.explaining, samples[0], order.whole)
-    together = min(_SHARD // max(sum(4 * math.prod(shape) for shape in shapes.values()), 1), _LARGEST)
-    step = math.lcm(_ROUND, at_once) if math.lcm(_ROUND, at_once) <= _LARGEST else at_once
-    output = _tried(explainer, reader.loader, samples, at_once)
+    reader = replace(reader, size=reader.loader.fixed or 1)
+    samples = reader.first(LOOKED_AT)
+    size = allowed_at_once(explainer, reader.loader, batch) or _fast(explainer, samples)
+    trial = first_explained(explainer, replace(reader, size=size), samples)
+    if reader.loader.fixed is None and not trial.apart(samples):
+        size = _one(explainer, batch)
+        trial = first_explained(explainer, replace(reader, size=size), samples)
+    output = trial.explanation.output.shape[1:]
+    _check_question(order, trial.explanation.output[:1])
+    shapes = map_shapes(explainer.prepared.explaining, trial.sample.feeds, order.whole)
     return replace(
-        order, batch=at_once, block=max(together // step, 1) * step, output=output,
+        order, batch=size, block=_block(order, size, shapes, output), output=output,
         shapes=shapes if "maps" in order.save else {},
     )  # fmt: skip
 
 
-def _tried(explainer: Explainer, loader: Loader, samples: Sequence[Prepped], size: int) -> tuple[int, ...]:
-    """The shape of a sample's scores."""
-    explainer.expects(size)
-    for sample in samples:
-        try:
-            group = Gathered(Block(0, 0, 1), [0], feeds=sample.feeds)
-            feeds = group.filled(size) if loader.batched else group.feeds
-            return explainer(loader.check(feeds)).output.shape[1:]
-        except OnnxLrpError:
-            if sample is samples[-1]:
-                raise
-    raise InputError("there is no input")
+def _block(order: Order, size: int, shapes: Mapping[str, Sequence[int]], output: Sequence[int]) -> int:
+    """How many inputs are stored together: as many whole batches as take little memory."""
+    each = sum(map(math.prod, shapes.values())) + (math.prod(output) if "scores" in order.save else 0)
+    together = min(_SHARD // max(4 * each, 1), _LARGEST)
+    step = math.lcm(_ROUND, size) if math.lcm(_ROUND, size) <= _LARGEST else size
+    return max(together // step, 1) * step
 
 
 def allowed_at_once(explainer: Explainer, loader: Loader, batch: int | None = None) -> int | None:
@@ -84,15 +84,31 @@ def allowed_at_once(explainer: Explainer, loader: Loader, batch: int | None = No
         InputError: the model does not take as many as were asked for.
     """
     only = loader.fixed if loader.batched else 1
-    why = "its inputs say so" if loader.batched else "its inputs have no axis of samples"
-    if only is None and explainer.prepared.scales_together():
-        only, why = 1, "it decides on one scale for all samples of a batch"
-    if only is not None and batch not in (None, only):
+    if only is not None:
+        return _only(explainer, only, batch, "its inputs say so" if loader.batched else "its inputs have no such axis")
+    if loader.shared:
+        return _only(explainer, 1, batch, "an input of it is the same for all samples of a batch")
+    if explainer.prepared.scales_together():
+        return _only(explainer, 1, batch, "it decides on one scale for all samples of a batch")
+    return batch
+
+
+def _one(explainer: Explainer, batch: int | None) -> int:
+    return _only(explainer, 1, batch, "its answer to a sample depends on the others of a batch")
+
+
+def _only(explainer: Explainer, size: int, batch: int | None, why: str) -> int:
+    """This size.
+
+    Raises:
+        InputError: another one was asked for.
+    """
+    if batch not in (None, size):
         raise InputError(
-            f"{explainer.prepared.source}: takes {only} sample{'s' * (only > 1)} at once ({why}); leave "
-            f"--batch-size out, or give {only}"
+            f"{explainer.prepared.source}: takes {size} sample{'s' * (size > 1)} at once ({why}); leave "
+            f"--batch-size out, or give {size}"
         )
-    return only or batch
+    return size
 
 
 def _fast(explainer: Explainer, samples: Sequence[Prepped]) -> int:
@@ -101,3 +117,16 @@ def _fast(explainer: Explainer, samples: Sequence[Prepped]) -> int:
         return 1
     engine = explainer.engine
     return min(engine.preferred(samples[0].feeds), _MOST) if isinstance(engine, CompiledEngine) else _WALKED
+
+
+def _check_question(order: Order, output: np.ndarray) -> None:
+    """See once what would be wrong with every input: a class that does not exist.
+
+    Raises:
+        TargetError: there is none such.
+    """
+    if isinstance(order.seed, Contrast):
+        order.seed.check(output.shape[1:])
+    target = None if isinstance(order.target, str) else order.target
+    if as_region(target) is None:
+        resolve(target, output)  # type: ignore[arg-type]  # no region

@@ -2,27 +2,28 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 import onnx_ir as ir
 
 from ..model.graph import dims
 from ..pictures.layout import Layout
-from .loading import Prepped
 
 
-def map_shapes(explaining: Sequence[ir.Value], sample: Prepped, whole: bool) -> dict[str, tuple[int, ...]]:
+def map_shapes(
+    explaining: Sequence[ir.Value], feeds: Mapping[str, np.ndarray], whole: bool
+) -> dict[str, tuple[int, ...]]:
     """The shape of a map of one sample, by the name of every input that gets relevance.
 
     Args:
         explaining: these inputs.
-        sample: one of the run.
+        feeds: one sample, or several.
         whole: keep the channels of pictures apart.
     """
-    named = {value.name or "": sample.feeds[value.name or ""] for value in explaining}
+    blank = np.float32(0)
     return {
-        value.name or "": maps_of(value, np.broadcast_to(np.float32(0), named[value.name or ""].shape), whole).shape[1:]
+        value.name or "": maps_of(value, np.broadcast_to(blank, feeds[value.name or ""].shape), whole).shape[1:]
         for value in explaining
     }
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Generator, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import closing
 from dataclasses import dataclass
@@ -11,11 +11,11 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
-from ..errors import InputError, InvalidModelError, NumericalError, TargetError
+from ..errors import BackendError, ConversionError, InputError, InvalidModelError, NumericalError, TargetError
 from ..explainer import Explainer
 from ..explanation import Explanation
 from ..streaming.ahead import ahead
-from .answers import Answers, answers_of, answers_of_failures
+from .answers import Answers, answers_of, answers_of_failures, require_shapes
 from .blocks import Block, Done
 from .drawing import DRAWN, draw
 from .filling import Filling
@@ -30,7 +30,10 @@ from .store.store import Store
 
 READ_AHEAD = 2  # batches that are decoded and wait for the model
 _BEHIND = 2  # blocks that are found and wait to be written
-ONE_INPUT = (InputError, TargetError, NumericalError, InvalidModelError, MemoryError)  # what an input alone may cause
+# What an input alone may cause: a backend says by its own error that memory runs out, or that it lacks such sizes
+ONE_INPUT = (
+    InputError, TargetError, NumericalError, InvalidModelError, ConversionError, BackendError, MemoryError
+)  # fmt: skip
 
 
 @dataclass
@@ -80,7 +83,7 @@ class Work:
         """
         return next(self.stream([block], poisoned))
 
-    def stream(self, blocks: Iterable[Block], poisoned: Mapping[int, str] | None = None) -> Iterator[Done]:
+    def stream(self, blocks: Iterable[Block], poisoned: Mapping[int, str] | None = None) -> Generator[Done, None, None]:
         """Explain blocks in a row, while the next inputs are decoded and what was found is written.
 
         Raises:
@@ -122,20 +125,18 @@ class Work:
     def _answers(self, group: Gathered) -> list[Answers]:
         try:
             explanation = self._explain(group)
+            found = answers_of(explanation, group, self.explainer.prepared.explaining, self.order)
         except ONE_INPUT as error:
             if len(group.rows) == 1:
                 return [answers_of_failures(group.failed(error))]
             return [answers for i in range(len(group.rows)) for answers in self._answers(group.part(i))]
-        found = answers_of(explanation, group, self.explainer.prepared.explaining, self.order)
-        if isinstance(found, list):
-            return [answers_of_failures(found)]
         if self.order.save & DRAWN:
             draw(explanation, group, self.order, self.folder)
         return [found]
 
     def _explain(self, group: Gathered) -> Explanation:
-        loader = self.reader.loader
-        feeds = loader.check(group.filled(self.order.batch) if loader.batched else group.feeds)
+        feeds = self.reader.fed(group)
+        require_shapes(feeds, self.explainer.prepared.explaining, self.order)
         return self.explainer(feeds, self._targets(group), seed=self.order.seed)
 
     def _targets(self, group: Gathered) -> Any:

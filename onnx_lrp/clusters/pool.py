@@ -7,7 +7,7 @@ import json
 import logging
 import pickle
 import shutil
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -27,7 +27,7 @@ def run_blocks(
     *,
     concurrency: int | None = None,
     progress: Callable[[Done], Any] | None = None,
-) -> Iterator[Done]:
+) -> Generator[Done, None, None]:
     """Do all blocks in worker processes of Ray, on this machine or a cluster; they come as they are done.
 
     A worker that is killed is started again, and loses nothing. Rows that kill it every time get an error.

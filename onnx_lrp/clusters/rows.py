@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 
 from ..batch.answers import figures_of
-from ..batch.loading import Loader, Prepped
+from ..batch.loading import Loader
 from ..batch.sizing import allowed_at_once
 from ..batch.surfaces import map_shapes, maps_of
 from ..explainer import Explainer
@@ -103,7 +103,7 @@ class RowExplainer:
         explaining = self.explainer.prepared.explaining
         declared = {v.name or "": [n if isinstance(n, int) else 0 for n in dims(v) or ()] for v in explaining}
         blank = {name: np.broadcast_to(np.float32(0), shape) for name, shape in declared.items()}
-        return map_shapes(explaining, Prepped(blank, ""), self.whole)
+        return map_shapes(explaining, blank, self.whole)
 
     def _portions(self, rows: list[int]) -> Iterator[list[int]]:
         size = self._at_once or len(rows)

@@ -28,6 +28,7 @@ from .auditing import AuditedModel
 from .base import Question, Result, Targets, indices, original, per_sample, reshaped, sums, weighed
 from .sessions import SessionCache, is_open
 
+MOST_SHAPES = 32  # of inputs, for which sizes and sessions are kept
 MOST_TARGETS = 8  # at once: the compiled model grows with each
 LOGITS = ""  # stands for the explained tensor among the outputs: no tensor is called so
 Indices = list[np.ndarray | None] | None
@@ -149,11 +150,14 @@ class CompiledEngine:
             for v in self.prepared.inputs
         }
         with self._lock:
-            if str(shapes) not in self._tapes:
-                self._tapes[str(shapes)] = self._of_any_number(shapes) if self._open else None
-            tape = self._tapes[str(shapes)] or self._tapes.get(str(exact))
+            known = str(shapes) in self._tapes
+            tape = self._tapes.pop(str(shapes)) if known else self._of_any_number(shapes) if self._open else None
+            self._tapes[str(shapes)] = tape  # behind all others: used last
             if tape is None:
-                tape = self._tapes[str(exact)] = measure(self.prepared, self.plan, exact)
+                tape = self._tapes.pop(str(exact), None) or measure(self.prepared, self.plan, exact)
+                self._tapes[str(exact)] = tape
+            for oldest in list(self._tapes)[:-MOST_SHAPES]:
+                self._sessions.forget(self._tapes.pop(oldest))
             return tape
 
     def _of_any_number(self, shapes: Mapping[str, Sequence[int | None]]) -> Tape | None:

@@ -42,7 +42,7 @@ class SessionCache:
 
     def __init__(self, prepared: Prepared, plan: Plan, options: SessionOptions) -> None:
         self.prepared, self.plan, self.options = prepared, plan, options
-        self._made: dict[Any, Program] = {}
+        self._made: dict[Any, tuple[Tape, Program]] = {}  # with the tape, or its id could become another one's
         self._fixed: int | None = None
         self._lock = threading.Lock()  # what two threads ask for at once is made once
 
@@ -63,13 +63,19 @@ class SessionCache:
                 compiled = emit(self.prepared, self.plan, wanted, tape, narrow=False)
                 behind = _behind_head(compiled, self.prepared) if own else None
                 session = self._session(compiled, size, [behind] if behind is not None else [])
-                self._made[key] = Program(session, compiled, "" if behind is None else behind.name or "")
-            return self._made[key]
+                self._made[key] = tape, Program(session, compiled, "" if behind is None else behind.name or "")
+            return self._made[key][1]
+
+    def forget(self, tape: Tape | None) -> None:
+        """Let go of the sessions for these sizes; those that run finish."""
+        with self._lock:
+            for key in [key for key, (known, _) in self._made.items() if known is tape]:
+                del self._made[key]
 
     @property
     def unproven(self) -> set[str]:
         """Masked tensors at which relevance arrives in a form that does not prove the mask."""
-        return {name for program in list(self._made.values()) for name in program.compiled.unproven}
+        return {name for _, program in list(self._made.values()) for name in program.compiled.unproven}
 
     def _session(self, compiled: ConvertedModel, samples: int | None, more: Sequence[ir.Value]) -> Any:
         # for one sample, packed copies of large weights cost more memory than they save time

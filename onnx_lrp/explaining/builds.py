@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Sequence
+from copy import copy
 from dataclasses import replace
 from typing import Any
 
@@ -50,6 +51,22 @@ class Builds:
     def choices(self) -> tuple[Choice, ...]:
         """The backends that are left: what cannot take the model is not tried again."""
         return self._choices if self._missing else (self._first.choice, *self._first.left)
+
+    def alone(self, backend: str | None = None) -> Builds:
+        """The same without any backend to fall back on.
+
+        Args:
+            backend: which one is to stay; by default the first that is left. If it is none of those, all stay.
+        """
+        name = self.choices[0].name if backend is None else backend
+        kept = [choice for choice in self.choices if choice.name == name]
+        if not kept:
+            return self
+        if self._missing is not None or self._first.choice.name != name:
+            return Builds(self.setup, kept, self.unverified, self.expected)
+        other = copy(self)  # what is compiled stays
+        other._lock, other._choices, other._first = threading.Lock(), tuple(kept), replace(self._first, left=())
+        return other
 
     @property
     def known(self) -> bool:

@@ -106,6 +106,16 @@ class ExplainedModel:
         other.__setstate__({**state, "setup": replace(state["setup"], options=options)})
         return other
 
+    def on_one_backend(self: M, backend: str | None = None) -> M:
+        """The same, but what its backend cannot take is an error, and no other one is taken from there on.
+
+        Args:
+            backend: which one, of those that are left; by default the first of them.
+        """
+        other = object.__new__(type(self))
+        other._builds = self._builds.alone(backend)
+        return other
+
     def expects(self, samples: int | None) -> None:
         """Say how many samples a batch has as a rule, so that results do not depend on what came before, bit for bit.
 

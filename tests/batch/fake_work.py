@@ -55,7 +55,7 @@ class FakeWork:
         return Done(block, len(poisoned))
 
     def stream(self, blocks: Iterable[Block]) -> Iterator[Done]:
-        return map(self, blocks)
+        yield from map(self, blocks)
 
     def probe(self, block: Block, journal: Path) -> None:
         with journal.open("a") as file:
@@ -104,7 +104,7 @@ class FakeExplaining:
         return Store(self.folder, self.order).write(Found(block, columns))
 
     def stream(self, blocks: Iterable[Block]) -> Iterator[Done]:
-        return map(self, blocks)
+        yield from map(self, blocks)
 
     def probe(self, block: Block, journal: Path) -> None:
         raise AssertionError("nothing died")

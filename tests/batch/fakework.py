@@ -61,7 +61,7 @@ class FakeWork:
         return Done(block, len(poisoned))
 
     def stream(self, blocks: Iterator[Block]) -> Iterator[Done]:
-        return map(self, blocks)
+        yield from map(self, blocks)
 
     def probe(self, block: Block, journal: Path) -> None:
         self.calls.append(f"probe {block.start}")

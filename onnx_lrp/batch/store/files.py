@@ -19,20 +19,6 @@ _FULL = {errno.ENOSPC, errno.EDQUOT}
 _REMEDY = "pip install 'onnx_lrp[batch]'"
 
 
-def arrow_module() -> Any:
-    """``pyarrow``, with its ``parquet`` and ``compute``.
-
-    Raises:
-        InputError: it is not installed.
-    """
-    try:
-        import pyarrow.compute
-        import pyarrow.parquet
-    except ImportError:
-        raise InputError(f"the index of a batch run takes the package pyarrow: {_REMEDY}") from None
-    return pyarrow
-
-
 def zarr_module() -> Any:
     """``zarr``, version 3 or later.
 

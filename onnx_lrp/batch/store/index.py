@@ -13,10 +13,11 @@ from typing import Any
 from ...errors import OutputError
 from ...staging import temporary
 from ...writing import shown
+from ..arrow import load_pyarrow
 from ..folder import Folder
 from ..found import Found
 from ..order import Order
-from .files import arrow_module, staged_file, writing_to
+from .files import staged_file, writing_to
 
 # Name, type and meaning of every column
 COLUMNS = (
@@ -47,7 +48,7 @@ _PART = re.compile(r"\d{8,}\.parquet")
 
 def index_schema(order: Order) -> Any:
     """The Arrow schema of the index: ``COLUMNS``, and lists of ``TOP_COLUMNS`` if the order saves ``topk``."""
-    pa = arrow_module()
+    pa = load_pyarrow()
     fields = [pa.field(name, getattr(pa, kind)()) for name, kind, _ in COLUMNS]
     if "topk" in order.save:
         fields += [pa.field(name, pa.list_(getattr(pa, kind)())) for name, kind, _ in TOP_COLUMNS]
@@ -79,7 +80,7 @@ def write_rows(columns: Mapping[str, Sequence[Any]], path: Path, schema: Any) ->
     unknown = set(columns) - set(schema.names)
     if unknown:
         raise ValueError(f"the index has no column {', '.join(sorted(unknown))}")
-    pa, buffer = arrow_module(), io.BytesIO()
+    pa, buffer = load_pyarrow(), io.BytesIO()
     count = len(next(iter(columns.values())))
     arrays = [_array(pa, columns.get(f.name, [None] * count), f.type) for f in schema]
     with _writer(buffer, schema) as writer:
@@ -127,7 +128,7 @@ def index_table(folder: Folder) -> Any:
             if not is_complete(folder):  # else they were merged meanwhile
                 raise
         if not is_complete(folder):
-            pa = arrow_module()
+            pa = load_pyarrow()
             return pa.concat_tables(tables) if tables else index_schema(Order()).empty_table()
     return _read(folder.index)
 
@@ -152,7 +153,7 @@ def _write_index(folder: Folder) -> None:
 
 
 def _stream(tables: Iterator[Any], file: Any) -> None:
-    pa = arrow_module()
+    pa = load_pyarrow()
     first = next(tables)
     held, count = [first], len(first)
     with _writer(file, first.schema) as writer:
@@ -169,7 +170,7 @@ def _stream(tables: Iterator[Any], file: Any) -> None:
 def _writer(file: Any, schema: Any) -> Any:
     # All that could differ between two runs is fixed; the schema of Arrow is left out, it makes a small part twice as
     # large and says nothing that Parquet does not
-    return arrow_module().parquet.ParquetWriter(
+    return load_pyarrow().parquet.ParquetWriter(
         file, schema, compression="zstd", compression_level=3, version="2.6", store_schema=False
     )
 
@@ -183,7 +184,7 @@ def _parts(folder: Folder) -> list[int]:
 
 
 def _read(path: Path) -> Any:
-    pa = arrow_module()
+    pa = load_pyarrow()
     try:
         return pa.parquet.ParquetFile(path).read(use_threads=False)
     except FileNotFoundError:
