@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import json
 import logging
+import os
 import pickle
 import shutil
 from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
@@ -75,8 +76,8 @@ def _dataset(
     dataset = ray.data.from_items(items, override_num_blocks=len(items))
     pool = ray.data.ActorPoolStrategy(size=min(count, len(items)), max_tasks_in_flight_per_actor=2)
     return dataset.map_batches(
-        BundleWorker, fn_constructor_args=(ray.put(work), str(journals)), batch_size=1, batch_format="pyarrow",
-        compute=pool, num_cpus=share,
+        BundleWorker, fn_constructor_args=(ray.put(work), str(journals), os.getcwd()), batch_size=1,
+        batch_format="pyarrow", compute=pool, num_cpus=share,
     )  # fmt: skip
 
 
@@ -86,11 +87,14 @@ class BundleWorker:
     Args:
         work: where the store of Ray has the work.
         journals: the folder with the bundles' journals.
+        home: where relative paths begin; a cluster's workers start elsewhere. One that is not there is of no use.
     """
 
-    def __init__(self, work: Any, journals: str) -> None:
+    def __init__(self, work: Any, journals: str, home: str) -> None:
         import ray
 
+        with contextlib.suppress(OSError):
+            os.chdir(home)
         self._survivor = Survivor(ray.get(work), Path(journals))
 
     def __call__(self, table: Any) -> Any:

@@ -9,6 +9,7 @@ from collections.abc import Iterator
 from typing import Any
 
 from ..errors import BackendError
+from ..text import printable
 
 OBJECT_STORE = 200_000_000  # bytes: what passes through it are names, small pictures and their maps
 _REMEDY = "pip install 'onnx_lrp[ray]'"
@@ -38,12 +39,21 @@ def start_ray(cpus: int | None = None) -> bool:
 
     Returns:
         Whether it was started here, so that whoever asked has to stop it.
+
+    Raises:
+        BackendError: Ray is missing, or the cluster does not answer.
     """
     ray = loaded_ray()
     if ray.is_initialized():
         return False
-    if os.environ.get("RAY_ADDRESS"):
-        ray.init(log_to_driver=False, logging_level=logging.ERROR)
+    address = os.environ.get("RAY_ADDRESS")
+    if address:
+        try:
+            ray.init(log_to_driver=False, logging_level=logging.ERROR)
+        except ConnectionError:
+            raise BackendError(
+                f"no cluster of Ray answers at {printable(address)}; is it running, and RAY_ADDRESS its address?"
+            ) from None
         return True
     with _quiet():
         ray.init(
