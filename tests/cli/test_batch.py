@@ -66,7 +66,7 @@ def complaint(capsys: Capture, *args: str) -> str:
     [
         ("", "the following arguments are required: -o/--out"),
         ("-o out --batch-size many", "'many' is neither auto nor a number from 1 on"),
-        ("-o out --workers 0", "must be at least 1"),
+        ("-o out --workers 0", "must be a whole number from 1 on"),
         ("-o out --precision float8", "invalid choice: 'float8'"),
         ("-o out --engine rya", "did you mean ray?"),
         ("-o out --save map", "--save 'map' is none of maps, png, figure, scores, topk; did you mean maps?"),
