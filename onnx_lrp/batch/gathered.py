@@ -44,11 +44,15 @@ class Gathered:
     failures: Sequence[Failure] = ()
     last: bool = False
 
-    def part(self, i: int) -> Gathered:
-        """One input alone."""
-        several = len(self.rows) > 1
-        feeds = {name: a[i : i + 1] if several else a for name, a in self.feeds.items()}
-        return Gathered(self.block, self.rows[i : i + 1], self.items[i : i + 1], self.digests[i : i + 1], feeds)
+    def halves(self) -> tuple[Gathered, Gathered]:
+        """Two groups of its inputs: so few calls find those that give an error. It has several."""
+        middle = len(self.rows) // 2
+        first, second = (self._some(part) for part in (slice(None, middle), slice(middle, None)))
+        return first, second
+
+    def _some(self, part: slice) -> Gathered:
+        feeds = {name: a[part] for name, a in self.feeds.items()}
+        return Gathered(self.block, self.rows[part], self.items[part], self.digests[part], feeds)
 
     def filled(self, size: int) -> dict[str, np.ndarray]:
         """What the model is fed: always so many, the last one repeated, if it has an axis of samples.

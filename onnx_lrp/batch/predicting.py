@@ -74,7 +74,7 @@ class Predictor:
         return Done(block, sum(row.get("error") is not None for row in rows))
 
     def _answers(self, group: Gathered) -> dict[int, dict[str, Any]]:
-        """The rows of a group; one by one, if together they give an error."""
+        """The rows of a group; those that give an error are found by halving."""
         if not group.rows:
             return {}
         try:
@@ -82,7 +82,7 @@ class Predictor:
         except ONE_INPUT as error:
             if len(group.rows) == 1:
                 return {one.row: {"row": one.row, "error": one.reason} for one in group.failed(error)}
-        return {row: found for i in range(len(group.rows)) for row, found in self._answers(group.part(i)).items()}
+        return {row: found for half in group.halves() for row, found in self._answers(half).items()}
 
     def _answered(self, group: Gathered) -> list[dict[str, Any]]:
         prepared, feeds = self.work.explainer.prepared, self.work.reader.fed(group)

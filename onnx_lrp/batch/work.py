@@ -118,7 +118,7 @@ class Work:
                 self.answers(group)
 
     def answers(self, group: Gathered) -> list[Answers]:
-        """What a group gives; input by input, if together they give an error. Pictures are drawn on the way."""
+        """What a group gives; those that give an error are found by halving. Pictures are drawn on the way."""
         failed = [answers_of_failures(group.failures)] if group.failures else []
         return [*failed, *(self._answers(group) if group.rows else ())]
 
@@ -129,7 +129,7 @@ class Work:
         except ONE_INPUT as error:
             if len(group.rows) == 1:
                 return [answers_of_failures(group.failed(error))]
-            return [answers for i in range(len(group.rows)) for answers in self._answers(group.part(i))]
+            return [answers for half in group.halves() for answers in self._answers(half)]
         if self.order.save & DRAWN:
             draw(explanation, group, self.order, self.folder)
         return [found]

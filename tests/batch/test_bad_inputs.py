@@ -128,7 +128,6 @@ def test_a_file_with_several_samples_is_an_error(size: int) -> None:
     assert [row.error is None for row in run] == [False, False, False, True]
 
 
-@pytest.mark.xfail(reason="each is tried alone, with a batch filled up by it", strict=True)
 def test_a_row_that_fails_costs_few_calls_of_the_model(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     calls = []
     explain = lrp.Explainer.__call__
