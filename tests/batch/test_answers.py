@@ -114,6 +114,14 @@ def test_an_answer_is_a_number(value: float) -> None:
         require_finite(np.array([[1.0, value]]), "model")
 
 
+def test_an_answer_that_is_no_number_is_an_error_though_its_relevance_is_one() -> None:
+    explainer, group = Explainer(linear()), group_of(rows(2))
+    explanation = explainer(group.feeds, 0)
+    explanation.output[1, 2] = np.inf
+    with pytest.raises(NumericalError):
+        answers_of(explanation, group, explainer.prepared.explaining, ORDER)
+
+
 def test_maps_of_another_shape_are_refused_by_their_inputs() -> None:
     explaining = Explainer(pooled()).prepared.explaining
     order = Order(shapes={"x": (4, 5)})

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -59,7 +60,8 @@ def test_inputs_that_do_not_fit_decide_nothing(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize(
     ("model", "batch", "why"),
-    [(linear(8), 8, "its inputs say so"), (unbatched(), 1, "no such axis"), (centred(), 1, "depends on the others of a batch"),
+    [(linear(8), 8, "its inputs say so"), (unbatched(), 1, "no such axis"),
+     (centred(), 1, "depends on the others of a batch"),
      (averaged(), 1, "depends on the others of a batch")],
 )  # fmt: skip
 def test_what_the_model_leaves_no_choice_of(tmp_path: Path, model: onnx.ModelProto, batch: int, why: str) -> None:
@@ -112,6 +114,17 @@ def whole_and_resumed(tmp_path: Path, change: Any = lambda: None, **options: Any
             change()
         lrp.explain_all(linear(), rows(80), tmp_path / name, **options)
     return [(tmp_path / name / "index.parquet").read_bytes() for name in ("a", "b")]
+
+
+def test_no_thread_writes_any_more_once_a_run_was_left_by_an_error(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(sizing, "_LARGEST", 16)
+    before = set(threading.enumerate())
+    with pytest.raises(StoppedError) as error:
+        lrp.explain_all(linear(), rows(200), tmp_path / "out", progress=stop, batch=4)
+    assert error.tb is not None  # which holds all that was under way
+    assert {thread for thread in threading.enumerate() if "Pool" in thread.name or "ahead" in thread.name} <= before
 
 
 def test_a_run_goes_on_with_the_backend_that_it_fell_back_on(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
