@@ -52,7 +52,7 @@ class TarSource:
                     for item in self._group(number, stem, _first(members), stream):
                         empty = False
                         found = zip(self.columns.said, (item.label, item.target))
-                        lacking -= {key for key, word in found if word is not None}
+                        lacking -= {key for key, word in found if word or item.error}
                         yield item
             if empty:
                 kinds = f"a member .{self.columns.column}" if self.columns.column else "a picture or an array"
