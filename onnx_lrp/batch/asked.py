@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+import os
+from dataclasses import dataclass, field, replace
 from typing import Any
 
+from ..engines.compiled import CompiledEngine
 from ..errors import BackendError, InputError
 from ..explainer import Explainer
 from ..text import nearest, printable
@@ -32,6 +34,7 @@ class Run:
         engine: one of ``ENGINES``.
         once: the source can be listed only once, as what comes through a pipe.
         told: how far it is.
+        lanes: batches that each process explains at once.
     """
 
     explainer: Explainer
@@ -44,6 +47,7 @@ class Run:
     engine: str = "local"
     once: bool = False
     told: ProgressCallback = lambda *_: None
+    lanes: int = 1
 
     def __post_init__(self) -> None:
         strange = sorted(set(self.order["save"]) - set(SAVED))
@@ -57,6 +61,22 @@ class Run:
         for option, number in numbers.items():
             if number is not None and number < 1:
                 raise InputError(f"{option} must be at least 1, not {number}")
+
+
+def in_lanes(run: Run) -> Run:
+    """The same, with its threads spread over batches: two batches by a thread each are done sooner than one after the
+    other by two, and each is computed in the same order whatever their number.
+    """
+    if not isinstance(run.explainer.engine, CompiledEngine):
+        return run
+    threads = run.explainer.options.threads or available_cpus()
+    lanes = 1 if run.engine == "ray" else max(1, threads // (run.workers or 1))
+    return replace(run, explainer=run.explainer.with_threads(1), lanes=lanes)
+
+
+def available_cpus() -> int:
+    """Processors that this process may use."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
 def _unknown(word: str, known: tuple[str, ...]) -> str:

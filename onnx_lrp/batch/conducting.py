@@ -9,7 +9,7 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from ..errors import OutputError
-from .asked import Run
+from .asked import Run, in_lanes
 from .beginning import begun
 from .blocks import Block, BlockWork, Done, blocks_of
 from .interrupting import Interrupt
@@ -40,7 +40,7 @@ def conduct(run: Run) -> Outcome:
     began = time.monotonic()
     former_run(run.folder)  # before anything is made in a folder of others
     with written_by_us(run.folder), Interrupt() as interrupt:
-        return _Going(run, interrupt).all(began)
+        return _Going(in_lanes(run), interrupt).all(began)
 
 
 @dataclass
@@ -61,7 +61,7 @@ class _Going:
         before = self.total if is_complete(folder) else self._blocks_done(inventory, order)
         store = Store(folder, order)
         if not is_complete(folder):
-            self._explained(Work(self.run.explainer, self.run.source, order, folder), order)
+            self._explained(Work(self.run.explainer, self.run.source, order, folder, self.run.lanes), order)
         store.finish()  # also where an earlier call was stopped in the middle of it
         if folder.predictions.exists():
             shutil.rmtree(folder.predictions, ignore_errors=True)

@@ -2,25 +2,24 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-
 from ..explanation import Explanation
 from ..pictures.heatmap import indexed
 from .folder import Folder
-from .items import Item
+from .gathered import Gathered
 from .order import Order
 from .store.files import replaced_file, writing_to
 
+DRAWN = frozenset(("png", "figure"))
 
-def draw(explanation: Explanation, rows: Sequence[int], items: Sequence[Item], order: Order, folder: Folder) -> None:
-    """The maps alone, or figures with input, map and scale, of a batch's first samples; a picture that is there already
-    is made again.
+
+def draw(explanation: Explanation, group: Gathered, order: Order, folder: Folder) -> None:
+    """The maps alone, or figures with input, map and scale, of a group; a picture that is there is made again.
 
     Raises:
         OutputError: it cannot be written.
     """
-    for kind in sorted(order.save & {"png", "figure"}):
-        for i, (row, item) in enumerate(zip(rows, items)):
+    for kind in sorted(order.save & DRAWN):
+        for i, (row, item) in enumerate(zip(group.rows, group.items)):
             path = folder.picture(kind, row, item.name)
             with writing_to(path):
                 path.parent.mkdir(parents=True, exist_ok=True)

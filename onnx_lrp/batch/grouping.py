@@ -1,59 +1,22 @@
-"""The inputs of blocks as batches for the model, decoded by a few threads ahead of it."""
+"""The inputs of blocks as batches for the model, read and decoded ahead of it."""
 
 from __future__ import annotations
 
 from collections import deque
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
-from contextlib import ExitStack
-from dataclasses import dataclass, field
-
-import numpy as np
+from dataclasses import dataclass
 
 from ..errors import InputError
 from ..explainer import Explainer
 from .blocks import Block
+from .gathered import Failure, Gathered, gathered
 from .inventory import Inventory
-from .items import InputSource, Item, Payload
+from .items import ArraysSource, InputSource, Item, Payload
 from .loading import Loader, Prepped
 
 DECODERS = 4  # threads: decoding leaves the interpreter to others for most of its time
-Failed = tuple[int, Item, str]
-
-
-@dataclass(frozen=True)
-class Gathered:
-    """Samples of a block that the model is given together.
-
-    Attributes:
-        block: which.
-        rows: their rows in the run.
-        items: what they are called.
-        samples: what they hold.
-        failed: rows, items and reasons of others that cannot be read.
-        last: whether the block ends with it.
-    """
-
-    block: Block
-    rows: list[int] = field(default_factory=list)
-    items: list[Item] = field(default_factory=list)
-    samples: list[Prepped] = field(default_factory=list)
-    failed: list[Failed] = field(default_factory=list)
-    last: bool = False
-
-    def part(self, i: int) -> Gathered:
-        """One sample alone."""
-        return Gathered(self.block, self.rows[i : i + 1], self.items[i : i + 1], self.samples[i : i + 1])
-
-    def feeds(self, size: int, batched: bool) -> dict[str, np.ndarray]:
-        """What the model is fed: always ``size`` samples, the last one repeated, if it has an axis of samples.
-
-        Always as many, since the last digits of an answer depend on how many samples there were.
-        """
-        if not batched:
-            return self.samples[0].feeds
-        filled = [*self.samples, *[self.samples[-1]] * (size - len(self.samples))]
-        return {name: np.concatenate([sample.feeds[name] for sample in filled]) for name in filled[0].feeds}
+Waiting = tuple[int, Item, "Future[Prepped | str] | Prepped | str"]
 
 
 @dataclass(frozen=True)
@@ -79,44 +42,56 @@ class Reader:
             blocks: which.
             poisoned: rows that are not to be read, and why.
         """
-        with ExitStack() as stack:
-            pool = stack.enter_context(ThreadPoolExecutor(DECODERS))
+        with ThreadPoolExecutor(DECODERS) as pool:
             for block in blocks:
-                yield from self._of_block(block, poisoned, pool)
+                items = self.inventory.block(block)
+                together = None if poisoned else self._together(block, items)
+                yield from together or self._one_by_one(block, items, poisoned, pool)
 
-    def _of_block(self, block: Block, poisoned: Mapping[int, str], pool: ThreadPoolExecutor) -> Iterator[Gathered]:
-        waiting: dict[object, Gathered] = {}
-        failed: list[Failed] = []
-        for row, item, sample in self._loaded(block, poisoned, pool):
+    def _together(self, block: Block, items: Sequence[Item]) -> list[Gathered] | None:
+        """All of a block, where it is a stretch of arrays that fit the model as they are; else None."""
+        like = items[0].target is None
+        if not isinstance(self.source, ArraysSource) or any(i.error or (i.target is None) != like for i in items):
+            return None
+        found = self.source.arrays(items)
+        feeds = None if found is None else self.loader.as_it_is(found)
+        if feeds is None or found is None:
+            return None
+        digests, parts = self.loader.digests(found), range(0, len(items), self.size)
+        return [
+            Gathered(
+                block, block.rows[i : i + self.size], items[i : i + self.size], digests[i : i + self.size],
+                {name: a[i : i + self.size] for name, a in feeds.items()}, last=i == parts[-1],
+            )
+            for i in parts
+        ]  # fmt: skip
+
+    def _one_by_one(
+        self, block: Block, items: Sequence[Item], poisoned: Mapping[int, str], pool: ThreadPoolExecutor
+    ) -> Iterator[Gathered]:
+        waiting: dict[object, list[tuple[int, Item, Prepped]]] = {}
+        failures: list[Failure] = []
+        for row, item, sample in self._loaded(block.rows, items, poisoned, pool):
             if isinstance(sample, str):
-                failed.append((row, item, sample))
+                failures.append(Failure(row, item, sample))
                 continue
             key = (sample.shape, item.target is not None)
-            group = waiting.setdefault(key, Gathered(block))
-            group.rows.append(row)
-            group.items.append(item)
-            group.samples.append(sample)
-            if len(group.rows) == self.size:
-                yield waiting.pop(key)
-        yield from waiting.values()
-        yield Gathered(block, failed=failed, last=True)
+            waiting.setdefault(key, []).append((row, item, sample))
+            if len(waiting[key]) == self.size:
+                yield gathered(block, waiting.pop(key))
+        yield from (gathered(block, samples) for samples in waiting.values())
+        yield Gathered(block, failures=failures, last=True)
 
     def _loaded(
-        self, block: Block, poisoned: Mapping[int, str], pool: ThreadPoolExecutor
+        self, rows: range, items: Sequence[Item], poisoned: Mapping[int, str], pool: ThreadPoolExecutor
     ) -> Iterator[tuple[int, Item, Prepped | str]]:
         """Row by row in order; arrays are made ready here, and files by the pool, a bounded number ahead."""
-        items = self.inventory.block(block)
-        named = list(zip(block.rows, items))
-        readable = [item for row, item in named if row not in poisoned and item.error is None]
-        payloads = self.source.read(readable)
-        ahead: deque[tuple[int, Item, Future[Prepped | str] | Prepped | str]] = deque()
+        named = list(zip(rows, items))
+        payloads = self.source.read([item for row, item in named if row not in poisoned and item.error is None])
+        ahead: deque[Waiting] = deque()
         for row, item in named:
             reason = poisoned.get(row) or item.error
-            begun = reason or self._begun(item, next(payloads), pool)
-            if not ahead and not isinstance(begun, Future):
-                yield row, item, begun
-                continue
-            ahead.append((row, item, begun))
+            ahead.append((row, item, reason or self._begun(item, next(payloads), pool)))
             if len(ahead) > 2 * DECODERS:
                 yield _ready(ahead.popleft())
         yield from map(_ready, ahead)
@@ -134,7 +109,7 @@ class Reader:
         try:
             return self.loader.load(item, payload)
         except (InputError, MemoryError) as error:
-            return str(error) or "not enough memory to read it"
+            return str(error) or "there is not enough memory to read it"
 
     def first(self, count: int) -> Sequence[Prepped]:
         """Some samples that can be read, from the front.
@@ -142,11 +117,12 @@ class Reader:
         Raises:
             InputError: there is none among the first thousand.
         """
-        most = min(len(self.inventory), 1000)
+        rows = range(min(len(self.inventory), 1000))
+        items = self.inventory.block(Block(0, 0, len(rows)))
         found: list[Prepped] = []
         why = "there is none"
         with ThreadPoolExecutor(1) as pool:
-            for _, item, sample in self._loaded(Block(0, 0, most), {}, pool):
+            for _, item, sample in self._loaded(rows, items, {}, pool):
                 if isinstance(sample, str):
                     why = f"{item.name}: {sample}" if item.name not in sample else sample
                 else:
@@ -154,11 +130,11 @@ class Reader:
                 if len(found) == count:
                     break
         if not found:
-            raise InputError(f"none of the first {most} inputs can be read; the last of them: {why}")
+            raise InputError(f"none of the first {len(rows)} inputs can be read; the last of them: {why}")
         return found
 
 
-def _ready(one: tuple[int, Item, Future[Prepped | str] | Prepped | str]) -> tuple[int, Item, Prepped | str]:
+def _ready(one: Waiting) -> tuple[int, Item, Prepped | str]:
     row, item, sample = one
     return row, item, sample.result() if isinstance(sample, Future) else sample
 

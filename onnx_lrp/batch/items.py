@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
 import numpy as np
 
@@ -60,4 +60,15 @@ class InputSource(Protocol):
         """What each of them holds, in their order, one at a time; why not, where it cannot be read.
 
         It is called from several threads at once.
+        """
+
+
+@runtime_checkable
+class ArraysSource(InputSource, Protocol):
+    """A source whose items are rows of arrays, which are faster read together."""
+
+    def arrays(self, items: Sequence[Item]) -> dict[str, np.ndarray] | None:
+        """All of them at once, (items, ...) by the name of the model's input (``""`` for the only one).
+
+        None where they do not lie side by side, or cannot be read: then they are to be read one at a time.
         """

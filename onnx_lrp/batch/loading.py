@@ -12,7 +12,7 @@ import numpy as np
 import onnx_ir as ir
 
 from ..errors import InputError
-from ..explanation.fingerprint import array_sha256
+from ..explanation.fingerprint import array_sha256, rows_sha256
 from ..inputs import check_inputs
 from ..model.graph import dims
 from ..pictures.intake import pictures, prepared_picture
@@ -114,6 +114,28 @@ class Loader:
                 return prepared_picture(found[0], value, self.preprocessing)
         array = np.asarray(data)
         return array[None] if self.batched and (rank is None or array.ndim == rank - 1) else array
+
+    def as_it_is(self, arrays: Mapping[str, np.ndarray]) -> dict[str, np.ndarray] | None:
+        """What the model is fed of many samples, if that is just their numbers; else None.
+
+        Args:
+            arrays: as :meth:`ArraysSource.arrays` gives them.
+        """
+        only = len(arrays) == len(self._declared) == 1
+        fed = {}
+        for name, rank, _ in self._declared:
+            found = next(iter(arrays.values())) if only else arrays.get(name)
+            if found is None or found.dtype.kind != "f" or not self.batched or rank not in (None, found.ndim):
+                return None
+            fed[name] = found
+        return fed
+
+    def digests(self, arrays: Mapping[str, np.ndarray]) -> list[str]:
+        """SHA-256 of each sample."""
+        if len(arrays) == 1:
+            return rows_sha256(next(iter(arrays.values())))
+        count = len(next(iter(arrays.values())))
+        return [digest_of({name: array[i] for name, array in arrays.items()}) for i in range(count)]
 
     def check(self, feeds: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
         """A batch, or one sample, against what the model declares; the number of samples may be another one.

@@ -17,15 +17,14 @@ from ..explanation.probabilities import probabilities_of
 from ..model.precision import to_float32
 from ..model.runtime import open_session, run
 from ..streaming.ahead import ahead
-from .answers import row_of_failure
 from .arrow import load_pyarrow
 from .blocks import Block, Done
 from .folder import Folder
-from .grouping import Gathered
+from .gathered import Gathered
 from .items import InputSource
 from .order import Order
 from .store.index import write_rows
-from .work import ONE_ROW, READ_AHEAD, Work
+from .work import ONE_INPUT, READ_AHEAD, Work
 
 
 class Predictor:
@@ -54,7 +53,7 @@ class Predictor:
         rows: dict[int, dict[str, Any]] = {}
         with closing(ahead(self.work.reader.groups(blocks, poisoned or {}), READ_AHEAD)) as groups:
             for group in groups:
-                rows |= {row: row_of_failure(row, item, reason) for row, item, reason in group.failed}
+                rows |= {one.row: {"row": one.row, "error": one.reason} for one in group.failures}
                 rows |= self._answers(group)
                 if group.last:
                     yield self._store(group.block, [rows[row] for row in group.block.rows])
@@ -71,7 +70,7 @@ class Predictor:
         schema = prediction_schema()
         columns = {name: [row.get(name) for row in rows] for name in schema.names}
         write_rows(columns, self.folder.predictions / f"{block.number:08d}.parquet", schema)
-        return Done(block, sum(row["error"] is not None for row in rows))
+        return Done(block, sum(row.get("error") is not None for row in rows))
 
     def _answers(self, group: Gathered) -> dict[int, dict[str, Any]]:
         """The rows of a group; one by one, if together they give an error."""
@@ -79,14 +78,14 @@ class Predictor:
             return {}
         try:
             return dict(zip(group.rows, self._answered(group)))
-        except ONE_ROW as error:
+        except ONE_INPUT as error:
             if len(group.rows) == 1:
-                return {group.rows[0]: row_of_failure(group.rows[0], group.items[0], str(error))}
+                return {one.row: {"row": one.row, "error": one.reason} for one in group.failed(error)}
         return {row: found for i in range(len(group.rows)) for row, found in self._answers(group.part(i)).items()}
 
     def _answered(self, group: Gathered) -> list[dict[str, Any]]:
         loader, prepared = self.work.reader.loader, self.work.explainer.prepared
-        feeds = loader.check(group.feeds(self.work.order.batch, loader.batched))
+        feeds = loader.check(group.filled(self.work.order.batch) if loader.batched else group.feeds)
         found, *own = run(self._session, self._names, feeds, prepared.source)
         logits = per_sample(np.asarray(found), prepared, feeds)
         shares = probabilities_of(logits, own[0] if own else None)

@@ -10,7 +10,8 @@ from ..engines.compiled import CompiledEngine
 from ..errors import InputError, OnnxLrpError
 from ..explainer import Explainer
 from .blocks import Block
-from .grouping import Gathered, reader_of
+from .gathered import Gathered
+from .grouping import reader_of
 from .inventory import Inventory
 from .items import InputSource
 from .loading import Loader, Prepped
@@ -59,8 +60,9 @@ def _tried(explainer: Explainer, loader: Loader, samples: Sequence[Prepped], siz
     explainer.expects(size)
     for sample in samples:
         try:
-            group = Gathered(Block(0, 0, 1), samples=[sample])
-            return explainer(loader.check(group.feeds(size, loader.batched))).output.shape[1:]
+            group = Gathered(Block(0, 0, 1), [0], feeds=sample.feeds)
+            feeds = group.filled(size) if loader.batched else group.feeds
+            return explainer(loader.check(feeds)).output.shape[1:]
         except OnnxLrpError:
             if sample is samples[-1]:
                 raise

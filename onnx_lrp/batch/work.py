@@ -6,6 +6,7 @@ from collections import deque
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import closing
+from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -14,11 +15,13 @@ from ..errors import InputError, InvalidModelError, NumericalError, TargetError
 from ..explainer import Explainer
 from ..explanation import Explanation
 from ..streaming.ahead import ahead
+from .answers import Answers, answers_of, answers_of_failures
 from .blocks import Block, Done
-from .drawing import draw
+from .drawing import DRAWN, draw
 from .filling import Filling
 from .folder import Folder
-from .grouping import Gathered, Reader, reader_of
+from .gathered import Gathered
+from .grouping import Reader, reader_of
 from .inventory import Inventory
 from .items import InputSource
 from .order import Order
@@ -26,31 +29,33 @@ from .selecting import classes_called
 from .store.store import Store
 
 READ_AHEAD = 2  # batches that are decoded and wait for the model
-_BEHIND = 4  # things that are found and wait to be written
-ONE_ROW = (InputError, TargetError, NumericalError, InvalidModelError, MemoryError)  # what an input alone may cause
+_BEHIND = 2  # blocks that are found and wait to be written
+ONE_INPUT = (InputError, TargetError, NumericalError, InvalidModelError, MemoryError)  # what an input alone may cause
 
 
+@dataclass
 class Work:
     """Explains blocks; what it was made of travels when it is pickled, sessions and threads are made where it arrives.
 
-    Args:
+    Attributes:
         explainer: of the model.
         source: where the inputs lie.
         order: what is wanted.
         folder: the run's, with its inventory written.
+        lanes: batches that are explained at once, each by a thread of its own.
     """
 
-    def __init__(self, explainer: Explainer, source: InputSource, order: Order, folder: Folder) -> None:
-        self.explainer, self.source, self.order, self.folder = explainer, source, order, folder
-        explainer.expects(order.batch)
+    explainer: Explainer
+    source: InputSource
+    order: Order
+    folder: Folder
+    lanes: int = 1
 
-    def __getstate__(self) -> dict[str, Any]:
-        """Without what is made on first use."""
-        return {name: getattr(self, name) for name in ("explainer", "source", "order", "folder")}
-
-    def __setstate__(self, state: dict[str, Any]) -> None:
-        self.__dict__.update(state)
+    def __post_init__(self) -> None:
         self.explainer.expects(self.order.batch)
+
+    def __reduce__(self) -> tuple[type[Work], tuple[Any, ...]]:
+        return type(self), (self.explainer, self.source, self.order, self.folder, self.lanes)
 
     def begin(self, rows: int) -> None:
         """Make what blocks are stored in, once, before anybody works; what is there stays.
@@ -81,24 +86,21 @@ class Work:
         Raises:
             OnnxLrpError: not the fault of one input; what was stored before stays.
         """
-        writing: deque[Future[Done | None]] = deque()
+        writing: deque[Future[Done]] = deque()
         filling: Filling | None = None
         groups = ahead(self.reader.groups(blocks, poisoned or {}), READ_AHEAD)
-        with closing(groups), ThreadPoolExecutor(1) as writer:
-            for group in groups:
-                filling = filling or Filling(group.block, self.explainer.prepared.explaining, self.order)
-                filling.fail(group.failed)
-                for some, explanation in self._explained(group, filling):
-                    filling.add(some, explanation)
-                    if self.order.save & {"png", "figure"}:
-                        writing.append(writer.submit(draw, explanation, some.rows, some.items, self.order, self.folder))
+        with closing(groups), ThreadPoolExecutor(1) as writer, ThreadPoolExecutor(self.lanes) as model:
+            for group, answers in _in_order(groups, self.answers, model, self.lanes + 1):
+                filling = filling or Filling(group.block, self.order)
+                for some in answers:
+                    filling.add(some)
                 if group.last:
                     writing.append(writer.submit(self._store, filling))
                     filling = None
                 while writing and (writing[0].done() or len(writing) > _BEHIND):
-                    yield from _done(writing.popleft())
+                    yield writing.popleft().result()
             while writing:
-                yield from _done(writing.popleft())
+                yield writing.popleft().result()
 
     def probe(self, block: Block, journal: Path) -> None:
         """Explain a block's rows one at a time and keep nothing: the row that was noted last kills whoever explains it.
@@ -110,8 +112,40 @@ class Work:
         for row in block.rows:
             journal.write_text(str(row))
             for group in self.reader.groups([Block(block.number, row, row + 1)], {}):
-                for _ in self._explained(group, Filling(group.block, self.explainer.prepared.explaining, self.order)):
-                    pass
+                self.answers(group)
+
+    def answers(self, group: Gathered) -> list[Answers]:
+        """What a group gives; input by input, if together they give an error. Pictures are drawn on the way."""
+        failed = [answers_of_failures(group.failures)] if group.failures else []
+        return [*failed, *(self._answers(group) if group.rows else ())]
+
+    def _answers(self, group: Gathered) -> list[Answers]:
+        try:
+            explanation = self._explain(group)
+        except ONE_INPUT as error:
+            if len(group.rows) == 1:
+                return [answers_of_failures(group.failed(error))]
+            return [answers for i in range(len(group.rows)) for answers in self._answers(group.part(i))]
+        found = answers_of(explanation, group, self.explainer.prepared.explaining, self.order)
+        if isinstance(found, list):
+            return [answers_of_failures(found)]
+        if self.order.save & DRAWN:
+            draw(explanation, group, self.order, self.folder)
+        return [found]
+
+    def _explain(self, group: Gathered) -> Explanation:
+        loader = self.reader.loader
+        feeds = loader.check(group.filled(self.order.batch) if loader.batched else group.feeds)
+        return self.explainer(feeds, self._targets(group), seed=self.order.seed)
+
+    def _targets(self, group: Gathered) -> Any:
+        """Those of the inputs, where they have some: all of a group have, or none has."""
+        if group.items[0].target is None:
+            return self.order.target
+        own = [_index(item.target or "", self.explainer.labels) for item in group.items]
+        if not self.reader.loader.batched:
+            return own[0]
+        return [*own, *[own[-1]] * (self.order.batch - len(own))]
 
     @cached_property
     def reader(self) -> Reader:
@@ -125,33 +159,16 @@ class Work:
     def _store(self, filling: Filling) -> Done:
         return self._stored.write(filling.found(self.reader.inventory.origins(filling.block)))
 
-    def _explained(self, group: Gathered, filling: Filling) -> Iterator[tuple[Gathered, Explanation]]:
-        """A group's samples with their explanation; one by one, if together they give an error."""
-        if not group.rows:
-            return
-        try:
-            yield group, self._explain(group)
-        except ONE_ROW as error:
-            if len(group.rows) == 1:
-                reason = str(error) or "not enough memory to explain it"
-                filling.fail([(group.rows[0], group.items[0], reason)], group.samples[0].sha256)
-                return
-            for i in range(len(group.rows)):
-                yield from self._explained(group.part(i), filling)
 
-    def _explain(self, group: Gathered) -> Explanation:
-        loader = self.reader.loader
-        feeds = loader.check(group.feeds(self.order.batch, loader.batched))
-        return self.explainer(feeds, self._targets(group), seed=self.order.seed)
-
-    def _targets(self, group: Gathered) -> Any:
-        """Those of the samples, where they have some: the group's samples all have, or none has."""
-        if group.items[0].target is None:
-            return self.order.target
-        own = [_index(item.target or "", self.explainer.labels) for item in group.items]
-        if not self.reader.loader.batched:
-            return own[0]
-        return [*own, *[own[-1]] * (self.order.batch - len(own))]
+def _in_order(groups: Iterable[Gathered], answer: Any, model: ThreadPoolExecutor, most: int) -> Iterator[Any]:
+    """Each group with its answers, some of them at once, in their order."""
+    under_way: deque[tuple[Gathered, Future[list[Answers]]]] = deque()
+    for group in groups:
+        under_way.append((group, model.submit(answer, group)))
+        if len(under_way) >= most:
+            first, future = under_way.popleft()
+            yield first, future.result()
+    yield from ((group, future.result()) for group, future in under_way)
 
 
 def _index(text: str, labels: Sequence[str]) -> int:
@@ -164,9 +181,3 @@ def _index(text: str, labels: Sequence[str]) -> int:
     if others:
         raise InputError(f"target {text!r} is the name of the classes {first} and {others[0]}; give an index")
     return first
-
-
-def _done(one: Future[Done | None]) -> Iterator[Done]:
-    found = one.result()
-    if found is not None:
-        yield found

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from dataclasses import replace
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
 
@@ -24,6 +24,8 @@ from .batches import region_words
 from .builds import Builds
 from .doubting import about_picture
 from .known import labels_of, way_of
+
+M = TypeVar("M", bound="ExplainedModel")
 
 
 class ExplainedModel:
@@ -90,6 +92,19 @@ class ExplainedModel:
 
     def __setstate__(self, state: dict[str, Any]) -> None:
         self._builds = Builds(state["setup"], state["choices"], state["unverified"], state.get("expected"))
+
+    def with_threads(self: M, threads: int) -> M:
+        """The same, but for onnxruntime's threads.
+
+        Args:
+            threads: of each run, 0 for onnxruntime's default.
+        """
+        if threads == self.options.threads:
+            return self
+        state, other = self.__getstate__(), object.__new__(type(self))
+        options = replace(self.options, threads=threads)
+        other.__setstate__({**state, "setup": replace(state["setup"], options=options)})
+        return other
 
     def expects(self, samples: int | None) -> None:
         """Say how many samples a batch has as a rule, so that results do not depend on what came before, bit for bit.

@@ -28,6 +28,19 @@ def array_sha256(array: np.ndarray) -> str:
     return digest.hexdigest()
 
 
+def rows_sha256(array: np.ndarray) -> list[str]:
+    """:func:`array_sha256` of each row of an array, faster where there are many."""
+    plain = np.ascontiguousarray(array.astype(array.dtype.newbyteorder("<"), copy=False))
+    head = hashlib.sha256(f"{plain.dtype.str} {array.shape[1:]}\n".encode())
+    size, found = plain.nbytes // max(len(plain), 1), []
+    view = memoryview(plain.reshape(-1).view(np.uint8).data)
+    for start in range(0, size * len(plain), size or 1):
+        digest = head.copy()
+        digest.update(view[start : start + size])
+        found.append(digest.hexdigest())
+    return found or [head.hexdigest()] * len(plain)
+
+
 def cells(relevance: np.ndarray, samples: int) -> list[dict[str, list[str]]]:
     """ΣR and Σ|R| over a grid of at most 8×8 cells, for each sample, or for all if the first axis is not theirs.
 

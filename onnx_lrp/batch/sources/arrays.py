@@ -40,6 +40,12 @@ class ArrayRows:
             for row, label, target in zip(rows, *columns):
                 yield Item(f"{name}[{row}]", place_in(file, row), label, target)
 
+    def stretch(self, rows: Sequence[int]) -> dict[str, np.ndarray] | None:
+        """Consecutive rows, as arrays; None if they are not consecutive."""
+        if list(rows) != list(range(rows[0], rows[0] + len(rows))):
+            return None
+        return {name: array.range(rows[0], rows[0] + len(rows)) for name, array in self.inputs.items()}
+
     def payloads(self, rows: Sequence[int]) -> Iterator[Payload]:
         """Some rows; consecutive ones are read together."""
         step = max(1, _CHUNK // max(1, sum(array.dtype.itemsize * _row(array) for array in self.inputs.values())))
@@ -95,6 +101,14 @@ class ArraySource:
         for number, group, rows in by_file(items):
             yield from answers(partial(self._read, number, rows), group, self.files[number].shown)
 
+    def arrays(self, items: Sequence[Item]) -> dict[str, np.ndarray] | None:
+        """All of them at once, where they are consecutive rows of one file that can be read."""
+        files = list(by_file(items))
+        try:
+            return self._rows(files[0][0]).stretch(files[0][2]) if len(files) == 1 else None
+        except Exception:  # parsers of damaged files raise nearly everything; which row it is, shows one by one
+            return None
+
     def _read(self, number: int, rows: Sequence[int]) -> Iterator[Payload]:
         return self._rows(number).payloads(rows)
 
@@ -126,6 +140,10 @@ class MemorySource:
     def items(self) -> Iterator[Item]:
         """One for each row."""
         return self.rows.items("")
+
+    def arrays(self, items: Sequence[Item]) -> dict[str, np.ndarray] | None:
+        """All of them at once, where they are consecutive."""
+        return self.rows.stretch([item.place for item in items])
 
     def read(self, items: Sequence[Item]) -> Iterator[Payload | InputError]:
         """The arrays of each row."""

@@ -81,7 +81,7 @@ def write_rows(columns: Mapping[str, Sequence[Any]], path: Path, schema: Any) ->
         raise ValueError(f"the index has no column {', '.join(sorted(unknown))}")
     pa, buffer = arrow_module(), io.BytesIO()
     count = len(next(iter(columns.values())))
-    arrays = [pa.array(_clean(columns.get(f.name, [None] * count)), f.type) for f in schema]
+    arrays = [_array(pa, columns.get(f.name, [None] * count), f.type) for f in schema]
     with _writer(buffer, schema) as writer:
         writer.write_table(pa.Table.from_arrays(arrays, schema=schema))
     with staged_file(path) as made:
@@ -199,5 +199,7 @@ def _filled(found: Found) -> dict[str, list[Any]]:
     return {"row": rows, "origin": rows, **found.columns}
 
 
-def _clean(values: Sequence[Any]) -> list[Any]:
-    return [escaped(value) if isinstance(value, str) else value for value in values]
+def _array(pa: Any, values: Sequence[Any], kind: Any) -> Any:
+    """A column; its words escaped."""
+    text = [escaped(v) if isinstance(v, str) else v for v in values] if pa.types.is_string(kind) else values
+    return pa.array(text, kind)
