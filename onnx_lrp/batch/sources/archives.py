@@ -52,8 +52,7 @@ class TarSource:
                     for item in self._group(number, stem, _first(members), stream):
                         empty = False
                         found = zip(self.columns.said, (item.label, item.target))
-                        known = {key for key, word in found if word is not None or item.error is not None}
-                        lacking -= known  # of an input that cannot be read nobody knows
+                        lacking -= {key for key, word in found if word or item.error}
                         yield item
             if empty:
                 kinds = f"a member .{self.columns.column}" if self.columns.column else "a picture or an array"
