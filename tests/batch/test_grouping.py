@@ -99,7 +99,7 @@ def test_what_is_fed_has_always_as_many_samples(tmp_path: Path) -> None:
     first, last = all_groups(some, 6)
     assert some.fed(first)["x"] is not None
     np.testing.assert_array_equal(some.fed(last)["x"], x[[4, 5, 5, 5]])
-    np.testing.assert_array_equal(some.fed(last.part(0))["x"], x[[4, 4, 4, 4]])
+    np.testing.assert_array_equal(some.fed(last.halves()[0])["x"], x[[4, 4, 4, 4]])
 
 
 def test_what_has_no_axis_of_samples_is_fed_as_it_is(tmp_path: Path) -> None:
