@@ -179,8 +179,9 @@ def here(pictures: Path) -> dict[str, bytes]:
 
 
 def test_a_run_leaves_the_same_bits_though_a_worker_is_killed(
-    pictures: Path, here: dict[str, bytes], watched: Callable[..., Watched], tmp_path: Path
-) -> None:
+    pictures: Path, here: dict[str, bytes], watched: Callable[..., Watched], tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:  # fmt: skip
     source, killed = watched(pictures, seconds=0.005), list[int]()
 
     def told(done: int, total: int, failed: int, phase: str) -> None:
@@ -188,7 +189,8 @@ def test_a_run_leaves_the_same_bits_though_a_worker_is_killed(
             killed.extend(source.others())
             os.kill(killed[0], signal.SIGKILL)
 
-    lrp.explain_all(MODEL, pictures, tmp_path / "out", engine="ray", progress=told, **ASKED)
+    monkeypatch.chdir(tmp_path)  # the workers start elsewhere
+    lrp.explain_all(MODEL, pictures, "out", engine="ray", progress=told, **ASKED)
     assert left(tmp_path / "out") == here
     assert len(killed) == 1
     assert len(source.others()) == 2
