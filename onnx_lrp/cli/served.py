@@ -10,7 +10,6 @@ from typing import TYPE_CHECKING
 
 from ..errors import InputError
 from .arguments import add_labels, count
-from .reading import files_read
 
 if TYPE_CHECKING:
     import onnx
@@ -74,6 +73,7 @@ def write_served(args: Namespace, model: onnx.ModelProto) -> str:
     from ..serving.folder import write_folder
     from ..serving.kserve import STORAGE, kserve_files
     from ..serving.triton import MOST_BATCHED, triton_files
+    from .reading import files_read
 
     name = args.name or re.sub(r"[^\w.-]+", "_", Path(args.model).stem, flags=re.ASCII).lstrip("._-") or "model"
     labels, most = _labels(args, model), args.max_batch or MOST_BATCHED

@@ -160,6 +160,7 @@ def in_tar(archive: tarfile.TarFile, name: str, content: bytes) -> None:
     archive.addfile(info, io.BytesIO(content))
 
 
+@pytest.mark.full
 def test_an_archive_a_list_a_pattern_and_a_pipe_say_the_same(capsys: pytest.CaptureFixture[str]) -> None:
     names = sorted(map(str, (MODELS / "digits").glob("*.png")))
     with tarfile.open("d.tar", "w") as archive:

@@ -15,7 +15,7 @@ import numpy as np
 import pytest
 
 MODEL = Path(__file__).resolve().parents[2] / "models/mnist_cnn.onnx"
-COUNT = 3000
+COUNT = 2000
 SCRIPT = """
 import sys
 import onnx_lrp as lrp
@@ -90,7 +90,7 @@ def whole(inputs: Path) -> dict[str, bytes]:
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="workers are found in /proc")
-@pytest.mark.parametrize("kills", [3, pytest.param(10, marks=pytest.mark.full)])
+@pytest.mark.parametrize("kills", [2, pytest.param(10, marks=pytest.mark.full)])
 def test_nothing_is_lost_and_nothing_twice(inputs: Path, whole: dict[str, bytes], tmp_path: Path, kills: int) -> None:
     random.seed(kills)
     for i in range(kills):

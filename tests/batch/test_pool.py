@@ -151,6 +151,7 @@ class Together(FakeWork):
         journal.write_text("".join(f"{row}\n" for row in block.rows))
 
 
+@pytest.mark.full
 def test_a_block_that_kills_as_a_whole_is_told(tmp_path: Path) -> None:
     with pytest.raises(OnnxLrpError, match=r"die \(signal 9\) of the inputs 2 to 3 together, but of none alone"):
         list(done_by(Together(tmp_path, deadly=(2,)), blocks_of(6, 2), 2))

@@ -474,7 +474,7 @@ def test_what_is_no_model(
         (["--target", "-1"], "out of range"),
         (["--target", "x"], "is no index"),
         (["--target", "1", "--top", "2"], "not allowed with"),
-        (["--top", "0"], "at least 1"),
+        (["--top", "0"], "from 1 on"),
         (["--output", "nope"], "no output, tensor or node 'nope'"),
         (["--backend", "cupy"], "invalid choice"),
         (["--backend", "numpy", "--device", "cuda"], "no device"),

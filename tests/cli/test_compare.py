@@ -324,7 +324,7 @@ def test_no_picture_of_a_table(capsys: Capture) -> None:
         (["--max-drift", "nan"], "must be a number from 0 on"),
         (["--max-drift=-1"], "must be a number from 0 on"),
         (["--max-drift", "inf"], "must be a number from 0 on"),
-        (["--top-k", "0"], "must be at least 1"),
+        (["--top-k", "0"], "must be a whole number from 1 on"),
         (["--layers", "nowhere"], "no node or tensor 'nowhere'"),
         (["--layers", "a", "--no-layers"], "not allowed with"),
         (["--target", "10"], "out of range"),

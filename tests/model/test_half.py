@@ -12,7 +12,7 @@ import onnx.version_converter
 import pytest
 from onnxruntime.quantization import QuantFormat, QuantType, quantize_static
 from onnxruntime.transformers.float16 import convert_float_to_float16
-from quantizing import MODELS, SHARED, TEST, Samples, answer, cosines, digits, distance, session
+from quantizing import MODELS, SHARED, TEST, Samples, answer, cosines, digits, distance, overflows, session
 from skimage import data, transform
 
 import onnx_lrp as lrp
@@ -88,6 +88,8 @@ def int8(form: str) -> bytes:
 @pytest.mark.parametrize("form", ["QDQ", "QOperator", "float16"])
 def test_squeezenet(form: str, composite: str) -> None:
     """Reported: how far an explanation drifts. LRP-ε alone drifts far on 26 layers of 8 bits."""
+    if form == "QOperator" and overflows():
+        pytest.skip("onnxruntime's integer kernels overflow on this processor")
     model = SHARED / "models" / "squeezenet1_1_imagenet_fp16.onnx" if form == "float16" else int8(form)
     for name in ("coffee", "chelsea"):
         x = photos()[name]
