@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import os
 from dataclasses import dataclass, field, replace
 from typing import Any
 
 from ..engines.compiled import CompiledEngine
 from ..errors import BackendError, InputError
 from ..explainer import Explainer
+from ..model.processors import available_cpus
 from ..text import nearest, printable
 from .folder import Folder
 from .items import InputSource
@@ -77,11 +77,6 @@ def in_lanes(run: Run) -> Run:
 def on_fallback(run: Run) -> Run:
     """The same, without lanes where its model was not compiled after all: the walk has threads of its own."""
     return run if isinstance(run.explainer.engine, CompiledEngine) else replace(run, lanes=1)
-
-
-def available_cpus() -> int:
-    """Processors that this process may use."""
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
 def _unknown(word: str, known: tuple[str, ...]) -> str:

@@ -16,7 +16,7 @@ from ..explanation.fingerprint import array_sha256, rows_sha256
 from ..inputs import check_inputs
 from ..model.graph import dims, is_fixed
 from ..pictures.intake import pictures, prepared_picture
-from ..pictures.layout import Layout
+from ..pictures.layout import counts_samples
 from ..pictures.preprocessing import Preprocessing
 from ..pictures.reading import Picture, read_bytes
 from .items import Item, Payload
@@ -57,7 +57,7 @@ class Loader:
     @cached_property
     def batched(self) -> bool:
         """Whether the first axis of every input counts samples, as far as one can tell, but for constants."""
-        return all(is_fixed(value) or _counts_samples(value) for value in self.inputs)
+        return all(is_fixed(value) or counts_samples(dims(value)) for value in self.inputs)
 
     @cached_property
     def shared(self) -> bool:
@@ -173,10 +173,3 @@ def digest_of(arrays: Mapping[str, np.ndarray]) -> str:
         return array_sha256(next(iter(arrays.values())))
     lines = [f"{name} {array_sha256(arrays[name])}\n" for name in sorted(arrays)]
     return hashlib.sha256("".join(lines).encode("utf-8", "backslashreplace")).hexdigest()
-
-
-def _counts_samples(value: ir.Value) -> bool:
-    shape = dims(value)
-    if shape is None or not 1 <= len(shape) <= 4:
-        return shape is None or len(shape) > 4
-    return Layout.of(shape).batched

@@ -7,7 +7,6 @@ to find the one that does it.
 
 from __future__ import annotations
 
-import os
 import tempfile
 from collections import Counter, deque
 from collections.abc import Callable, Generator, Iterable, Iterator
@@ -16,6 +15,7 @@ from multiprocessing.connection import wait
 from pathlib import Path
 
 from ..errors import OnnxLrpError
+from ..model.processors import available_cpus
 from .blocks import Block, BlockWork, Done
 from .worker import Died, Task, Worker, send_to_workers
 
@@ -54,7 +54,7 @@ def _until(stopped: Callable[[], bool], blocks: Iterable[Block]) -> Iterator[Blo
 def _pooled(
     work: BlockWork, blocks: Iterator[Block], workers: int, stopped: Callable[[], bool]
 ) -> Generator[Done, None, None]:
-    start = send_to_workers(work, max(1, (os.cpu_count() or 1) // workers))
+    start = send_to_workers(work, max(1, available_cpus() // workers))
     pool = _Pool(start, blocks, workers, stopped)
     try:
         yield from pool.all_done()

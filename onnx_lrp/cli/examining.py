@@ -11,6 +11,7 @@ from importlib.metadata import PackageNotFoundError, version
 from typing import Any
 
 from .. import __version__
+from ..model.processors import available_cpus
 from ..text import printable, table
 
 NEEDED = ("numpy", "onnx", "onnx-ir", "onnxruntime", "pillow")
@@ -91,17 +92,12 @@ def _system(torch: bool) -> dict[str, str]:
         "onnx_lrp": __version__,
         "python": f"{platform.python_version()} ({sys.executable})",
         "platform": platform.platform(),
-        "processors": f"{_processors()} (threads of onnxruntime by default; --threads sets them)",
+        "processors": f"{available_cpus()} (threads of onnxruntime by default; --threads sets them)",
         "onnxruntime": _said(_providers),
         "telemetry": "off" if os.environ.get("ORT_DISABLE_TELEMETRY") == "1" else "as ORT_DISABLE_TELEMETRY says",
         "cache": "none: nothing is kept but in the files that you name",
     }
     return found | ({"torch": _said(_devices)} if torch else {})
-
-
-def _processors() -> int:
-    """Those that this process may use."""
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
 def _said(ask: Any) -> str:

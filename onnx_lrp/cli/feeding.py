@@ -15,7 +15,7 @@ from ..errors import InputError
 from ..inputs import check_inputs
 from ..model.graph import dims
 from ..pictures.intake import prepared_picture
-from ..pictures.layout import Layout
+from ..pictures.layout import counts_samples
 from ..pictures.lines import read_lines
 from ..pictures.preprocessing import Preprocessing
 from ..pictures.reading import PICTURES, Picture, read_input
@@ -164,11 +164,7 @@ class Feeder:
             raise InputError(f"{shown(file.path)}: {error}") from None
 
     def _batched(self, value: ir.Value) -> bool:
-        """Whether the first axis counts samples, as far as one can tell."""
-        shape = dims(value)
-        if shape is None or not 1 <= len(shape) <= 4:
-            return shape is None or len(shape) > 4
-        return Layout.of(shape).batched
+        return counts_samples(dims(value))
 
     @property
     def _fixed(self) -> int | None:

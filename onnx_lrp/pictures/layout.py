@@ -89,6 +89,15 @@ class Layout:
         return sample.transpose([axes.index(axis) for axis in "HWC"]) if "C" in axes else sample[..., None]
 
 
+def counts_samples(shape: DeclaredShape | None) -> bool:
+    """Whether an input's first axis counts samples, as far as one can tell; of an unknown shape, or one that no picture
+    has, it is taken to.
+    """
+    if shape is None or not 1 <= len(shape) <= 4:
+        return shape is None or len(shape) > 4
+    return Layout.of(shape).batched
+
+
 def _size(size: int | str | None) -> int | None:
     return int(size) if isinstance(size, (int, np.integer)) and size > 0 else None
 
