@@ -146,4 +146,4 @@ def _top(explanation: Explanation, shares: np.ndarray | None, count: int, top: i
 
 def _of_another_shape(what: str, own: Iterable[Sequence[int]], others: Iterable[Sequence[int]]) -> str:
     found, wanted = (", ".join(str(tuple(shape)) for shape in shapes) for shapes in (own, others))
-    return f"{what} the shape {found}, those of the run have {wanted}; give all inputs one size (--size 224)"
+    return f"{what} the shape {found}, those of the run have {wanted}; give all inputs one shape (pictures: --size 224)"

@@ -100,7 +100,7 @@ class _Going:
         missing = [block for block in blocks if f"{block.number:08d}.parquet" not in stored]
         self.total, self.failed = len(inventory), 0
         self.done = self.total - sum(map(len, missing))
-        self._through(Predictor(run.explainer, run.source, order, run.folder), iter(missing), "predicting")
+        self._through(Predictor(run.explainer, run.source, order, run.folder, run.lanes), iter(missing), "predicting")
 
     def _blocks_done(self, inventory: Inventory, order: Order) -> int:
         """Inputs of blocks that are done, counted with their failures; what a power cut left of a part goes."""

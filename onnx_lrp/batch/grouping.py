@@ -145,6 +145,7 @@ class Reader:
                 if len(found) == count:
                     break
         if not found:
+            why += getattr(self.source, "advice", "")
             raise InputError(f"none of the first {len(block)} inputs can be explained; the last of them: {why}")
         return found
 

@@ -17,6 +17,7 @@ from ..explanation.probabilities import probabilities_of
 from ..model.precision import to_float32
 from ..model.runtime import open_session, run
 from ..streaming.ahead import ahead
+from ..streaming.lanes import in_order
 from .answers import require_finite
 from .arrow import load_pyarrow
 from .blocks import Block, Done
@@ -36,10 +37,13 @@ class Predictor:
         source: where the inputs lie.
         order: of the run.
         folder: the run's, with the inventory of all inputs written.
+        lanes: batches that are answered at once, each by a thread of its own.
     """
 
-    def __init__(self, explainer: Explainer, source: InputSource, order: Order, folder: Folder) -> None:
-        self.work, self.folder = Work(explainer, source, order, folder), folder
+    def __init__(
+        self, explainer: Explainer, source: InputSource, order: Order, folder: Folder, lanes: int = 1
+    ) -> None:  # fmt: skip
+        self.work, self.folder = Work(explainer, source, order, folder, lanes), folder
 
     def __getstate__(self) -> dict[str, Any]:
         """Without the session."""
@@ -52,10 +56,13 @@ class Predictor:
     def stream(self, blocks: Iterable[Block], poisoned: Mapping[int, str] | None = None) -> Generator[Done, None, None]:
         """Answer blocks in a row, while the next inputs are decoded; as for :class:`Work`."""
         rows: dict[int, dict[str, Any]] = {}
-        with closing(ahead(self.work.reader.groups(blocks, poisoned or {}), READ_AHEAD)) as groups:
-            for group in groups:
+        _ = self._session  # made once, before several threads ask for it
+        groups = ahead(self.work.reader.groups(blocks, poisoned or {}), READ_AHEAD)
+        answered = in_order(groups, self._answers, self.work.lanes)
+        with closing(groups), closing(answered):
+            for group, answers in answered:
                 rows |= {one.row: {"row": one.row, "error": one.reason} for one in group.failures}
-                rows |= self._answers(group)
+                rows |= answers
                 if group.last:
                     yield self._store(group.block, [rows[row] for row in group.block.rows])
                     rows = {}

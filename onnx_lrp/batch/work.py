@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Generator, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Generator, Iterable, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import closing
 from dataclasses import dataclass
@@ -15,6 +15,7 @@ from ..errors import BackendError, ConversionError, InputError, InvalidModelErro
 from ..explainer import Explainer
 from ..explanation import Explanation
 from ..streaming.ahead import ahead
+from ..streaming.lanes import in_order
 from .answers import Answers, answers_of, answers_of_failures, require_shapes
 from .blocks import Block, Done
 from .drawing import DRAWN, draw
@@ -92,8 +93,9 @@ class Work:
         writing: deque[Future[Done]] = deque()
         filling: Filling | None = None
         groups = ahead(self.reader.groups(blocks, poisoned or {}), READ_AHEAD)
-        with closing(groups), ThreadPoolExecutor(1) as writer, ThreadPoolExecutor(self.lanes) as model:
-            for group, answers in _in_order(groups, self.answers, model, self.lanes + 1):
+        answered = in_order(groups, self.answers, self.lanes)
+        with closing(groups), ThreadPoolExecutor(1) as writer, closing(answered):
+            for group, answers in answered:
                 filling = filling or Filling(group.block, self.order)
                 for some in answers:
                     filling.add(some)
@@ -159,17 +161,6 @@ class Work:
 
     def _store(self, filling: Filling) -> Done:
         return self._stored.write(filling.found(self.reader.inventory.origins(filling.block)))
-
-
-def _in_order(groups: Iterable[Gathered], answer: Any, model: ThreadPoolExecutor, most: int) -> Iterator[Any]:
-    """Each group with its answers, some of them at once, in their order."""
-    under_way: deque[tuple[Gathered, Future[list[Answers]]]] = deque()
-    for group in groups:
-        under_way.append((group, model.submit(answer, group)))
-        if len(under_way) >= most:
-            first, future = under_way.popleft()
-            yield first, future.result()
-    yield from ((group, future.result()) for group, future in under_way)
 
 
 def _index(text: str, labels: Sequence[str]) -> int:

@@ -163,7 +163,7 @@ def test_inputs_of_another_size_than_the_first_are_errors(tmp_path: Path) -> Non
         np.save(f"in/{i}.npy", np.random.default_rng(i).random((length, 4), np.float32))
     run = lrp.explain_all(model, "in", "out")
     assert [row.row for row in run.errors] == [2, 4]
-    assert all("give all inputs one size" in row.error for row in run.errors)
+    assert all("give all inputs one shape" in row.error for row in run.errors)
     for i in (0, 1, 3):
         found = lrp.Explainer(model)(np.load(f"in/{i}.npy")[None]).relevance[0]
         np.testing.assert_allclose(run[i].map, found, atol=6e-4 * np.abs(found).max())

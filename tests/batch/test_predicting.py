@@ -19,10 +19,10 @@ from onnx_lrp.batch.blocks import blocks_of  # noqa: E402
 from onnx_lrp.batch.predicting import Predictor  # noqa: E402
 
 
-def predictor(model: onnx.ModelProto, inputs: Any, out: Path) -> Predictor:
+def predictor(model: onnx.ModelProto, inputs: Any, out: Path, lanes: int = 1) -> Predictor:
     made = work(model, inputs, out)
     made.folder.predictions.mkdir()
-    return Predictor(made.explainer, made.source, made.order, made.folder)
+    return Predictor(made.explainer, made.source, made.order, made.folder, lanes)
 
 
 def predicted(some: Predictor, count: int) -> list[dict[str, Any]]:
@@ -34,10 +34,11 @@ def predicted(some: Predictor, count: int) -> list[dict[str, Any]]:
     return index
 
 
-def test_predictions_are_the_models_own(tmp_path: Path) -> None:
+@pytest.mark.parametrize("lanes", [1, 3])
+def test_predictions_are_the_models_own(tmp_path: Path, lanes: int) -> None:
     x = rows(21)
     x[[4, 20]] = np.nan
-    index = predicted(predictor(linear(), x, tmp_path / "out"), 21)
+    index = predicted(predictor(linear(), x, tmp_path / "out", lanes), 21)
     scores = x @ WEIGHTS
     shares = np.exp(scores) / np.exp(scores).sum(1, keepdims=True)
     assert [row["row"] for row in index] == list(range(21))

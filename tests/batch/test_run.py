@@ -240,6 +240,34 @@ def test_a_first_pass_that_was_stopped_goes_on(run: Callable[..., Any], conducti
     assert again.done_before == 15
 
 
+@pytest.mark.parametrize(("workers", "lanes"), [(None, 4), (2, 2), (9, 1)])
+def test_both_passes_share_all_threads_among_the_batches(
+    conducting: Any, given: Path, monkeypatch: pytest.MonkeyPatch, workers: int | None, lanes: int
+) -> None:
+    made = {}
+    for name in ("Predictor", "Work"):
+        monkeypatch.setattr(conducting, name, noting(getattr(conducting, name), made))
+    order = {"target": None, "seed": "logit", "save": frozenset(), "precision": "float16", "whole": False, "top": 5}
+    conducting.conduct(
+        Run(
+            Explainer(MODEL, threads=4), source_of("in", label="folder"), Folder(Path("out")), order, None,
+            Selection("wrong"), workers,
+        )
+    )  # fmt: skip
+    assert made == {"FakePredicting": (1, lanes), "FakeExplaining": (1, lanes)}
+
+
+def noting(kind: Any, made: dict[str, tuple[int, int]]) -> Callable[..., Any]:
+    """Makes it, and notes the threads of a run and how many of them there are."""
+
+    def make(*args: Any) -> Any:
+        one = kind(*args)
+        made[kind.__name__] = one.explainer.options.threads, one.lanes
+        return one
+
+    return make
+
+
 class Stopping(FakePredicting):
     def __call__(self, block: Any, poisoned: Any = None) -> Any:
         if block.number == self.stop_at:

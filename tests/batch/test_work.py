@@ -155,7 +155,7 @@ def test_a_map_of_another_shape_is_refused_before_anything_is_compiled(tmp_path:
     worker = work(explainer, files(tmp_path / "in", pictures), tmp_path / "out", shapes={"x": (8, 8)}, output=(4,))
     index = done(worker, 4)
     assert [row["error"] for row in index if row["error"]] == [
-        "its map has the shape (8, 9), those of the run have (8, 8); give all inputs one size (--size 224)"
+        "its map has the shape (8, 9), those of the run have (8, 8); give all inputs one shape (pictures: --size 224)"
     ]
     assert len(explainer.engine._sessions._made) == 1  # type: ignore[attr-defined]
 
@@ -163,7 +163,7 @@ def test_a_map_of_another_shape_is_refused_before_anything_is_compiled(tmp_path:
 def test_scores_of_another_shape_cost_their_row(tmp_path: Path) -> None:
     worker = work(linear(), rows(4), tmp_path / "out", save=frozenset(("scores",)), shapes={}, output=(4,))
     assert [row["error"] for row in done(worker, 4)] == [
-        "its scores have the shape (3,), those of the run have (4,); give all inputs one size (--size 224)"
+        "its scores have the shape (3,), those of the run have (4,); give all inputs one shape (pictures: --size 224)"
     ] * 4
 
 

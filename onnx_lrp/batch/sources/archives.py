@@ -92,7 +92,8 @@ class TarSource:
         try:
             if len(chosen) > 1:
                 endings = ", ".join(printable(_ending(member.name)) for member in chosen)
-                raise InputError(f"several members are inputs ({endings}); choose an ending (column)")
+                first = printable(_ending(chosen[0].name))
+                raise InputError(f"several members are inputs ({endings}); choose an ending (--column {first})")
             if not member.is_file:
                 raise InputError("is a link or no regular file; write the archive with the files themselves")
             label, target = (

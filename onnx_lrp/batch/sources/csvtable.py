@@ -64,7 +64,7 @@ class CsvTable:
         inputs = columns.inputs(names, file.shown) if columns.column is None else []
         if "" in inputs:
             said_so = f"{file.shown}: the first row does not name column {names.index('') + 1}"
-            raise InputError(f"{said_so}; name it, or those that are inputs (features)")
+            raise InputError(f"{said_so}; name it, or those that are inputs (--features a,b)")
         places = tuple((names.index(name), name) for name in inputs)
         table = CsvTable(file, delimiter, lines.offset, len(names), said, places)
         table._check_numbers()
@@ -126,7 +126,9 @@ class CsvTable:
                 raise InputError(f"{self.file.shown}: {found}; {NO_NUMBERS}")
 
 
-NO_NUMBERS = "name the columns that are inputs (features), or the one that holds paths (column)"
+NO_NUMBERS = (
+    "name the columns that are inputs (--features a,b), the label (--label NAME), or what holds paths (--column NAME)"
+)
 
 
 class _Lines:

@@ -84,7 +84,7 @@ def _source(kind: str, names: tuple[str, ...], columns: Columns) -> InputSource:
     if kind == "table":
         return TableSource(files, columns, here)
     if columns.features:
-        raise InputError("features are for tables and .npz; of an archive, choose an ending (column)")
+        raise InputError("features are for tables and .npz; of an archive, choose an ending (--column png)")
     return TarSource(files, columns)
 
 

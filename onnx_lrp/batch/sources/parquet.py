@@ -174,7 +174,7 @@ def _check_types(schema: Any, inputs: Sequence[str], paths: str | None, file: Na
         kind = kind.value_type if types.is_dictionary(kind) else kind
         if not any(is_one(kind) for is_one in (types.is_string, types.is_large_string, types.is_binary)):
             found = f"column {printable(paths)!r} holds {printable(str(kind), 40)}, no paths"
-            raise InputError(f"{file.shown}: {found}; name the one that holds paths (column)")
+            raise InputError(f"{file.shown}: {found}; name the one that holds paths (--column NAME)")
 
 
 def _parquet(file: NamedFile) -> Any:

@@ -79,6 +79,14 @@ class TableSource:
         """Of the columns that make a row's vector, in their order, which is that of the first table."""
         return self._table(0).names
 
+    @property
+    def advice(self) -> str:
+        """What to do where no row fits the model, if nobody said which columns are inputs."""
+        if self.columns.column is not None or self.columns.features:
+            return ""
+        names = names_in_words(self.feature_names)
+        return f"; taken for inputs were {names}: name those that are (--features a,b), or the label (--label NAME)"
+
     def _table(self, number: int) -> CsvTable | ParquetTable:
         if number not in self._opened:
             file = self.files[number]
@@ -99,7 +107,7 @@ class TableSource:
         odd = sorted(set(names) ^ set(wanted))
         if odd:
             where = f"{file.shown}: has not the columns of {self.files[0].shown}: only one has"
-            raise InputError(f"{where} {names_in_words(odd)}; name those that are inputs (features)")
+            raise InputError(f"{where} {names_in_words(odd)}; name those that are inputs (--features a,b)")
         return replace(self.columns, features=wanted)
 
     def __getstate__(self) -> dict[str, Any]:
