@@ -6,11 +6,14 @@ The bare model is fed from memory, in batches of the same size, by as many threa
 decodes, explains, and writes maps and index. Both take turns in one process, after a round that does not count. A run's
 clock starts when its first input is read and stops when its last block is stored: what both need once (conversion, a
 session) is left out, and given beside. Digits are an array; pictures are JPEGs that are made here, of random shapes.
+With --ray the same pictures go through Ray, too, with one worker of one thread, against one process with one thread:
+what an input costs in each is the difference between all of them and a tenth of them, which leaves out the start.
 """
 
 from __future__ import annotations
 
 import argparse
+import hashlib
 import json
 import shutil
 import subprocess
@@ -18,7 +21,7 @@ import sys
 import tempfile
 import time
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -115,16 +118,42 @@ def race(load: Load, folder: Path, threads: int, rounds: int) -> tuple[str, ...]
     )  # fmt: skip
 
 
+def listed(load: Load, folder: Path, count: int) -> Path:
+    """A list of the first ``count`` files."""
+    path = folder / f"first_{count}.txt"
+    path.write_text("".join(f"{file}\n" for file in sorted(load.inputs.iterdir())[:count]))
+    return path
+
+
+def on_ray(load: Load, folder: Path) -> Iterator[str]:
+    """What an input costs through Ray and without it, and whether both leave the same bytes."""
+    costs, found = {}, {}
+    for name, options in (("one process", {}), ("Ray", {"engine": "ray", "workers": 1})):
+        seconds = []
+        for count in (load.count // 10, load.count):
+            some = replace(load, inputs=listed(load, folder, count), count=count)
+            seconds.append(run(some, folder, 1, **options)[0])
+        costs[name] = 1000 * (seconds[1] - seconds[0]) / (load.count - load.count // 10)
+        found[name] = digest(folder / "out")
+    yield f"\nThrough Ray: {costs['Ray']:.2f} ms for each of {load.count} {load.name}, {costs['one process']:.2f} ms "
+    yield f"in one process. The index and the maps are {'equal' if len(set(found.values())) == 1 else 'NOT EQUAL'}."
+
+
+def digest(out: Path) -> str:
+    """Of the index and all files of the maps."""
+    files = [out / "index.parquet", *sorted(path for path in (out / "maps.zarr").rglob("*") if path.is_file())]
+    lines = [f"{path.relative_to(out)} {hashlib.sha256(path.read_bytes()).hexdigest()}\n" for path in files]
+    return hashlib.sha256("".join(lines).encode()).hexdigest()
+
+
 def peak(load: Load, folder: Path, count: int) -> float:
     """MB that a process has at most which explains the first ``count`` inputs."""
-    listed = folder / f"first_{count}.txt"
-    listed.write_text("".join(f"{path}\n" for path in sorted(load.inputs.iterdir())[:count]))
     shutil.rmtree(folder / "out", ignore_errors=True)
     code = (
         "import resource, sys; from onnx_lrp.cli.main import main; code = main(sys.argv[1:]);"
         "print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024); sys.exit(code)"
     )
-    arguments = ["batch", str(load.model), str(listed), "-o", str(folder / "out"), "-q"]
+    arguments = ["batch", str(load.model), str(listed(load, folder, count)), "-o", str(folder / "out"), "-q"]
     more = ["--preprocess", load.preprocess] if load.preprocess else []
     done = subprocess.run([*SHELL, sys.executable, "-c", code, *arguments, *more], check=True, capture_output=True)
     return float(done.stdout.split()[-1])
@@ -140,6 +169,8 @@ def rows(args: argparse.Namespace, folder: Path) -> Iterator[str]:
         few, many = (peak(loads[1], folder, count) for count in (args.pictures // 10, args.pictures))
         yield f"\nPeak memory: {few:.0f} MB for {args.pictures // 10} pictures, {many:.0f} MB for {args.pictures} "
         yield f"({many / few:.3f} times)."
+        if args.ray:
+            yield from on_ray(loads[1], folder)
 
 
 def main() -> None:
@@ -150,6 +181,7 @@ def main() -> None:
     parser.add_argument("--pictures", type=int, default=2000)
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--threads", type=int, default=2)
+    parser.add_argument("--ray", action="store_true", help="also send the pictures through Ray")
     with tempfile.TemporaryDirectory() as folder:
         print("\n".join(rows(parser.parse_args(), Path(folder))))
 
