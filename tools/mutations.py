@@ -35,7 +35,7 @@ def within(file: str, place: str, name: str, old: str, new: str, equivalent: str
 LINEAR, SHORTCUTS, SIGNS = (f"onnx_lrp/propagation/{name}.py" for name in ("linear", "shortcuts", "both_signs"))
 FACTS, PLAN, FUSION = (f"onnx_lrp/propagation/{name}.py" for name in ("facts", "plan", "fusion"))
 WALK, AUDIT, FAST = (f"onnx_lrp/propagation/{name}.py" for name in ("walk", "audit", "fast"))
-ROLES, RULES, SELECTORS = "onnx_lrp/ops/roles.py", "onnx_lrp/rules.py", "onnx_lrp/composites/selectors.py"
+ROLES, RULES, SELECTORS = "onnx_lrp/ops/roles.py", "onnx_lrp/rules/parts.py", "onnx_lrp/composites/selectors.py"
 HELD = {name: f"onnx_lrp/{name}.py" for name in (
     "ops/attention", "ops/norms", "model/canonizers/holding", "conversion/vectors", "conversion/convert"
 )}  # fmt: skip
