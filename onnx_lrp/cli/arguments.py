@@ -1,12 +1,12 @@
-"""Options that commands share, and a parser that complains in one line."""
+"""Options that commands share."""
 
 from __future__ import annotations
 
 import argparse
-import math
-import re
 from collections.abc import Callable
-from typing import Any, Literal, NoReturn
+from typing import Any
+
+from .words import numbers, seed, shape, size, target, threads
 
 COMPOSITES = """\
 composites: default, epsilon, gamma, zplus, alpha_beta, epsilon_plus, epsilon_plus_flat, epsilon_alpha2_beta1,
@@ -26,38 +26,6 @@ preprocessing: x = (pixel * scale - mean) / std, with pixels from 0 to 255; size
 BOUNDS = "Where z^B needs the bounds low and high and none are given, they are what black and white pixels become."
 
 Group = argparse._ActionsContainer
-
-
-class Parser(argparse.ArgumentParser):
-    """Errors are one line, as everywhere else; abbreviated options are refused, since they break when one is added."""
-
-    def __init__(self, *args: str, **options: object) -> None:
-        options = {"allow_abbrev": False, "formatter_class": argparse.RawDescriptionHelpFormatter, **options}
-        super().__init__(*args, **options)  # type: ignore[arg-type]
-
-    def error(self, message: str) -> NoReturn:
-        """Leave with exit code 2."""
-        from ..text import printable
-
-        meant = self._meant(message)
-        self.exit(2, f"onnx-lrp: error: {printable(message, 2000)}{meant}; see {self.prog} --help\n")
-
-    def parse_known_args(self, args: Any = None, namespace: Any = None) -> tuple[Any, list[str]]:
-        """As argparse does, but each command complains of its own unknown options, and knows what they resemble."""
-        found, unknown = super().parse_known_args(args, namespace)
-        if unknown:
-            self.error(f"unrecognized arguments: {' '.join(unknown)}")
-        return found, unknown
-
-    def _meant(self, message: str) -> str:
-        """What is like the word that was refused."""
-        from ..text import nearest
-
-        if chosen := re.match(r"argument .*: invalid choice: '(.*)' \(choose from (.*)\)", message):
-            return nearest(chosen[1], re.findall(r"[\w-]+", chosen[2]))
-        if option := re.match(r"unrecognized arguments: (--[\w-]+)", message):
-            return nearest(option[1], self._option_string_actions)
-        return ""
 
 
 def add_model(parser: argparse.ArgumentParser) -> None:
@@ -234,116 +202,3 @@ def add_computation(parser: argparse.ArgumentParser) -> None:
         default="affine",
         help="what an unmerged BatchNormalization does (default: %(default)s)",
     )
-
-
-def size(text: str) -> tuple[int, int] | Literal["native"]:
-    """``224``, ``480x640`` or ``native``."""
-    if text == "native":
-        return "native"
-    sides = [int(part) for part in text.split("x")]
-    if not 1 <= len(sides) <= 2 or min(sides) < 1:
-        raise argparse.ArgumentTypeError(f"{text!r} is not of the form 224, 480x640 or native")
-    return sides[0], sides[-1]
-
-
-def names(text: str) -> tuple[str, ...]:
-    """``conv1,conv2``."""
-    return tuple(filter(None, text.split(",")))
-
-
-def composites(text: str) -> list[str]:
-    """``epsilon_plus;epsilon_gamma_box:low=0,high=1``."""
-    return [part.strip() for part in text.split(";") if part.strip()]
-
-
-def numbers(text: str) -> tuple[float, ...]:
-    """``0.485,0.456,0.406``."""
-    return tuple(float(part) for part in text.split(","))
-
-
-def target(text: str) -> int | tuple[int | slice, ...] | str:
-    """``7``, or ``1,5,3`` for one element of an output of higher rank, ``3,:,2:5`` for many; else a label or a file."""
-    try:
-        parts = tuple(_stretch(part) if ":" in part else int(part) for part in text.split(","))
-    except ValueError:
-        return text
-    return parts[0] if len(parts) == 1 and isinstance(parts[0], int) else parts
-
-
-def _stretch(text: str) -> slice:
-    """``2:5``, with either end left out."""
-    return slice(*(int(part) if part.strip() else None for part in text.split(":")))
-
-
-def seed(text: str) -> str:
-    """A word; for the one that is refused, the reason."""
-    if text == "softmax":
-        from ..targets.seeds import SOFTMAX
-
-        raise argparse.ArgumentTypeError(SOFTMAX)
-    return text
-
-
-def rivals(text: str) -> tuple[int, ...] | str:
-    """``5``, ``3,5`` or ``input``."""
-    try:
-        return text if text == "input" else tuple(int(part) for part in text.split(","))
-    except ValueError:
-        raise argparse.ArgumentTypeError(
-            f"{text!r} is neither the index of a class, as 5 or 3,5, nor 'input'"
-        ) from None
-
-
-def count(text: str) -> int:
-    """An integer above 0."""
-    if not text.strip().isdecimal() or int(text) < 1:
-        raise argparse.ArgumentTypeError(f"must be a whole number from 1 on, not {text!r}")
-    return int(text)
-
-
-def batch_size(text: str) -> int | None:
-    """A count, or None for ``auto``."""
-    if text == "auto":
-        return None
-    if not text.isdecimal() or int(text) < 1:
-        raise argparse.ArgumentTypeError(f"{text!r} is neither auto nor a number from 1 on")
-    return int(text)
-
-
-def threads(text: str) -> int:
-    """From 0 to 1024: each thread costs memory."""
-    if not 0 <= int(text) <= 1024:
-        raise argparse.ArgumentTypeError("must be from 0 to 1024")
-    return int(text)
-
-
-def drift(text: str) -> float:
-    """A number that a drift can be compared with: NaN would let everything pass."""
-    if not 0 <= float(text) < math.inf:
-        raise argparse.ArgumentTypeError("must be a number from 0 on")
-    return float(text)
-
-
-def png(text: str) -> str:
-    """A file name that ends in .png."""
-    if not text.lower().endswith(".png"):
-        raise argparse.ArgumentTypeError("pictures are written as PNG; give a name that ends in .png")
-    return text
-
-
-def picture_or_page(text: str) -> str:
-    """A file name that ends in .png or .html."""
-    if not text.lower().endswith((".png", ".html")):
-        raise argparse.ArgumentTypeError(
-            "pictures are written as PNG; give a name that ends in .png, or of text in .html"
-        )
-    return text
-
-
-def shape(text: str) -> tuple[str, list[int | None]]:
-    """``NAME=N,3,224,224``: a number is a size, a letter stays open."""
-    name, found, sizes = text.rpartition("=")
-    parts = [part.strip() for part in sizes.split(",")]
-    if not found or not all(part.isdigit() or part.isalpha() for part in parts) or "0" in parts:
-        raise argparse.ArgumentTypeError(f"{text!r} is not of the form NAME=N,3,224,224")
-    return name, [int(part) if part.isdigit() else None for part in parts]

@@ -16,6 +16,8 @@ from .arguments import (
     add_seed,
     add_talk,
     add_target,
+)
+from .words import (
     batch_size,
     count,
     names,

@@ -18,12 +18,14 @@ from .arguments import (
     add_seed,
     add_talk,
     add_target,
+)
+from .telling import tell
+from .words import (
     count,
     drift,
     names,
     png,
 )
-from .telling import tell
 
 NAME = "compare"
 EPILOG = f"""\

@@ -15,12 +15,14 @@ from .arguments import (
     add_preprocessing,
     add_seed,
     add_talk,
+)
+from .measured import add_flipping, add_truth
+from .telling import tell
+from .words import (
     composites,
     names,
     png,
 )
-from .measured import add_flipping, add_truth
-from .telling import tell
 
 NAME = "evaluate"
 EPILOG = f"""\

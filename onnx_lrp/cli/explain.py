@@ -19,11 +19,13 @@ from .arguments import (
     add_seed,
     add_talk,
     add_target,
+)
+from .telling import tell
+from .words import (
     composites,
     count,
     picture_or_page,
 )
-from .telling import tell
 
 NAME = "explain"
 EPILOG = f"""\
@@ -60,7 +62,7 @@ def run(args: Namespace) -> int:
     Raises:
         OnnxLrpError: something did not; then no file was written.
     """
-    from .job import run_job
+    from .explaining import run_job
     from .trying import TRY, ways_of
 
     tell(ways_of(args, args.inputs) if args.preprocess == TRY else run_job(args), args.quiet)

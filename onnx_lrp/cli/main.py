@@ -30,7 +30,9 @@ from . import (
     tune,
     verify,
 )
-from .arguments import Parser
+from .parser import (
+    Parser,
+)
 
 COMMANDS = (check, explain, batch, report, compare, convert, evaluate, tune, verify, rules, doctor, completion)
 REJECTED, FAILED, INTERRUPTED, PIPE_CLOSED = 1, 2, 130, 141

@@ -2,7 +2,12 @@
 
 from __future__ import annotations
 
-from .arguments import Group, count
+from .arguments import (
+    Group,
+)
+from .words import (
+    count,
+)
 
 
 def add_truth(group: Group) -> None:

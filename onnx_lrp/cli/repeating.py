@@ -22,12 +22,14 @@ from ..recording.saying import Difference
 from ..recording.sources import of_model, of_shapes, of_versions
 from ..text import printable
 from ..writing import shown
-from .arguments import target
 from .feeding import Batch, Feeder, read_files
 from .holding import held
 from .keeping import record_of_batches
 from .targeting import meant
 from .texts import Texts
+from .words import (
+    target,
+)
 
 
 def verified(args: Namespace) -> tuple[list[str], bool]:

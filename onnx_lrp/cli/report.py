@@ -17,10 +17,12 @@ from .arguments import (
     add_preprocessing,
     add_seed,
     add_target,
+)
+from .explain import add_text
+from .words import (
     count,
     names,
 )
-from .explain import add_text
 
 NAME = "report"
 EPILOG = f"""\

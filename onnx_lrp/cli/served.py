@@ -9,7 +9,12 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from ..errors import InputError
-from .arguments import add_labels, count
+from .arguments import (
+    add_labels,
+)
+from .words import (
+    count,
+)
 
 if TYPE_CHECKING:
     import onnx

@@ -12,11 +12,13 @@ from .arguments import (
     add_inputs,
     add_preprocessing,
     add_talk,
-    count,
-    numbers,
 )
 from .measured import add_flipping, add_truth
 from .telling import tell
+from .words import (
+    count,
+    numbers,
+)
 
 NAME = "tune"
 EPILOG = f"""\

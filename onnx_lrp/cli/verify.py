@@ -4,7 +4,12 @@ from __future__ import annotations
 
 from argparse import ArgumentParser, Namespace
 
-from .arguments import add_inputs, drift
+from .arguments import (
+    add_inputs,
+)
+from .words import (
+    drift,
+)
 
 NAME = "verify"
 EPILOG = """\
