@@ -22,11 +22,25 @@ from ..errors import (
 from ..ops import Linear, Merge, Role, Unsupported, held_role_of, profiled_role_of, qualified, role_of
 from ..text import printable
 from .asking import EXAMPLE, apart, before, sized
+from .dependence import (
+    Dependence,
+    dependences,
+)
 from .evaluation import evaluable, opset_of
-from .graph import FLOATS, REFUSAL, WRITTEN, Dependence, NodeSite, array, attributes, dependences, label
+from .graph import (
+    FLOATS,
+    REFUSAL,
+    WRITTEN,
+    array,
+    attributes,
+    label,
+)
 from .meaning import meaning
 from .onenode import RANDOM
 from .profile import STRICT, Profile
+from .site import (
+    NodeSite,
+)
 
 LARGEST_TENSOR = 2**30  # elements of one tensor: 4 GiB as float32
 

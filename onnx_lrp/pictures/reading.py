@@ -8,11 +8,9 @@ from __future__ import annotations
 
 import contextlib
 import io
-import math
 import os
 import stat
 import warnings
-import zipfile
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -23,6 +21,7 @@ from numpy.typing import NDArray
 
 from ..errors import InputError
 from ..text import printable
+from .arrayfiles import MAX_HEADER, MAX_MEMBERS, check_bytes, npy_array, npz_arrays
 
 if TYPE_CHECKING:
     from PIL.Image import Image
@@ -31,9 +30,6 @@ PICTURES = (".png", ".jpg", ".jpeg", ".webp", ".bmp")
 ARRAYS = (".npy", ".npz")
 MAX_PIXELS = 64_000_000
 MAX_FILE = 8 * MAX_PIXELS  # no picture of so many pixels is larger, not even a raw one with 16 bits and alpha
-MAX_BYTES = 2 << 30
-MAX_MEMBERS = 1024
-MAX_HEADER = 1 << 14
 BAND = 256
 
 
@@ -125,15 +121,15 @@ def _check_size(size: int, ending: str) -> None:
     if ending in PICTURES and size > MAX_FILE:
         raise InputError(f"{size >> 20} MiB are more than any picture has that can be read; save it again")
     if ending in ARRAYS:
-        _check_bytes(size - MAX_HEADER * MAX_MEMBERS)
+        check_bytes(size - MAX_HEADER * MAX_MEMBERS)
 
 
 def _content(file: IO[bytes], size: int, ending: str) -> _Content:
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # broken metadata, old file versions: readable all the same
         if ending == ".npy":
-            return _npy(file, size)
-        return _npz(file) if ending == ".npz" else _picture(file)
+            return npy_array(file, size)
+        return npz_arrays(file) if ending == ".npz" else _picture(file)
 
 
 def pixels_of(image: Image) -> NDArray[np.float32]:
@@ -199,93 +195,3 @@ def _on_white(image: Image, mode: str) -> Image:
     white = Pillow.new(mode, image.size, "white")
     white.paste(image.convert(mode), mask=image.getchannel("A"))
     return white
-
-
-def _npz(file: IO[bytes]) -> dict[str, NDArray[Any]]:
-    with zipfile.ZipFile(file) as archive:
-        members = checked_members(archive)
-        _check_bytes(sum(member.file_size for member in members))  # the most that zipfile unpacks, whatever is inside
-        arrays = {}
-        for member in members:
-            try:
-                with archive.open(member) as stream:
-                    arrays[member.filename.removesuffix(".npy")] = _npy(stream, member.file_size)
-            except InputError as error:
-                raise InputError(f"its member {member.filename!r}: {error}") from None
-    return arrays
-
-
-def checked_members(archive: zipfile.ZipFile) -> list[zipfile.ZipInfo]:
-    """The arrays of .npz.
-
-    Raises:
-        InputError: there are none or too many, or one has a name or a compression that numpy.savez does not give.
-    """
-    members = archive.infolist()
-    names = [member.filename for member in members]
-    if not 0 < len(names) <= MAX_MEMBERS:
-        raise InputError(f"holds {len(names)} arrays; between 1 and {MAX_MEMBERS} can be read")
-    for member in members:
-        name = member.filename
-        if not name.endswith(".npy") or ".." in name.replace("\\", "/").split("/"):
-            raise InputError(f"its member {name!r} is no array of a plain name; write the file with numpy.savez")
-        if names.count(name) > 1:
-            raise InputError(f"holds two members {name!r}; give every array its own name")
-        if member.compress_type not in (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED):  # an LZMA dictionary takes GiBs
-            raise InputError(f"its member {name!r} is packed in an unusual way; write the file with numpy.savez")
-    return members
-
-
-def _check_bytes(size: int) -> None:
-    if size > MAX_BYTES:
-        raise InputError(f"holds {size / (1 << 30):.1f} GiB, more than {MAX_BYTES >> 30} GiB; give fewer samples")
-
-
-def _npy(stream: IO[bytes], size: int) -> NDArray[Any]:
-    header = array_header(stream, size)
-    _check_bytes(header.bytes)
-    stream.seek(0)
-    array = np.lib.format.read_array(stream, allow_pickle=False)
-    return np.asarray(array, header.dtype.newbyteorder("="), order="C")
-
-
-@dataclass(frozen=True)
-class ArrayHeader:
-    """What .npy says before its numbers, which begin after ``start`` bytes; ``columns``: in Fortran's order."""
-
-    shape: tuple[int, ...]
-    dtype: np.dtype[Any]
-    columns: bool
-    start: int
-
-    @property
-    def bytes(self) -> int:
-        """How many follow."""
-        return math.prod(self.shape) * self.dtype.itemsize
-
-
-def array_header(stream: IO[bytes], size: int, kinds: str = "biuf") -> ArrayHeader:
-    """Read the header of .npy, of which ``size`` bytes are there in all; ``kinds`` of numbers are allowed.
-
-    Raises:
-        InputError: no numbers, or not as many as it claims.
-    """
-    head = io.BytesIO(stream.read(MAX_HEADER))  # a header may claim to be gigabytes long, and numpy would read them
-    header = _header(head)
-    if header.dtype.kind not in kinds:
-        raise InputError(f"holds {header.dtype!s:.80}, not plain numbers; save a bool, integer or float array")
-    if any(length < 0 for length in header.shape):
-        raise InputError(f"its header claims the shape {header.shape}; save it again")
-    there = size - header.start
-    if there != header.bytes:
-        raise InputError(f"its header claims {header.bytes} bytes of numbers, but {there} are there; save it again")
-    return header
-
-
-def _header(head: io.BytesIO) -> ArrayHeader:
-    version = np.lib.format.read_magic(head)
-    readers = {(1, 0): np.lib.format.read_array_header_1_0, (2, 0): np.lib.format.read_array_header_2_0}
-    if version not in readers:  # 3.0 exists only for the field names of structured arrays
-        raise InputError(f"is .npy of version {version[0]}.{version[1]}; save a plain array with numpy.save")
-    shape, columns, dtype = readers[version](head)
-    return ArrayHeader(shape, dtype, columns, head.tell())

@@ -356,7 +356,7 @@ class TestHostileArrays:
         refused(path, "unusual way")
 
     def test_total_size_is_limited(self, tmp_path, monkeypatch):
-        monkeypatch.setattr("onnx_lrp.pictures.reading.MAX_BYTES", 1000)
+        monkeypatch.setattr("onnx_lrp.pictures.arrayfiles.MAX_BYTES", 1000)
         one, two = (("a.npy", npy_of(np.zeros(50))), ("b.npy", npy_of(np.zeros(50))))
         assert set(read_input(zipped(tmp_path / "one.npz", one))) == {"a"}
         refused(zipped(tmp_path / "both.npz", one, two), "GiB")

@@ -13,7 +13,15 @@ import onnx_ir as ir
 from onnx_ir.passes import InPlacePass, PassResult
 
 from ...ops import Unsupported
-from ..graph import REFUSAL, SHAPE_READERS, array, attributes, label
+from ..dependence import (
+    SHAPE_READERS,
+)
+from ..graph import (
+    REFUSAL,
+    array,
+    attributes,
+    label,
+)
 
 MOVERS = {
     "Concat", "DepthToSpace", "Dropout", "Expand", "Flatten", "Gather", "GlobalMaxPool", "Identity", "MaxPool", "Pad",
