@@ -88,6 +88,16 @@ class Unsupported(Exception):  # noqa: N818 - a verdict, collected by the check,
         self.reason, self.remedy, self.sizes = reason, remedy, sizes
 
 
+def only_data(node: Site, position: int, what: str) -> None:
+    """Raise unless this input alone depends on the data; ``what`` else would.
+
+    Raises:
+        Unsupported: it does not.
+    """
+    if node.variable != (position,):
+        raise Unsupported(f"{what} depends on the data", "LRP needs a constant one: export it as an initializer")
+
+
 Op = Callable[..., Role]
 F = TypeVar("F", bound=Op)
 G = TypeVar("G", bound=Callable[..., Any])
