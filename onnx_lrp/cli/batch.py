@@ -17,11 +17,7 @@ from .arguments import (
     add_talk,
     add_target,
 )
-from .words import (
-    batch_size,
-    count,
-    names,
-)
+from .words import batch_size, count, names
 
 NAME = "batch"
 EPILOG = f"""\

@@ -8,12 +8,7 @@ from argparse import ArgumentParser, Namespace
 from dataclasses import asdict
 
 from ..errors import OnnxLrpError
-from .arguments import (
-    COMPOSITES,
-    add_labels,
-    add_model,
-    add_talk,
-)
+from .arguments import COMPOSITES, add_labels, add_model, add_talk
 
 NAME = "check"
 EPILOG = f"{COMPOSITES}\n\nExit code: 0 supported, 1 rejected, 2 the file cannot be read or an option is wrong."

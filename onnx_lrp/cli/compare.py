@@ -20,12 +20,7 @@ from .arguments import (
     add_target,
 )
 from .telling import tell
-from .words import (
-    count,
-    drift,
-    names,
-    png,
-)
+from .words import count, drift, names, png
 
 NAME = "compare"
 EPILOG = f"""\

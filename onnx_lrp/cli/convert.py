@@ -8,21 +8,10 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from .arguments import (
-    COMPOSITES,
-    add_against,
-    add_model,
-    add_seed,
-    add_talk,
-)
+from .arguments import COMPOSITES, add_against, add_model, add_seed, add_talk
 from .served import SERVING, add_serving, check_serving, is_folder, needs_target, served_notes, write_served
 from .telling import tell
-from .words import (
-    count,
-    names,
-    numbers,
-    rivals,
-)
+from .words import count, names, numbers, rivals
 
 if TYPE_CHECKING:
     import onnx

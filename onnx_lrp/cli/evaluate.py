@@ -18,11 +18,7 @@ from .arguments import (
 )
 from .measured import add_flipping, add_truth
 from .telling import tell
-from .words import (
-    composites,
-    names,
-    png,
-)
+from .words import composites, names, png
 
 NAME = "evaluate"
 EPILOG = f"""\

@@ -21,11 +21,7 @@ from .arguments import (
     add_target,
 )
 from .telling import tell
-from .words import (
-    composites,
-    count,
-    picture_or_page,
-)
+from .words import composites, count, picture_or_page
 
 NAME = "explain"
 EPILOG = f"""\

@@ -16,23 +16,8 @@ from collections.abc import Sequence
 
 from .. import __version__
 from ..errors import InvalidModelError, OnnxLrpError, UnsupportedModelError
-from . import (
-    batch,
-    check,
-    compare,
-    completion,
-    convert,
-    doctor,
-    evaluate,
-    explain,
-    report,
-    rules,
-    tune,
-    verify,
-)
-from .parser import (
-    Parser,
-)
+from . import batch, check, compare, completion, convert, doctor, evaluate, explain, report, rules, tune, verify
+from .parser import Parser
 
 COMMANDS = (check, explain, batch, report, compare, convert, evaluate, tune, verify, rules, doctor, completion)
 REJECTED, FAILED, INTERRUPTED, PIPE_CLOSED = 1, 2, 130, 141

@@ -2,12 +2,8 @@
 
 from __future__ import annotations
 
-from .arguments import (
-    Group,
-)
-from .words import (
-    count,
-)
+from .arguments import Group
+from .words import count
 
 
 def add_truth(group: Group) -> None:

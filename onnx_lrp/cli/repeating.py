@@ -27,9 +27,7 @@ from .holding import held
 from .keeping import record_of_batches
 from .targeting import meant
 from .texts import Texts
-from .words import (
-    target,
-)
+from .words import target
 
 
 def verified(args: Namespace) -> tuple[list[str], bool]:

@@ -19,10 +19,7 @@ from .arguments import (
     add_target,
 )
 from .explain import add_text
-from .words import (
-    count,
-    names,
-)
+from .words import count, names
 
 NAME = "report"
 EPILOG = f"""\

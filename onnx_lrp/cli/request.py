@@ -14,9 +14,7 @@ from ..pictures.intake import Way
 from ..pictures.metadata import Finding, said_by
 from ..pictures.preprocessing import PictureSize, Preprocessing, named_size
 from ..pictures.reading import Picture
-from .arguments import (
-    PREPROCESSING,
-)
+from .arguments import PREPROCESSING
 from .feeding import File, read_files
 from .holding import held
 

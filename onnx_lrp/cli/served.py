@@ -9,12 +9,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from ..errors import InputError
-from .arguments import (
-    add_labels,
-)
-from .words import (
-    count,
-)
+from .arguments import add_labels
+from .words import count
 
 if TYPE_CHECKING:
     import onnx

@@ -4,21 +4,10 @@ from __future__ import annotations
 
 from argparse import ArgumentParser, ArgumentTypeError, Namespace
 
-from .arguments import (
-    PREPARATION,
-    add_computation,
-    add_explained,
-    add_force,
-    add_inputs,
-    add_preprocessing,
-    add_talk,
-)
+from .arguments import PREPARATION, add_computation, add_explained, add_force, add_inputs, add_preprocessing, add_talk
 from .measured import add_flipping, add_truth
 from .telling import tell
-from .words import (
-    count,
-    numbers,
-)
+from .words import count, numbers
 
 NAME = "tune"
 EPILOG = f"""\

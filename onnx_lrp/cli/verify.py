@@ -4,12 +4,8 @@ from __future__ import annotations
 
 from argparse import ArgumentParser, Namespace
 
-from .arguments import (
-    add_inputs,
-)
-from .words import (
-    drift,
-)
+from .arguments import add_inputs
+from .words import drift
 
 NAME = "verify"
 EPILOG = """\

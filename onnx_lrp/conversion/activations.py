@@ -12,7 +12,7 @@ from ..backends.symbols import Symbol, SymbolicShape
 from ..model.canonizers.origins import Scaled, Stacked, origin_of
 from ..model.graph import array
 from ..ops import Route
-from ..ops.routing import PermuteMap, ReshapeMap
+from ..ops.routes import PermuteMap, ReshapeMap
 from ..propagation.plan import Plan
 from ..propagation.step import Step
 from ..propagation.tape import StepOperands, Tape, Weights

@@ -11,12 +11,8 @@ import onnx_ir as ir
 from ..backends.onnx import OnnxBackend
 from ..backends.symbols import BatchSize, Graph, Size, Symbol, SymbolicShape
 from ..errors import ConversionError, InputError, InvalidModelError, OnnxLrpError
-from ..model.dependence import (
-    made_of_fixed,
-)
-from ..model.graph import (
-    dims,
-)
+from ..model.dependence import made_of_fixed
+from ..model.graph import dims
 from ..model.prepared import Prepared
 from ..model.sizing import Shapes, fits
 from ..propagation.forward import ForwardRecorder

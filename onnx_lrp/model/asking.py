@@ -9,15 +9,8 @@ import onnx_ir as ir
 
 from ..errors import TargetError
 from ..text import printable
-from .dependence import (
-    SHAPE_READERS,
-    Dependence,
-)
-from .graph import (
-    FLOATS,
-    ancestors,
-    dims,
-)
+from .dependence import SHAPE_READERS, Dependence
+from .graph import FLOATS, ancestors, dims
 
 EXAMPLE = "NAME=N,20,8"  # of a shape, in remedies
 SHOWN = 5  # names of a longer list

@@ -14,17 +14,10 @@ from ..backends.numpy import NumpyBackend
 from ..errors import InvalidModelError
 from ..ops import Operands, Role, Unsupported, role_of
 from ..text import printable
-from .dependence import (
-    Dependence,
-)
-from .graph import (
-    attributes,
-    label,
-)
+from .dependence import Dependence
+from .graph import attributes, label
 from .onenode import is_function_of_its_inputs, result, result_size
-from .site import (
-    NodeSite,
-)
+from .site import NodeSite
 
 MOST_ELEMENTS = 2**27  # elements; far above any weight or shape, far below what would exhaust memory
 

@@ -10,37 +10,17 @@ import numpy as np
 import onnx
 import onnx_ir as ir
 
-from ..errors import (
-    MISFITS,
-    InputError,
-    InvalidModelError,
-    OnnxLrpError,
-    Problem,
-    UnsupportedModelError,
-    malformed,
-)
+from ..errors import MISFITS, InputError, InvalidModelError, OnnxLrpError, Problem, UnsupportedModelError, malformed
 from ..ops import Linear, Merge, Role, Unsupported, held_role_of, profiled_role_of, qualified, role_of
 from ..text import printable
 from .asking import EXAMPLE, apart, before, sized
-from .dependence import (
-    Dependence,
-    dependences,
-)
+from .dependence import Dependence, dependences
 from .evaluation import evaluable, opset_of
-from .graph import (
-    FLOATS,
-    REFUSAL,
-    WRITTEN,
-    array,
-    attributes,
-    label,
-)
+from .graph import FLOATS, REFUSAL, WRITTEN, array, attributes, label
 from .meaning import meaning
 from .onenode import RANDOM
 from .profile import STRICT, Profile
-from .site import (
-    NodeSite,
-)
+from .site import NodeSite
 
 LARGEST_TENSOR = 2**30  # elements of one tensor: 4 GiB as float32
 

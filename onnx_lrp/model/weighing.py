@@ -12,13 +12,8 @@ from collections.abc import Iterable, Mapping
 
 import onnx_ir as ir
 
-from .dependence import (
-    SHAPE_READERS,
-)
-from .graph import (
-    HINT,
-    is_fixed,
-)
+from .dependence import SHAPE_READERS
+from .graph import HINT, is_fixed
 
 PRODUCTS = ("MatMul", "Mul", "Gemm")
 LEARNING = ("MatMul", "Gemm", "Conv", "ConvTranspose")  # with a constant, the weight, something is learned of the other

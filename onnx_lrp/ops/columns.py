@@ -12,7 +12,7 @@ from ..backends.base import Array, Backend
 from .maps import Operands
 from .registry import Site, Unsupported, register
 from .roles import Route
-from .routing import Pick, SelectMap
+from .routes import Pick, SelectMap
 
 TABLES = "ai.onnx.ml"
 UNKNOWN = -1.0  # the number of a word that no encoder knows

@@ -13,7 +13,7 @@ from .lookup import looked_up
 from .maps import Operands
 from .registry import Site, Unsupported, register
 from .roles import Route
-from .routing import SelectMap
+from .routes import SelectMap
 
 
 @dataclass(frozen=True)

@@ -11,7 +11,8 @@ from ..backends.base import Array, Backend
 from .maps import Operands
 from .registry import Site, Unsupported, register
 from .roles import Route
-from .routing import Pick, SelectMap, constants_only
+from .routes import Pick, SelectMap
+from .routing import constants_only
 
 
 @dataclass(frozen=True)

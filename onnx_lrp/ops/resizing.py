@@ -12,7 +12,8 @@ from ..backends.base import Array, Backend, Shape
 from .maps import Operands
 from .registry import Site, Unsupported, register
 from .roles import Linear, Route
-from .routing import Pick, SelectMap, constants_only
+from .routes import Pick, SelectMap
+from .routing import constants_only
 from .separable import SeparableMap
 
 Sizing = tuple[int, int, float]  # axis, length of the output, factor

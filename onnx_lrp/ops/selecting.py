@@ -12,7 +12,8 @@ from ..backends.base import Array, Backend
 from .maps import Operands
 from .registry import Site, Unsupported, register
 from .roles import Route
-from .routing import PadMap, Pick, SelectMap, constants_only, ints
+from .routes import PadMap, Pick, SelectMap
+from .routing import constants_only, ints
 
 
 @register("Slice")

@@ -11,15 +11,8 @@ import onnx_ir as ir
 
 from ..composites import CONVOLUTION, WEIGHTED, Composite, LayerInfo, Place, Sizes
 from ..errors import CompositeError
-from ..model.dependence import (
-    Dependence,
-)
-from ..model.graph import (
-    attributes,
-    dims,
-    label,
-    user_node,
-)
+from ..model.dependence import Dependence
+from ..model.graph import attributes, dims, label, user_node
 from ..model.validation import Verdict
 from ..ops import Linear, Merge, Product, Role, Route
 from ..rules import Bound, Epsilon, Gamma, Rule, Zero

@@ -11,7 +11,7 @@ from ..errors import InputError
 from ..model.graph import array
 from ..ops import Route
 from ..ops.lookup import TableMap
-from ..ops.routing import ExpandMap, PermuteMap, ReshapeMap, SelectMap
+from ..ops.routes import ExpandMap, PermuteMap, ReshapeMap, SelectMap
 from ..text import printable
 from .plan import Plan
 

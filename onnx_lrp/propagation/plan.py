@@ -9,14 +9,8 @@ import onnx_ir as ir
 
 from ..composites import Composite
 from ..errors import TargetError, names_of
-from ..model.dependence import (
-    Dependence,
-    held_positions,
-)
-from ..model.graph import (
-    is_fixed,
-    label,
-)
+from ..model.dependence import Dependence, held_positions
+from ..model.graph import is_fixed, label
 from ..model.validation import Verdict
 from ..ops import Held, Role
 from ..rules import Pass as PassRule

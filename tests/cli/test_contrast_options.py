@@ -13,13 +13,9 @@ import onnxruntime as ort
 import pytest
 
 import onnx_lrp as lrp
-from onnx_lrp.cli.arguments import (
-    add_seed,
-)
+from onnx_lrp.cli.arguments import add_seed
 from onnx_lrp.cli.main import main
-from onnx_lrp.cli.parser import (
-    Parser,
-)
+from onnx_lrp.cli.parser import Parser
 from onnx_lrp.targets import SEED_WORDS
 
 MODELS = Path(__file__).resolve().parents[2] / "models"

@@ -13,9 +13,7 @@ import pytest
 
 import onnx_lrp as lrp
 from onnx_lrp.cli.main import build_parser, main
-from onnx_lrp.cli.parser import (
-    Parser,
-)
+from onnx_lrp.cli.parser import Parser
 from onnx_lrp.text import brief, nearest
 
 MODELS = Path(__file__).resolve().parents[2] / "models"

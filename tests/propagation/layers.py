@@ -8,15 +8,8 @@ from typing import Any
 import numpy as np
 
 from onnx_lrp import Part, Rule, backends
-from onnx_lrp.ops.convolution import (
-    ConvMap,
-    ConvTransposeMap,
-)
-from onnx_lrp.ops.linear import (
-    MatMulMap,
-    PromotedMatMul,
-    ScaleMap,
-)
+from onnx_lrp.ops.convolution import ConvMap, ConvTransposeMap
+from onnx_lrp.ops.linear import MatMulMap, PromotedMatMul, ScaleMap
 from onnx_lrp.ops.maps import LinearMap
 from onnx_lrp.ops.pooling import SumMap, SumPoolMap
 from onnx_lrp.ops.windows import Padding

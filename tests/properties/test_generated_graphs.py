@@ -20,7 +20,7 @@ from onnx_lrp.backends.torch import TorchBackend
 from onnx_lrp.errors import VerificationError
 from onnx_lrp.ops import OPS
 from onnx_lrp.ops.pooling import SumMap
-from onnx_lrp.ops.routing import ReshapeMap
+from onnx_lrp.ops.routes import ReshapeMap
 from onnx_lrp.propagation import walk as propagation
 
 GRAPHS = 500

@@ -11,13 +11,8 @@ from itertools import groupby
 from typing import IO
 
 from ...errors import InputError
-from ...pictures.arrayfiles import (
-    MAX_BYTES,
-)
-from ...pictures.reading import (
-    ARRAYS,
-    MAX_FILE,
-)
+from ...pictures.arrayfiles import MAX_BYTES
+from ...pictures.reading import ARRAYS, MAX_FILE
 from ...text import printable
 from ..items import Item, Payload
 from .columns import Columns, word_of

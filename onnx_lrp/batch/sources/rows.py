@@ -12,11 +12,7 @@ from typing import IO, Any, Protocol
 import numpy as np
 
 from ...errors import InputError
-from ...pictures.arrayfiles import (
-    ArrayHeader,
-    array_header,
-    checked_members,
-)
+from ...pictures.arrayfiles import ArrayHeader, array_header, checked_members
 from .files import NamedFile
 
 _KINDS = "biufUS"  # words can be labels

@@ -4,12 +4,8 @@ from __future__ import annotations
 
 import onnx_ir as ir
 
-from ..dependence import (
-    SHAPE_READERS,
-)
-from ..graph import (
-    HINT,
-)
+from ..dependence import SHAPE_READERS
+from ..graph import HINT
 
 ARITHMETIC = ("Add", "Sub", "Mul", "Cast", "Clip")
 LOOKUPS = {"Gather": (1,), "OneHot": (0,), "Equal": (0, 1), "OneHotEncoder": (0,)}  # which operands are ids

@@ -13,15 +13,8 @@ import onnx_ir as ir
 from onnx_ir.passes import InPlacePass, PassResult
 
 from ...ops import Unsupported
-from ..dependence import (
-    SHAPE_READERS,
-)
-from ..graph import (
-    REFUSAL,
-    array,
-    attributes,
-    label,
-)
+from ..dependence import SHAPE_READERS
+from ..graph import REFUSAL, array, attributes, label
 
 MOVERS = {
     "Concat", "DepthToSpace", "Dropout", "Expand", "Flatten", "Gather", "GlobalMaxPool", "Identity", "MaxPool", "Pad",

@@ -13,23 +13,10 @@ import numpy as np
 import onnx_ir as ir
 
 from ...ops import Unsupported, profiled_role_of
-from ..dependence import (
-    Dependence,
-    dependence_of,
-    dependences,
-)
-from ..graph import (
-    FIXED,
-    HELD,
-    OF_TOKENS,
-    REFUSAL,
-    array,
-    attributes,
-)
+from ..dependence import Dependence, dependence_of, dependences
+from ..graph import FIXED, HELD, OF_TOKENS, REFUSAL, array, attributes
 from ..profile import Profile
-from ..site import (
-    NodeSite,
-)
+from ..site import NodeSite
 
 CARRYING = ("Cast", "Expand", "Identity", "Reshape", "Squeeze", "Transpose", "Unsqueeze", "Flatten", "Slice", "Split",
           "Gather", "Tile", "Concat", "Resize", "Upsample")  # fmt: skip

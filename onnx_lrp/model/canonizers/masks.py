@@ -11,15 +11,9 @@ from collections.abc import Iterator
 import numpy as np
 import onnx_ir as ir
 
-from ..dependence import (
-    Dependence,
-    dependences,
-)
+from ..dependence import Dependence, dependences
 from ..evaluation import opset_of
-from ..graph import (
-    array,
-    new_constant,
-)
+from ..graph import array, new_constant
 
 LOWEST = -1e20
 LOWEST_HALF = -1e4  # in 16 bits
