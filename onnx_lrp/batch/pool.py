@@ -1,26 +1,26 @@
 """Blocks over several processes, none of which may stop the run by dying.
 
 Of a process that dies we know which block it had, since each has a pipe of its own and answers in order. The block is
-given out once more; if that, too, kills its process, the block is gone through input by input when all others are done,
-to find the one that does it.
+given out once more; if that, too, kills its process, it is a suspect, which is settled while no other process computes:
+when a few have come together, or all other blocks are done.
 """
 
 from __future__ import annotations
 
-import tempfile
 from collections import Counter, deque
 from collections.abc import Callable, Generator, Iterable, Iterator
 from dataclasses import dataclass, field
 from multiprocessing.connection import wait
-from pathlib import Path
 
 from ..errors import OnnxLrpError
 from ..model.processors import available_cpus
 from .blocks import Block, BlockWork, Done
+from .settling import Suspect, settled
 from .worker import Died, Task, Worker, send_to_workers
 
 _AHEAD = 2  # blocks that a process has at once: one under way, one that waits
-MOST_DEATHS = 20  # in a row, with no block done between them
+MOST_DEATHS = 20  # of blocks for the first time, in a row, with nothing done between them
+MOST_SUSPECTS = 5  # that wait
 MOST_STILLBORN = 3  # processes in a row that end before they have the work
 
 
@@ -60,18 +60,6 @@ def _pooled(
         yield from pool.all_done()
     finally:
         pool.close()
-    for suspect in pool.suspects:
-        if stopped():
-            return
-        yield _settled(start, suspect)
-
-
-@dataclass(frozen=True)
-class _Suspect:
-    """A block of which two processes died, and how the last one ended."""
-
-    block: Block
-    how: str
 
 
 @dataclass
@@ -85,20 +73,46 @@ class _Pool:
     workers: list[Worker] = field(default_factory=list)
     again: deque[Block] = field(default_factory=deque)
     deaths: Counter[int] = field(default_factory=Counter)
-    suspects: list[_Suspect] = field(default_factory=list)
+    suspects: list[Suspect] = field(default_factory=list)
     failure: Exception | None = None
     unlucky: int = 0  # deaths since a block was done
     stillborn: int = 0  # since a process began to work
 
     def all_done(self) -> Iterator[Done]:
         """The blocks as they are done; then the first failure is raised, if there was one."""
+        while True:
+            yield from self._until_idle()
+            if self.failure is not None:
+                raise self.failure
+            if self.stopped() or not self.suspects:
+                return
+            yield from self._settled()
+
+    def _until_idle(self) -> Iterator[Done]:
         while busy := self._fed():
             ready = wait([end for worker in busy for end in (worker.connection, worker.sentinel)])
             for worker in busy:
                 if worker.connection in ready or worker.sentinel in ready:
                     yield from self._heard(worker)
-        if self.failure is not None:
-            raise self.failure
+
+    def _settled(self) -> Iterator[Done]:
+        """The suspects, with no other process beside them.
+
+        Raises:
+            OnnxLrpError: many have died, and none of an input.
+        """
+        self.close()
+        suspects, self.suspects, guilty = self.suspects, [], 0
+        for suspect in suspects:
+            if self.stopped():
+                return
+            done, rows = settled(self.start, suspect)
+            guilty += rows
+            if rows < len(suspect.block):  # it is not all of them
+                self.unlucky = 0
+            yield done
+        if not guilty and len(suspects) >= MOST_SUSPECTS:
+            raise self._too_many(suspects[-1].how, suspects[-1].block)
 
     def close(self) -> None:
         """End all processes: those that wait by themselves, those that compute at once."""
@@ -123,7 +137,7 @@ class _Pool:
         return [worker for worker in self.workers if worker.tasks]
 
     def _next(self) -> Block | None:
-        if self.failure is not None or self.stopped():
+        if self.failure is not None or self.stopped() or len(self.suspects) >= MOST_SUSPECTS:
             return None
         return self.again.popleft() if self.again else next(self.blocks, None)
 
@@ -149,15 +163,20 @@ class _Pool:
         elif blocks:
             first, number = blocks[0], blocks[0].number
             self.deaths[number] += 1
-            self.unlucky += 1
             if self.deaths[number] > 1:
-                self.suspects.append(_Suspect(blocks.pop(0), died.how))
-            if self.unlucky >= MOST_DEATHS:
-                raise OnnxLrpError(
-                    f"worker processes die one after the other ({died.how}, the last at input {first.start}); "
-                    "is there enough memory? try fewer workers (--workers)"
-                )
+                self.suspects.append(Suspect(blocks.pop(0), died.how))
+            else:
+                self.unlucky += 1
+            if self.unlucky >= MOST_DEATHS + self.size:
+                raise self._too_many(died.how, first)
         self.again.extend(blocks)
+
+    @staticmethod
+    def _too_many(how: str, last: Block) -> OnnxLrpError:
+        return OnnxLrpError(
+            f"worker processes die one after the other ({how}, the last at input {last.start}); is there enough "
+            "memory? try fewer workers (--workers)"
+        )
 
     def _count_stillborn(self, died: Died) -> None:
         self.stillborn += 1
@@ -166,54 +185,3 @@ class _Pool:
                 f"worker processes end as they start ({died.how}); in a script, call it under "
                 "if __name__ == '__main__':, or take one worker"
             )
-
-
-def _settled(start: Callable[[], Worker], suspect: _Suspect) -> Done:
-    """Find the rows of a block that kill, give them an error, and do the others.
-
-    Raises:
-        OnnxLrpError: the block kills, but none of its rows does.
-    """
-    block, poisoned = suspect.block, dict[int, str]()
-    with tempfile.TemporaryDirectory() as folder:
-        rest: Block | None = block
-        while rest is not None:
-            journal = Path(folder) / f"{rest.start}"
-            died = _alone(start, Task(rest, journal=journal))
-            row = _last_of(journal)
-            if row is None or not isinstance(died, Died):
-                break
-            poisoned[row] = f"a worker process died of it ({died.how}), twice"
-            rest = Block(block.number, row + 1, block.stop) if row + 1 < block.stop else None
-    done = _alone(start, Task(block, poisoned=poisoned))
-    if isinstance(done, Died):
-        raise OnnxLrpError(
-            f"worker processes die ({done.how}) of the inputs {block.start} to {block.stop - 1} together, but of none "
-            "alone; is there enough memory? try a smaller --batch-size"
-        )
-    assert done is not None
-    return done
-
-
-def _alone(start: Callable[[], Worker], task: Task) -> Done | Died | None:
-    """What comes of a task in a process of its own; of a probe that was survived, nothing."""
-    worker = start()
-    try:
-        worker.give(task)
-        answer = worker.answer()
-        if answer is None:  # it has begun
-            answer = worker.answer()
-    finally:
-        worker.end()
-    if isinstance(answer, Exception):
-        raise answer
-    return None if task.journal is not None and isinstance(answer, Done) else answer
-
-
-def _last_of(journal: Path) -> int | None:
-    """The row that was begun last; None if none was."""
-    try:
-        rows = journal.read_text().split()
-    except FileNotFoundError:
-        return None
-    return int(rows[-1]) if rows else None

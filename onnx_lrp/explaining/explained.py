@@ -94,16 +94,14 @@ class ExplainedModel:
         self._builds = Builds(state["setup"], state["choices"], state["unverified"], state.get("expected"))
 
     def with_threads(self: M, threads: int) -> M:
-        """The same, but for onnxruntime's threads.
+        """Another one of the same model, but for onnxruntime's threads; nothing is shared with this one.
 
         Args:
             threads: of each run, 0 for onnxruntime's default.
         """
-        if threads == self.options.threads:
-            return self
-        state, other = self.__getstate__(), object.__new__(type(self))
-        options = replace(self.options, threads=threads)
-        other.__setstate__({**state, "setup": replace(state["setup"], options=options)})
+        own, other = self._builds, object.__new__(type(self))
+        setup = replace(self._setup, options=replace(self.options, threads=threads))
+        other._builds = Builds(setup, own.choices, own.unverified, own.expected)
         return other
 
     def on_one_backend(self: M, backend: str | None = None) -> M:

@@ -144,6 +144,31 @@ def test_a_run_in_which_every_process_dies_gives_up(tmp_path: Path, monkeypatch:
         list(done_by(FakeWork(tmp_path, deadly=tuple(range(50))), blocks_of(50, 1), 2))
 
 
+@pytest.mark.full
+def test_one_row_of_each_of_many_blocks_kills(tmp_path: Path) -> None:
+    deadly = tuple(range(1, 24, 2))
+    done = list(done_by(FakeWork(tmp_path, deadly=deadly), blocks_of(24, 2), 2))
+    assert sorted(one.block.number for one in done) == list(range(12))
+    assert all(one.failed == 1 for one in done)
+
+
+class Alone(FakeWork):
+    """Dies of every block, but where no other process computes."""
+
+    def __call__(self, block: Block, poisoned: dict[int, str] | None = None) -> Done:
+        return Done(block, 0) if poisoned is not None else super().__call__(block)
+
+    def probe(self, block: Block, journal: Path) -> None:
+        journal.write_text("".join(f"{row}\n" for row in block.rows))
+
+
+@pytest.mark.full
+def test_processes_that_die_of_each_other_are_told(tmp_path: Path) -> None:
+    found = done_by(Alone(tmp_path, deadly=tuple(range(50))), blocks_of(50, 1), 2)
+    with pytest.raises(OnnxLrpError, match=r"die one after the other .* try fewer workers \(--workers\)"):
+        list(found)
+
+
 class Together(FakeWork):
     """Dies of the whole block, but of no row of it."""
 

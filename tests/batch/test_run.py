@@ -400,11 +400,20 @@ def test_arguments_that_make_no_sense(
     assert not Path("out").exists()
 
 
+@pytest.mark.parametrize(("first", "then"), [(0, 1), (1, 0), (1, 3)])
+def test_any_number_of_threads_goes_on(explain_all: Callable[..., Any], first: int, then: int) -> None:
+    explain_all(MODEL, "in", "out", save=(), threads=first)
+    assert len(explain_all(MODEL, "in", "out", save=(), threads=then)) == 30
+
+
 def test_threads_are_spread_over_batches() -> None:
     order = {"save": frozenset(), "precision": "float16", "top": 5}
     run = Run(Explainer(MODEL, threads=4), source_of(str(MODEL.parent / "digits")), Folder(Path("out")), order)
     for engine, workers, lanes in (("local", None, 4), ("local", 2, 2), ("local", 9, 1), ("ray", None, 1)):
         spread = in_lanes(replace(run, engine=engine, workers=workers))
         assert (spread.lanes, spread.explainer.options.threads) == (lanes, 1)
+        assert spread.explainer.engine is not run.explainer.engine  # which is told how many samples a batch has
+    single = replace(run, explainer=Explainer(MODEL, threads=1))
+    assert in_lanes(single).explainer.engine is not single.explainer.engine
     walked = replace(run, explainer=Explainer(MODEL, backend="numpy", threads=4))
     assert in_lanes(walked) is walked

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import itertools
 import threading
+import time
+from collections.abc import Iterator
 from contextlib import closing
 
 import pytest
@@ -48,11 +50,20 @@ def test_error_in_its_place() -> None:
     assert list(answers) == []
 
 
-def test_closed_waits_for_what_is_under_way() -> None:
-    done: list[int] = []
-    answers = in_order(range(9), done.append, 2)
-    next(answers)
-    before = threading.active_count()
-    answers.close()
-    assert sorted(done) == [0, 1, 2]
-    assert threading.active_count() < before
+def test_stopped_waits_for_what_is_being_made_and_begins_no_more() -> None:
+    begun, made, failed = list[int](), list[int](), threading.Event()
+
+    def items() -> Iterator[int]:
+        yield from range(2)
+        failed.set()
+        raise KeyboardInterrupt
+
+    def answer(item: int) -> None:
+        begun.append(item)
+        assert failed.wait(10)
+        time.sleep(0.1)
+        made.append(item)
+
+    with pytest.raises(KeyboardInterrupt):
+        list(in_order(items(), answer, 1))
+    assert begun == made == [0]
