@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-import _thread
 import itertools
+import os
+import signal
 import threading
 import time
 from contextlib import closing
@@ -55,7 +56,7 @@ def test_interrupted_it_waits_for_what_is_being_made_and_begins_no_more() -> Non
 
     def answer(item: int) -> None:
         begun.append(item)
-        _thread.interrupt_main()
+        os.kill(os.getpid(), signal.SIGINT)
         time.sleep(0.2)
         made.append(item)
 
