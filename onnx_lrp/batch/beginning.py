@@ -93,10 +93,13 @@ def _first(run: Run, inventory: Inventory) -> Begun:
 
 
 def _clear(folder: Folder) -> None:
-    """Remove what a start that found nothing left behind: it may have wanted something else."""
-    folder.manifest.unlink(missing_ok=True)
+    """Remove what a start that found nothing left behind: it may have wanted something else.
+
+    The manifest goes last: without it, what is left would be somebody else's.
+    """
     for path in (folder.maps, *(folder.path / kind for kind in ("png", "figure"))):
         shutil.rmtree(path, ignore_errors=True)
+    folder.manifest.unlink(missing_ok=True)
 
 
 def _again(run: Run, old: dict[str, Any], told: Callable[[int], None]) -> Begun:

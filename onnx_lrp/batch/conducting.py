@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import shutil
 import time
-from collections.abc import Generator, Iterator
+from collections.abc import Generator, Iterable, Iterator
 from contextlib import closing
 from dataclasses import dataclass, replace
+from pathlib import Path
 from typing import Any
 
 from ..errors import OutputError
@@ -95,23 +96,29 @@ class _Going:
         run = self.run
         order = replace(order, block=max(order.block, order.batch, PREDICTED_AT_ONCE))
         run.folder.predictions.mkdir(exist_ok=True)
+        self._count_failures(sorted(run.folder.predictions.glob("[0-9]*.parquet")))
         stored = {path.name for path in run.folder.predictions.iterdir()}
         blocks = list(blocks_of(len(inventory), order.block))
         missing = [block for block in blocks if f"{block.number:08d}.parquet" not in stored]
-        self.total, self.failed = len(inventory), 0
+        self.total = len(inventory)
         self.done = self.total - sum(map(len, missing))
         self._through(Predictor(run.explainer, run.source, order, run.folder, run.lanes), iter(missing), "predicting")
 
     def _blocks_done(self, inventory: Inventory, order: Order) -> int:
-        """Inputs of blocks that are done, counted with their failures; what a power cut left of a part goes."""
-        for part in map(self.run.folder.part, done_blocks(self.run.folder)):
+        """Inputs of blocks that are done, counted with their failures."""
+        self._count_failures(map(self.run.folder.part, done_blocks(self.run.folder)))
+        stored = done_blocks(self.run.folder)
+        self.done = sum(len(block) for block in blocks_of(self.total, order.block) if block.number in stored)
+        return self.done
+
+    def _count_failures(self, parts: Iterable[Path]) -> None:
+        """Of these parts alone; what a power cut left of a part goes."""
+        self.failed = 0
+        for part in parts:
             try:
                 self.failed += failed_in([part])
             except OutputError:
                 part.unlink()
-        stored = done_blocks(self.run.folder)
-        self.done = sum(len(block) for block in blocks_of(self.total, order.block) if block.number in stored)
-        return self.done
 
     def _explained(self, work: Work, order: Order) -> None:
         stored = done_blocks(self.run.folder)

@@ -15,6 +15,7 @@ from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import Any
+from unittest.mock import Mock
 
 import pytest
 from fake_work import FakeExplaining, FakePredicting, fake_sizes
@@ -238,6 +239,39 @@ def test_a_first_pass_that_was_stopped_goes_on(run: Callable[..., Any], conducti
     assert found.inputs == 15  # the odd ones, of which every bad one is one
     again = run(label="folder", selection=Selection("class=1"))
     assert again.done_before == 15
+
+
+def test_a_prediction_that_is_half_written_is_made_again(
+    run: Callable[..., Any], conducting: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(conducting, "PREDICTED_AT_ONCE", 4)
+    monkeypatch.setattr(conducting, "Predictor", partial(Stopping, stop_at=1))
+    with pytest.raises(KeyboardInterrupt):
+        run(label="folder", selection=Selection("class=1"))
+    part = Path("out/predictions/00000000.parquet")
+    part.write_bytes(part.read_bytes()[:100])
+    monkeypatch.setattr(conducting, "Predictor", FakePredicting)
+    assert run(label="folder", selection=Selection("class=1")).inputs == 15
+    assert Path("out/passes").read_text().split() == list("010234567")
+
+
+def test_a_pass_counts_its_own_failures(run: Callable[..., Any]) -> None:
+    told: list[tuple[Any, ...]] = []
+    found = run(label="folder", selection=Selection("wrong"), told=lambda *now: told.append(now))
+    assert [now[2] for now in told if now[0] == now[1] and now[3] in ("predicting", "explaining")][-1] == found.failed
+
+
+def test_a_start_that_is_killed_while_it_clears_what_another_left_can_be_given_again(
+    run: Callable[..., Any], conducting: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    beginning = importlib.import_module("onnx_lrp.batch.beginning")
+    with monkeypatch.context() as killed:
+        killed.setattr(beginning.shutil, "rmtree", Mock(side_effect=SystemExit))
+        Path("out/maps.zarr").mkdir(parents=True)
+        Path("out/batch.json").write_text(json.dumps({"format": "onnx_lrp batch 1"}))
+        with pytest.raises(SystemExit):
+            run()
+    assert run().inputs == 30
 
 
 @pytest.mark.parametrize(("workers", "lanes"), [(None, 4), (2, 2), (9, 1)])

@@ -56,8 +56,9 @@ def test_interrupted_it_waits_for_what_is_being_made_and_begins_no_more() -> Non
 
     def answer(item: int) -> None:
         begun.append(item)
+        time.sleep(0.1)  # the consumer waits for it by then
         os.kill(os.getpid(), signal.SIGINT)
-        time.sleep(0.2)
+        time.sleep(0.1)
         made.append(item)
 
     with pytest.raises(KeyboardInterrupt):
