@@ -59,8 +59,8 @@ class Run:
             raise BackendError(f"--engine {_unknown(self.engine, ENGINES)}")
         numbers = {"--batch-size": self.batch, "--workers": self.workers, "--top": self.order["top"]}
         for option, number in numbers.items():
-            if number is not None and number < 1:
-                raise InputError(f"{option} must be at least 1, not {number}")
+            if number is not None and (not isinstance(number, int) or number < 1):
+                raise InputError(f"{option} must be a whole number from 1 on, not {number!r:.80}")
 
 
 def in_lanes(run: Run) -> Run:

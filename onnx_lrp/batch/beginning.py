@@ -109,8 +109,11 @@ def _again(run: Run, old: dict[str, Any], told: Callable[[int], None]) -> Begun:
         explainer = run.explainer.on_one_backend(str(old["settings"]["backend"]))
     except (KeyError, TypeError, ValueError, AttributeError):
         raise OutputError(f"{shown(run.folder.manifest)}: lacks what it takes to go on; {REMEDY}") from None
-    asked = replace(order, batch=run.batch or order.batch)
-    notes = same_run(old, _manifest(run, explainer, asked), run.folder.path)
+    asked = order if run.batch is None or min(run.batch, before) == order.batch else replace(order, batch=run.batch)
+    now = _manifest(run, explainer, asked)
+    if old.get("count") is None:  # no input is chosen yet, and what is predicted is the same for every choice
+        old = {**old, "chosen": now["chosen"]}
+    notes = same_run(old, now, run.folder.path)
     _compare(run, before, digest, told)
     inventory = Inventory.open(run.folder.inputs)
     if not is_complete(run.folder):

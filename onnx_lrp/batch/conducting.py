@@ -22,6 +22,7 @@ from .order import Order
 from .outcome import Outcome, failed_in, first_errors
 from .pool import done_by
 from .predicting import Predictor
+from .progress import LISTING
 from .store.index import done_blocks, is_complete
 from .store.store import Store
 from .work import Work
@@ -76,7 +77,7 @@ class _Going:
 
     def _listing(self, count: int) -> None:
         self.interrupt.check()
-        self.run.told(0, count, 0, "listing")
+        self.run.told(0, count, 0, LISTING)
 
     def _chosen(self, inventory: Inventory, manifest: dict[str, Any], order: Order) -> Inventory:
         """The inputs of the run. The manifest counts them before they take the place of all others."""

@@ -106,7 +106,8 @@ def same_run(old: Mapping[str, Any], new: Mapping[str, Any], folder: Path) -> li
         OutputError: something differs that decides what is stored; the message names all of it.
     """
     before, now = (dict(_flat({key: run.get(key) for key in DECISIVE})) for run in (old, new))
-    keys = [key for key in {**before, **now} if key not in UNIMPORTANT and before.get(key) != now.get(key)]
+    silent = (*UNIMPORTANT, *(() if "topk" in (now.get("order.save") or ()) else ("order.top",)))
+    keys = [key for key in {**before, **now} if key not in silent and before.get(key) != now.get(key)]
     if keys:
         told = ", ".join(_differing(key, before.get(key), now.get(key)) for key in keys)
         raise OutputError(f"{shown(folder)} was begun otherwise: {told}; {REMEDY}")

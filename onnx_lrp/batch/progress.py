@@ -8,6 +8,7 @@ from types import TracebackType
 from typing import Any, Protocol, TextIO
 
 SETTLED = 0.5  # seconds until a rate means something
+LISTING = "listing"  # the phase in which it is not known how many there are
 EVERY = 60.0  # seconds between two lines where there is no terminal
 # Is told how many are done, of how many, how many failed, and the phase
 ProgressCallback = Callable[[int, int, int, str], None]
@@ -76,7 +77,8 @@ class _Lines:
         rate = self.pace.rate(done, phase)
         left = f", {_clock((total - done) / rate)} left" if rate and total > done else ""
         pace = f", {rate:.1f}/s" if rate else ""
-        self.last = f"{phase}: {done:,} of {total:,}, {failed:,} failed{pace}{left}"
+        listed = f"listing: {total:,} so far"
+        self.last = listed if phase == LISTING else f"{phase}: {done:,} of {total:,}, {failed:,} failed{pace}{left}"
         if time.monotonic() - self.said >= EVERY:
             self._say()
 
@@ -117,14 +119,16 @@ class _Bar:
 
     def _told(self, done: int, total: int, failed: int, phase: str) -> None:
         rate = self.pace.rate(done, phase)
+        counted = f"{total:,}" if phase == LISTING else f"{done:,}/{total:,}"
         shown = {
-            "counted": f"{done:,}/{total:,}", "rate": f"{rate:.1f}/s" if rate else "",
+            "counted": counted, "rate": f"{rate:.1f}/s" if rate else "",
             "left": f"{_clock((total - done) / rate)} left" if rate and total > done else "",
             "failed": f"{failed:,} failed" if failed else "",
         }  # fmt: skip
         if self.task is None:
             self.task = self.bar.add_task(phase, total=total, **shown)
-        self.bar.update(self.task, completed=done, total=total, description=phase, **shown)
+        known = None if phase == LISTING else total
+        self.bar.update(self.task, completed=done, total=known, description=phase, **shown)
 
 
 def _clock(seconds: float) -> str:

@@ -48,6 +48,8 @@ def with_sizes(
     reader = replace(reader, size=reader.loader.fixed or 1)
     samples = reader.first(LOOKED_AT)
     size = allowed_at_once(explainer, reader.loader, batch) or _fast(explainer, samples)
+    if reader.loader.fixed is None:
+        size = min(size, len(inventory))  # a batch is always filled up
     trial = first_explained(explainer, replace(reader, size=size), samples)
     if reader.loader.fixed is None and not trial.apart(samples):
         size = _one(explainer, batch)

@@ -175,7 +175,12 @@ def test_a_part_is_whole_or_not_there(folder: Folder, place: str, monkeypatch: p
 
 @pytest.mark.parametrize(
     ("code", "remedy"),
-    [(errno.ENOSPC, "free some space"), (errno.EROFS, "make it writable"), (None, "make it writable")],
+    [
+        (errno.ENOSPC, "free some space"),
+        (errno.EFBIG, "ulimit -f unlimited"),
+        (errno.EROFS, "make it writable"),
+        (None, "make it writable"),
+    ],
 )
 def test_what_cannot_be_written_is_one_line(
     folder: Folder, code: int | None, remedy: str, monkeypatch: pytest.MonkeyPatch

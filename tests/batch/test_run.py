@@ -163,6 +163,19 @@ def test_other_settings_are_refused_in_one_line(run: Callable[..., Any]) -> None
         run(selection=Selection(sample=5))
 
 
+def test_what_decides_nothing_may_differ(run: Callable[..., Any]) -> None:
+    run()
+    assert run(top=3).inputs == 30
+
+
+def test_another_choice_can_be_made_as_long_as_none_is(run: Callable[..., Any]) -> None:
+    for path in Path("in").rglob("*bad*"):  # they would stay in
+        path.unlink()
+    with pytest.raises(InputError, match="none of 27 inputs is so"):
+        run(label="folder", selection=Selection("class=7"))
+    assert run(label="folder", selection=Selection("class=1")).inputs == 12
+
+
 def test_inputs_that_changed_are_refused(run: Callable[..., Any]) -> None:
     run()
     Path("in/0/new.png").touch()
@@ -367,8 +380,8 @@ def test_classes_by_name_or_index() -> None:
         ({"save": frozenset(["map"])}, InputError, "--save 'map' is none of maps, .*did you mean maps"),
         ({"precision": "float8"}, InputError, "--precision 'float8' is none of"),
         ({"engine": "rya"}, BackendError, "--engine 'rya' is none of local, ray; did you mean ray"),
-        ({"batch": 0}, InputError, "--batch-size must be at least 1"),
-        ({"workers": 0}, InputError, "--workers must be at least 1"),
+        ({"batch": 0}, InputError, "--batch-size must be a whole number from 1 on"),
+        ({"workers": 0}, InputError, "--workers must be a whole number from 1 on"),
     ],
 )
 def test_words_and_numbers_that_are_wrong(

@@ -71,6 +71,14 @@ def test_what_the_model_leaves_no_choice_of(tmp_path: Path, model: onnx.ModelPro
         sized(model, rows(20), tmp_path, 5)
 
 
+def test_no_more_than_there_are(tmp_path: Path) -> None:
+    """A batch is always filled up."""
+    assert sized(linear(), rows(20), tmp_path, 1000).batch == 20
+    for _ in range(2):  # also when it goes on
+        found = lrp.explain_all(linear(), rows(5), tmp_path / "out", batch=1000, save=())
+    assert found.manifest["order"]["batch"] == 5
+
+
 def test_the_asked_for_size_is_taken(tmp_path: Path) -> None:
     order = sized(linear(), rows(20), tmp_path, 5)
     assert (order.batch, order.block % 5) == (5, 0)

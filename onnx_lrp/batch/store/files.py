@@ -15,7 +15,11 @@ from ...staging import temporary
 from ...text import printable
 from ...writing import shown
 
-_FULL = {errno.ENOSPC, errno.EDQUOT}
+_REMEDIES = {
+    errno.ENOSPC: "free some space",
+    errno.EDQUOT: "free some space",
+    errno.EFBIG: "raise the limit (ulimit -f unlimited)",
+}
 _REMEDY = "pip install 'onnx_lrp[batch]'"
 
 
@@ -48,7 +52,7 @@ def writing_to(path: Path) -> Iterator[None]:
         raise
     except OSError as error:
         reason = printable(os.strerror(error.errno) if error.errno else str(error))
-        remedy = "free some space" if error.errno in _FULL else "make it writable"
+        remedy = _REMEDIES.get(error.errno or 0, "make it writable")
         raise OutputError(
             f"{shown(path)}: cannot be written: {reason}; {remedy}, and give the same command again: it goes on where "
             "it stopped"
