@@ -16,6 +16,8 @@ from .triton import MOST_BATCHED, is_control, request_shape, triton_files, trito
 
 REPOSITORY, SERVICE_FILE, REQUEST_FILE = "models", "inferenceservice.yaml", "request.json"
 STORAGE = "pvc://CLAIM/models"
+# Kubernetes' 63, less what KServe and Knative put behind a name: NAME-predictor-default-00001
+LONGEST_SERVICE = 63 - len("-predictor-default-00001")
 V2_TYPES = {"STRING": "BYTES"}  # what the protocol calls otherwise than Triton's configuration
 SERVICE = """\
 # {repository}/ goes where storageUri points; then: kubectl apply -f {file}
@@ -64,13 +66,14 @@ def kserve_files(
     Raises:
         ConversionError, InputError: as for :func:`triton_files`, or the address is none.
     """
-    if not re.fullmatch(r"[a-z][a-z0-9+.-]*://[^\s\x00-\x1f\x7f]+", storage_uri):
+    if not (re.fullmatch(r"[a-z][a-z0-9+.-]*://\S+", storage_uri) and storage_uri.isprintable()):
         raise InputError(f"{printable(storage_uri)!r} is no address of a storage; write it as s3://BUCKET/FOLDER")
     files = triton_files(model, name, labels, max_batch)
     memory = 1 + math.ceil(4 * sum(map(len, files.values())) / 2**30)
     service = SERVICE.format(
-        repository=REPOSITORY, file=SERVICE_FILE, service=service_name(name), uri=json.dumps(storage_uri), memory=memory
-    )
+        repository=REPOSITORY, file=SERVICE_FILE, service=_quoted(service_name(name)), uri=_quoted(storage_uri),
+        memory=memory,
+    )  # fmt: skip
     request = json.dumps(v2_request(signature_of(model)))
     return {
         **{f"{REPOSITORY}/{path}": content for path, content in files.items()},
@@ -80,8 +83,15 @@ def kserve_files(
 
 
 def service_name(name: str) -> str:
-    """A name as Kubernetes takes it: lower case letters, digits and ``-``, at most 63."""
-    return re.sub(r"[^a-z0-9]+", "-", name.lower())[:63].strip("-")
+    """A name as Kubernetes takes it for a service: lower case letters, digits and ``-``, a letter first, at most 39."""
+    label = re.sub(r"[^a-z0-9]+", "-", name.lower()).strip("-")
+    label = label if label[:1].isalpha() else f"model-{label}"
+    return label[:LONGEST_SERVICE].strip("-")
+
+
+def _quoted(text: str) -> str:
+    """For YAML, which reads ``on`` and ``0123`` as something else, and takes no halves of characters as JSON does."""
+    return json.dumps(text, ensure_ascii=False)
 
 
 def v2_request(signature: Signature) -> dict[str, object]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from pathlib import Path
 from typing import Any
 
@@ -60,13 +61,25 @@ def test_the_request_is_answered() -> None:
 
 
 @pytest.mark.parametrize(
-    ("name", "expected"), [("mnist_cnn", "mnist-cnn"), ("A.B__c-", "a-b-c"), ("x" * 80, "x" * 63), ("7", "7")]
-)
+    ("name", "expected"),
+    [("mnist_cnn", "mnist-cnn"), ("A.B__c-", "a-b-c"), ("x" * 80, "x" * 39), ("7", "model-7"), ("_", "model"),
+     ("2024-model", "model-2024-model"), (f"{'x' * 38}.y", "x" * 38)],
+)  # fmt: skip
 def test_names_as_kubernetes_takes_them(name: str, expected: str) -> None:
     assert service_name(name) == expected
 
 
-@pytest.mark.parametrize("uri", ["bucket/models", "s3://a b", 's3://a\n"x', ""])
+@pytest.mark.parametrize("name", ["on", "true", "null", "0123", "1e3", "2024-model", "no", "y"])
+def test_names_stay_names_in_yaml(name: str) -> None:
+    """They are quoted: YAML has other readings of some words and numbers; and Kubernetes wants a letter first."""
+    files = kserve_files(converted(), name, storage_uri="s3://on/\u00e9\U0001f600")
+    read = service(files)
+    assert read["metadata"]["name"] == service_name(name)
+    assert re.fullmatch("[a-z]([-a-z0-9]*[a-z0-9])?", service_name(name))
+    assert read["spec"]["predictor"]["model"]["storageUri"] == "s3://on/\u00e9\U0001f600"
+
+
+@pytest.mark.parametrize("uri", ["bucket/models", "s3://a b", 's3://a\n"x', "", "s3://a\udcff", "s3://a\x9b"])
 def test_no_address(uri: str) -> None:
     with pytest.raises(InputError, match="no address"):
         kserve_files(converted(), "mnist", storage_uri=uri)
