@@ -19,10 +19,11 @@ from ..text import printable
 from .prototext import Bare, prototext
 from .signature import Port, Signature, signature_of
 
+# What its ONNX backend passes; bfloat16 is a type of Triton's, but none of that backend's
 TRITON_TYPES = {
     "bool": "BOOL", "uint8": "UINT8", "uint16": "UINT16", "uint32": "UINT32", "uint64": "UINT64", "int8": "INT8",
     "int16": "INT16", "int32": "INT32", "int64": "INT64", "float16": "FP16", "float": "FP32", "double": "FP64",
-    "string": "STRING", "bfloat16": "BF16",
+    "string": "STRING",
 }  # fmt: skip
 CONTROLS = ("target", "against")  # where -1 is the default
 LABELS_FILE = "labels.txt"
@@ -98,11 +99,14 @@ def triton_type(port: Port) -> str:
     """``FP32``.
 
     Raises:
-        ConversionError: Triton has no such type.
+        ConversionError: Triton's ONNX backend has no such type.
     """
     kind = port.kind.removeprefix("tensor(").removesuffix(")")
     if kind not in TRITON_TYPES:
-        raise ConversionError(f"{printable(port.name)!r} holds {printable(kind)}, which Triton cannot pass")
+        raise ConversionError(
+            f"{printable(port.name)!r} holds {printable(kind)}, which Triton's ONNX backend cannot pass; "
+            "export the model with another type"
+        )
     return TRITON_TYPES[kind]
 
 

@@ -10,8 +10,9 @@ from typing import Any
 import numpy as np
 import onnxruntime as ort
 import pytest
-from served_nets import CNN, converted
+from served_nets import CNN, OPEN_BATCH, converted, small
 
+import onnx_lrp as lrp
 from onnx_lrp.cli.main import main
 from onnx_lrp.errors import InputError
 from onnx_lrp.serving.kserve import kserve_files, service_name
@@ -58,6 +59,30 @@ def test_the_request_is_answered() -> None:
     logits, relevance = session.run(names, feeds)
     assert logits.shape == (1, 10)
     assert relevance.shape == (1, 1, 28, 28)
+
+
+HALF = OPEN_BATCH.replace("float[", "float16[")
+
+
+def test_halves_are_bytes_behind_the_request() -> None:
+    """Triton refuses float16 in JSON, in both directions; the header says where the JSON ends."""
+    files = kserve_files(lrp.convert(small(HALF), "epsilon", target_input=True), "half")
+    (command,) = re.findall(r"# (curl .*)", files["inferenceservice.yaml"].decode())
+    end = int(re.findall(r"Inference-Header-Content-Length: (\d+)", command)[0])
+    assert "--data-binary @request.bin http://$INGRESS/v2/models/half/infer" in command
+    assert "request.json" not in files
+    request, raw = json.loads(files["request.bin"][:end]), files["request.bin"][end:]
+    assert request["inputs"] == [
+        {"name": "x", "shape": [1, 3], "datatype": "FP16", "parameters": {"binary_data_size": 6}},
+        {"name": "target", "shape": [1, 1], "datatype": "INT64", "data": [-1]},
+    ]
+    assert raw == np.zeros(3, np.float16).tobytes()
+    assert request["outputs"] == [{"name": "y", "parameters": {"binary_data": True}}, {"name": "relevance"}]
+
+
+def test_how_the_request_is_sent_is_said() -> None:
+    said = kserve_files(converted(), "mnist")["inferenceservice.yaml"].decode().splitlines()[1]
+    assert said == '# curl -s -H "Host: $HOST" --json @request.json http://$INGRESS/v2/models/mnist/infer'
 
 
 @pytest.mark.parametrize(
