@@ -15,6 +15,7 @@ import numpy as np
 import onnx
 
 from ..errors import ConversionError, InputError
+from ..pictures.labels import read_labels
 from ..text import printable
 from .prototext import Bare, prototext
 from .signature import Port, Signature, signature_of
@@ -59,7 +60,8 @@ def triton_files(
         f"{name}/config.pbtxt": triton_config(signature, name, labels, max_batch).encode(),
     }
     if labels:
-        files[f"{name}/{LABELS_FILE}"] = "".join(f"{label}\n" for label in labels).encode()
+        # one line each: a line's end inside of a name would move all names behind it
+        files[f"{name}/{LABELS_FILE}"] = "".join(f"{label}\n" for label in read_labels(labels)).encode()
     for port in signature.inputs:
         if is_control(port) and not port.optional:
             shape = request_shape(port, signature.batched)

@@ -84,6 +84,14 @@ def test_an_open_batch() -> None:
     assert np.isfinite(warm_up(config, files, model)["relevance"]).all()
 
 
+def test_every_label_is_one_line() -> None:
+    """Triton splits at line feeds only, other readers at more; spaces and empty names are names, too."""
+    labels = ["a\nb", "c\r", "d\u2028e", " f ", "", "\udcff", "ä", "h", "i", ""]
+    text = triton_files(converted(), "mnist", labels)["mnist/labels.txt"].decode()
+    assert text.split("\n") == ["a\\nb", "c\\r", "d\\u2028e", " f ", "", "\\udcff", "ä", "h", "i", "", ""]
+    assert len(text.splitlines()) == 10
+
+
 def test_a_batch_of_requests_is_answered_like_each() -> None:
     """What the dynamic batcher makes: requests one after the other, each with its target."""
     model = triton_files(converted(), "mnist")["mnist/1/model.onnx"]
