@@ -12,7 +12,7 @@ import onnx
 from ..errors import InputError
 from ..text import printable
 from .signature import Port, Signature, signature_of
-from .triton import MOST_BATCHED, is_control, request_shape, triton_files, triton_type
+from .triton import MOST_BATCHED, request_shape, triton_files, triton_type
 
 REPOSITORY, SERVICE_FILE = "models", "inferenceservice.yaml"
 REQUEST_FILE, RAW_REQUEST_FILE = "request.json", "request.bin"
@@ -130,7 +130,8 @@ def _tensor(port: Port, signature: Signature) -> dict[str, object]:
     about = {"name": port.name, "shape": shape, "datatype": V2_TYPES.get(kind, kind)}
     if _is_half(port):
         return {**about, "parameters": {"binary_data_size": _raw_size(port, signature)}}
-    value: object = "" if kind == "STRING" else False if kind == "BOOL" else -1 if is_control(port) else 0
+    least = -1 if port.name in signature.controls else 0
+    value: object = "" if kind == "STRING" else False if kind == "BOOL" else least
     return {**about, "data": [value] * math.prod(shape)}
 
 

@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from functools import cached_property
+from typing import Any
 
+import numpy as np
 import onnx
 
-from ..errors import ConversionError
-from ..model.runtime import SessionOptions, make_session
+from ..errors import ConversionError, InvalidModelError
+from ..model.runtime import TYPES, SessionOptions, make_session, run
 from ..model.wellformed import METADATA
 from ..text import printable
 
 OPEN = -1  # a size that only a run knows
+TRIED = 2  # samples in a run that shows what a first axis counts
 
 
 @dataclass(frozen=True)
@@ -48,16 +52,46 @@ class Signature:
         inputs: those that a run gives or may give.
         outputs: the source's own, then relevance.
         about: what a converted model's metadata say, without the prefix.
+        session: the model in onnxruntime.
     """
 
     inputs: tuple[Port, ...]
     outputs: tuple[Port, ...]
     about: dict[str, str]
+    session: Any = field(repr=False, compare=False)
+
+    @cached_property
+    def controls(self) -> frozenset[str]:
+        """The inputs that say what to explain, by an index for which -1 is the default."""
+        asked = {"target": self.about.get("seed") != "input", "against": self.about.get("against") == "input"}
+        # a source's own input may be called so, too; ours is the later one, with a longer name
+        named = {port.name.rpartition("lrp_")[2]: port.name for port in self.inputs if port.kind == "tensor(int64)"}
+        return frozenset(named[word] for word, wanted in asked.items() if wanted and word in named)
 
     @property
+    def open(self) -> bool:
+        """Whether the first axis of every tensor may have any length."""
+        return all(port.open for port in (*self.inputs, *self.outputs))
+
+    @cached_property
     def batched(self) -> bool:
-        """Whether the first axis of every tensor counts samples, and none is left out."""
-        return all(port.open and not port.optional for port in (*self.inputs, *self.outputs))
+        """Whether the first axis of every tensor counts samples, and none is left out.
+
+        An open axis may count something else, boxes for example; so the model is run, and two samples make two rows.
+        """
+        if not self.open or any(port.optional or port.kind not in TYPES for port in self.inputs):
+            return False
+        feeds = {port.name: self._zeros(port) for port in self.inputs}
+        try:
+            found = run(self.session, [port.name for port in self.outputs], feeds, "the converted model")
+        except InvalidModelError:  # so it would fail where it is served
+            return False
+        return all(len(rows) == TRIED for rows in found)
+
+    def _zeros(self, port: Port) -> np.ndarray:
+        """Some samples of it, explained for their largest output."""
+        value = "" if TYPES[port.kind] is np.object_ else -1 if port.name in self.controls else 0
+        return np.full(port.sample(TRIED), value, TYPES[port.kind])
 
 
 def signature_of(model: onnx.ModelProto) -> Signature:
@@ -80,7 +114,7 @@ def signature_of(model: onnx.ModelProto) -> Signature:
     about = {
         key.partition(".")[2]: prop.value for prop in model.metadata_props if (key := prop.key).startswith(METADATA)
     }
-    return Signature(inputs, outputs, about)
+    return Signature(inputs, outputs, about, session)
 
 
 def _port(arg: object, declared: onnx.ValueInfoProto, optional: bool = False) -> Port:

@@ -26,7 +26,6 @@ TRITON_TYPES = {
     "int16": "INT16", "int32": "INT32", "int64": "INT64", "float16": "FP16", "float": "FP32", "double": "FP64",
     "string": "STRING",
 }  # fmt: skip
-CONTROLS = ("target", "against")  # where -1 is the default
 LABELS_FILE = "labels.txt"
 MOST_BATCHED = 32
 
@@ -63,7 +62,7 @@ def triton_files(
         # one line each: a line's end inside of a name would move all names behind it
         files[f"{name}/{LABELS_FILE}"] = "".join(f"{label}\n" for label in read_labels(labels)).encode()
     for port in signature.inputs:
-        if is_control(port) and not port.optional:
+        if port.name in signature.controls and not port.optional:
             shape = request_shape(port, signature.batched)
             files[f"{name}/warmup/{port.name}"] = np.full(shape, -1, np.int64).tobytes()
     return files
@@ -112,11 +111,6 @@ def triton_type(port: Port) -> str:
     return TRITON_TYPES[kind]
 
 
-def is_control(port: Port) -> bool:
-    """Whether it says what to explain, by an index for which -1 is the default."""
-    return port.kind == "tensor(int64)" and port.name.removeprefix("lrp_") in CONTROLS
-
-
 def request_shape(port: Port, batched: bool) -> tuple[int, ...]:
     """The shape in a request for one sample; what is a number per sample has an axis for it."""
     dims = _dims(port.sample(), batched)
@@ -125,9 +119,8 @@ def request_shape(port: Port, batched: bool) -> tuple[int, ...]:
 
 def _require_alike(signature: Signature) -> None:
     """Refuse an optional input where batches could be made."""
-    ports = (*signature.inputs, *signature.outputs)
     optional = [port.name for port in signature.inputs if port.optional]
-    if optional and all(port.open for port in ports):
+    if optional and signature.open:
         raise ConversionError(
             f"Triton makes no batches with an optional input ({printable(optional[0])!r}); "
             "convert with target_input=True"
@@ -151,7 +144,7 @@ def _warmup(signature: Signature) -> dict[str, object]:
     inputs = [
         {"key": port.name, "value": {
             "data_type": Bare(f"TYPE_{triton_type(port)}"), "dims": _dims(port.sample(), batched),
-            **({"input_data_file": port.name} if is_control(port) else {"zero_data": True}),
+            **({"input_data_file": port.name} if port.name in signature.controls else {"zero_data": True}),
         }}
         for port in signature.inputs if not port.optional
     ]  # fmt: skip

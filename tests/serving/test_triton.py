@@ -19,7 +19,9 @@ from onnx_lrp.errors import ConversionError, InputError
 from onnx_lrp.serving.prototext import prototext
 from onnx_lrp.serving.triton import triton_files
 
-TYPES = {"tensor(float)": "TYPE_FP32", "tensor(int64)": "TYPE_INT64", "tensor(double)": "TYPE_FP64"}
+TYPES = {"tensor(float)": "TYPE_FP32", "tensor(int64)": "TYPE_INT64", "tensor(double)": "TYPE_FP64",
+         "tensor(float16)": "TYPE_FP16", "tensor(uint8)": "TYPE_UINT8", "tensor(int32)": "TYPE_INT32",
+         "tensor(uint32)": "TYPE_UINT32", "tensor(bool)": "TYPE_BOOL"}  # fmt: skip
 
 
 def parsed(text: bytes) -> Any:
@@ -52,7 +54,10 @@ def require_alike(config: Any, model: bytes) -> None:
 def warm_up(config: Any, folder: dict[str, bytes], model: bytes) -> dict[str, np.ndarray]:
     """Run what Triton would run first."""
     session, (warmup,) = ort.InferenceSession(model, providers=["CPUExecutionProvider"]), config.model_warmup
-    feeds, kinds = {}, {"TYPE_FP32": np.float32, "TYPE_INT64": np.int64}
+    feeds = {}
+    kinds = {"TYPE_FP32": np.float32, "TYPE_INT64": np.int64, "TYPE_FP64": np.float64, "TYPE_FP16": np.float16,
+             "TYPE_UINT8": np.uint8, "TYPE_INT32": np.int32, "TYPE_UINT32": np.uint32,
+             "TYPE_BOOL": np.bool_}  # fmt: skip
     for port in config.input:
         given = warmup.inputs[port.name]
         shape = [warmup.batch_size] * bool(config.max_batch_size) + list(given.dims)
@@ -130,6 +135,62 @@ def test_every_kind_of_question_warms_up(text: str, options: dict[str, Any]) -> 
 def test_an_optional_target_is_refused_where_batches_are_made() -> None:
     with pytest.raises(ConversionError, match="target_input=True"):
         triton_files(converted(target_input=False), "mnist")
+
+
+@pytest.mark.parametrize(
+    ("declared", "made"),
+    [("float[M, 2] q", "s = Constant <value_ints = [-1, 2]> () q = Reshape(y, s)"),
+     ("int64[K, 2] q", "i = NonZero(y) q = Transpose(i)")],
+    ids=["two rows per sample", "as many as are found"],
+)  # fmt: skip
+def test_an_open_axis_that_counts_no_samples_makes_no_batch(declared: str, made: str) -> None:
+    """Triton would hand each request the first rows of others' answers."""
+    text = OPEN_BATCH.replace("y)\n", f"y, {declared})\n").replace("y = MatMul(x, w)", f"y = MatMul(x, w) {made}")
+    files = triton_files(lrp.convert(small(text), "epsilon", target_input=True), "dense")
+    config = parsed(files["dense/config.pbtxt"])
+    assert config.max_batch_size == 0
+    assert not config.HasField("dynamic_batching")
+    assert {port.name: list(port.dims) for port in config.output}["q"] == [-1, 2]
+    require_alike(config, files["dense/1/model.onnx"])
+    warm_up(config, files, files["dense/1/model.onnx"])
+
+
+@pytest.mark.parametrize("kind", ["double", "float16", "uint8", "int32", "uint32", "bool"])
+def test_every_type_of_number(kind: str) -> None:
+    text = OPEN_BATCH.replace("3] x)", f"3] x, {kind}[N, 2] z)").replace("y)\n", f"y, {kind}[N, 2] q)\n")
+    text = text.replace("y = MatMul(x, w)", "y = MatMul(x, w) q = Identity(z)")
+    files = triton_files(lrp.convert(small(text), "epsilon", target_input=True), "dense")
+    config = parsed(files["dense/config.pbtxt"])
+    assert config.max_batch_size > 0
+    require_alike(config, files["dense/1/model.onnx"])
+    warm_up(config, files, files["dense/1/model.onnx"])
+
+
+def test_a_source_s_own_input_named_target_is_none_of_ours() -> None:
+    text = OPEN_BATCH.replace("x)", "x, int64[N, 2] target)").replace("y)\n", "y, float[N, 2, 1] q)\n")
+    text = text.replace("y = MatMul(x, w)", "y = MatMul(x, w) z = Constant <value = float[3, 1] {1, 2, 3}> () "
+                        "q = Gather(z, target)")  # fmt: skip
+    files = triton_files(lrp.convert(small(text), "epsilon", target_input=True), "dense")
+    config = parsed(files["dense/config.pbtxt"])
+    assert {name: given.input_data_file for name, given in config.model_warmup[0].inputs.items()} == {
+        "x": "", "target": "", "lrp_target": "lrp_target",
+    }  # fmt: skip
+    assert config.max_batch_size > 0
+
+
+def test_the_sizes_of_a_picture_are_those_that_were_given() -> None:
+    """The warm-up of a model with open height and width pools what it is given, not one pixel."""
+    net = small(
+        "g (float[N, 1, H, W] x) => (float[N, 1, A, B] y) <float[1, 1, 3, 3] w = {1, 2, 3, 4, 5, 6, 7, 8, 9}>"
+        "{ c = Conv <kernel_shape = [3, 3]> (x, w) y = MaxPool <kernel_shape = [2, 2], strides = [2, 2]> (c) }"
+    )
+    with pytest.raises(ConversionError, match="--shape x=N"):
+        lrp.convert(net, "epsilon", target_input=True)
+    files = triton_files(lrp.convert(net, "epsilon", target_input=True, shapes={"x": ["N", 1, 10, 8]}), "net")
+    config = parsed(files["net/config.pbtxt"])
+    assert list(config.model_warmup[0].inputs["x"].dims) == [1, 10, 8]
+    require_alike(config, files["net/1/model.onnx"])
+    assert warm_up(config, files, files["net/1/model.onnx"])["relevance"].shape == (1, 1, 10, 8)
 
 
 def test_classes_may_be_channels() -> None:
