@@ -15,7 +15,7 @@ from ..model.wellformed import METADATA
 from ..text import printable
 
 OPEN = -1  # a size that only a run knows
-TRIED = 2  # samples in a run that shows what a first axis counts
+OTHERS = 100.0  # how much larger another sample's numbers are, where it is tried whether samples share a scale
 
 
 @dataclass(frozen=True)
@@ -75,23 +75,35 @@ class Signature:
 
     @cached_property
     def batched(self) -> bool:
-        """Whether the first axis of every tensor counts samples, and none is left out.
+        """Whether the first axis of every tensor counts samples, none is left out, and none changes another's answer.
 
-        An open axis may count something else, boxes for example; so the model is run, and two samples make two rows.
+        An open axis may count something else, boxes for example, and an output may be made of all samples. So the model
+        is run: two samples must make two rows, and the first must not depend on the second.
         """
         if not self.open or any(port.optional or port.kind not in TYPES for port in self.inputs):
             return False
-        feeds = {port.name: self._zeros(port) for port in self.inputs}
+        rng = np.random.default_rng(0)
+        one, other = ({port.name: self._sample(port, scale, rng) for port in self.inputs} for scale in (1.0, OTHERS))
         try:
-            found = run(self.session, [port.name for port in self.outputs], feeds, "the converted model")
+            alone, beside = self._rows(one, one), self._rows(one, other)
         except InvalidModelError:  # so it would fail where it is served
             return False
-        return all(len(rows) == TRIED for rows in found)
+        return all(len(a) == len(b) == 2 and _same(a[0], b[0]) for a, b in zip(alone, beside))
 
-    def _zeros(self, port: Port) -> np.ndarray:
-        """Some samples of it, explained for their largest output."""
-        value = "" if TYPES[port.kind] is np.object_ else -1 if port.name in self.controls else 0
-        return np.full(port.sample(TRIED), value, TYPES[port.kind])
+    def _sample(self, port: Port, scale: float, rng: np.random.Generator) -> np.ndarray:
+        """Of what is no float the zeros: others may be no index of anything."""
+        kind = np.dtype(TYPES[port.kind])
+        if kind.kind == "f":
+            return (scale * rng.normal(size=port.sample())).astype(kind)
+        return np.full(port.sample(), "" if kind.kind == "O" else -1 if port.name in self.controls else 0, kind)
+
+    def _rows(self, *samples: dict[str, np.ndarray]) -> list[np.ndarray]:
+        feeds = {port.name: np.concatenate([sample[port.name] for sample in samples]) for port in self.inputs}
+        return run(self.session, [port.name for port in self.outputs], feeds, "the converted model")
+
+
+def _same(a: np.ndarray, b: np.ndarray) -> bool:
+    return np.array_equal(a, b, equal_nan=a.dtype.kind == "f")
 
 
 def signature_of(model: onnx.ModelProto) -> Signature:

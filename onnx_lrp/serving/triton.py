@@ -27,6 +27,7 @@ TRITON_TYPES = {
     "string": "STRING",
 }  # fmt: skip
 LABELS_FILE = "labels.txt"
+LONGEST_NAME = 200  # it is a folder's, too
 MOST_BATCHED = 32
 
 
@@ -37,7 +38,7 @@ def triton_files(
 
     Args:
         model: a converted model; with an open batch its ``target`` must be an input (``target_input=True``).
-        name: what requests call it: letters, digits, ``.``, ``_`` and ``-``.
+        name: what requests call it: at most 200 letters, digits, ``.``, ``_`` and ``-``, a letter or digit first.
         labels: names of the classes; empty if they are not known.
         max_batch: the most samples of a batch, if the first axis is open.
 
@@ -48,8 +49,11 @@ def triton_files(
         ConversionError: the model cannot be served so.
         InputError: the name, the labels or ``max_batch`` do not fit.
     """
-    if not re.fullmatch(r"[A-Za-z0-9][\w.-]{0,199}", name, re.ASCII):
-        raise InputError(f"{printable(name)!r} is no name for a served model; use letters, digits, '.', '_' and '-'")
+    if not re.fullmatch(r"[A-Za-z0-9][\w.-]*", name, re.ASCII) or len(name) > LONGEST_NAME:
+        raise InputError(
+            f"{printable(name)!r} is no name for a served model; use letters, digits, '.', '_' and '-', "
+            f"at most {LONGEST_NAME}, a letter or digit first"
+        )
     if max_batch < 1:
         raise InputError(f"a batch has at least one sample, not {max_batch}")
     signature = signature_of(model)

@@ -140,17 +140,19 @@ def test_an_optional_target_is_refused_where_batches_are_made() -> None:
 @pytest.mark.parametrize(
     ("declared", "made"),
     [("float[M, 2] q", "s = Constant <value_ints = [-1, 2]> () q = Reshape(y, s)"),
-     ("int64[K, 2] q", "i = NonZero(y) q = Transpose(i)")],
-    ids=["two rows per sample", "as many as are found"],
+     ("int64[K, 2] q", "i = NonZero(y) q = Transpose(i)"),
+     ("float[N, 4] q", "a = Constant <value_ints = [0]> () m = ReduceMean <keepdims = 1> (y, a) q = Sub(y, m)"),
+     ("uint8[N, 4] q", "q, s, p = DynamicQuantizeLinear(y)")],
+    ids=["two rows per sample", "as many as are found", "less the mean of all", "on one scale"],
 )  # fmt: skip
-def test_an_open_axis_that_counts_no_samples_makes_no_batch(declared: str, made: str) -> None:
-    """Triton would hand each request the first rows of others' answers."""
+def test_where_samples_are_not_apart_no_batch_is_made(declared: str, made: str) -> None:
+    """Triton would hand a request rows of others' answers, or answers that depend on others' pictures."""
     text = OPEN_BATCH.replace("y)\n", f"y, {declared})\n").replace("y = MatMul(x, w)", f"y = MatMul(x, w) {made}")
     files = triton_files(lrp.convert(small(text), "epsilon", target_input=True), "dense")
     config = parsed(files["dense/config.pbtxt"])
     assert config.max_batch_size == 0
     assert not config.HasField("dynamic_batching")
-    assert {port.name: list(port.dims) for port in config.output}["q"] == [-1, 2]
+    assert {port.name: port.dims[0] for port in config.output}["q"] == -1
     require_alike(config, files["dense/1/model.onnx"])
     warm_up(config, files, files["dense/1/model.onnx"])
 
@@ -220,6 +222,8 @@ def test_what_does_not_fit_is_refused() -> None:
         triton_files(converted(), "mnist", ["a", "b"])
     with pytest.raises(InputError, match="no name"):
         triton_files(converted(), "../up")
+    with pytest.raises(InputError, match="at most 200"):
+        triton_files(converted(), "m" * 201)
     with pytest.raises(InputError, match="at least one"):
         triton_files(converted(), "mnist", max_batch=0)
 
@@ -266,6 +270,16 @@ def test_the_command_line(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsy
     assert Path("repository/digits/config.pbtxt").stat().st_mtime_ns == before
     assert main([*command, "--force", "--name", "digits", "--labels", "names.txt"]) == 0
     assert sorted(path.name for path in Path().iterdir()) == ["names.txt", "repository"]
+
+
+def test_what_is_not_batched_is_said(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: Any) -> None:
+    """And a file's name that is too long for a model is cut."""
+    monkeypatch.chdir(tmp_path)
+    for text, said in ((FIXED, True), (OPEN_BATCH, False)):
+        onnx.save(small(text), f"{'n' * 220}.onnx")
+        assert main(["convert", f"{'n' * 220}.onnx", f"{said}", "--for", "triton", "--composite", "epsilon"]) == 0
+        assert ("makes no batches" in "".join(capsys.readouterr())) == said
+        assert [path.name for path in Path(f"{said}").iterdir()] == ["n" * 200]
 
 
 @pytest.mark.parametrize(
