@@ -124,6 +124,17 @@ def test_bad_inputs(x: object, message: str) -> None:
         lrp.explain(MODELS / "mnist_cnn.onnx", x, backend="numpy")
 
 
+@pytest.mark.parametrize("kind", ["uint8", "uint16", "uint32", "uint64", "int16", "int32"])
+def test_whole_numbers_of_every_kind(kind: str) -> None:
+    model = onnx.parser.parse_model(
+        f'<ir_version: 8, opset_import: ["" : 18]> g ({kind}[N, 2] i) => (float[N, 2] y)'
+        "<float[2, 2] w = {1, 2, -1, 1}> { x = Cast <to = 1> (i) y = MatMul(x, w) }"
+    )
+    explanation = lrp.explain(model, np.array([[3, 1]], kind), composite="epsilon", backend="numpy")
+    np.testing.assert_array_equal(explanation.output, [[2, 7]])
+    np.testing.assert_allclose(explanation.relevance, [[6, 1]], rtol=1e-4)
+
+
 @pytest.mark.parametrize(
     ("options", "error"),
     [

@@ -21,17 +21,28 @@ import onnxruntime as ort
 from fastapi import FastAPI, HTTPException, Request
 from fastapi.concurrency import run_in_threadpool
 from onnxruntime.capi.onnxruntime_pybind11_state import InvalidArgument
-from PIL import Image
+from PIL import Image, ImageOps
 
 MOST_BYTES = 32 << 20
-UNREADABLE = (ValueError, KeyError, TypeError, OverflowError, OSError, Image.DecompressionBombError)
+FORMATS = ("PNG", "JPEG", "WEBP", "BMP")  # Pillow has others, and hands some to other programs
 Form = Literal["list", "base64", "png"]
+
+
+def seen(picture: bytes) -> Image.Image:
+    """A picture as it is looked at: upright, on white, and 16 bits of grey as 8, where Pillow would clip."""
+    image = ImageOps.exif_transpose(Image.open(io.BytesIO(picture), formats=FORMATS))
+    if image.mode.startswith("I"):
+        return Image.fromarray(np.uint8(np.asarray(image, np.float32) / 257))
+    if image.has_transparency_data:
+        image = image.convert("RGBA")
+        return Image.alpha_composite(Image.new("RGBA", image.size, "white"), image)
+    return image
 
 
 def prepared(picture: bytes, shape: tuple[int, ...]) -> np.ndarray:
     """Pixels from 0 to 1; a model that was trained otherwise needs its own mean and deviation here."""
     channels, height, width = shape
-    image = Image.open(io.BytesIO(picture)).convert("L" if channels == 1 else "RGB")
+    image = seen(picture).convert("L" if channels == 1 else "RGB")
     if image.size != (width, height):
         image = image.resize((width, height), Image.Resampling.BILINEAR)
     pixels = np.asarray(image, np.float32).reshape(height, width, channels) / np.float32(255)
@@ -40,7 +51,7 @@ def prepared(picture: bytes, shape: tuple[int, ...]) -> np.ndarray:
 
 def red_blue(relevance: np.ndarray) -> bytes:
     """A PNG: red speaks for the answer, blue against it."""
-    total = relevance.reshape(-1, *relevance.shape[-2:]).sum(0)
+    total = relevance.reshape(-1, *relevance.shape[-2:]).sum(0, np.float64)  # a sum of float32 may overflow
     share = (total / max(np.abs(total).max(), np.finfo(np.float32).tiny))[..., None]
     white = 1 - np.abs(share)
     colours = np.concatenate([np.where(share > 0, 1, white), white, np.where(share < 0, 1, white)], 2)
@@ -56,14 +67,27 @@ class Served:
         options = ort.SessionOptions()
         options.log_severity_level = 3  # a target with a default is meant
         self.session = ort.InferenceSession(path, options, providers=["CPUExecutionProvider"])
-        self.input, *more = self.session.get_inputs()
-        self.required = [value.name for value in more]
+        self.outputs = [self.session.get_modelmeta().custom_metadata_map["onnx_lrp.explains"], "relevance"]
+        self.input = self.session.get_inputs()[0]
         self.shape = tuple(self.input.shape[1:])
+        self.run(np.zeros(self.shape, np.float32), np.int64(-1))  # a model that does not fit is refused now
+
+    def run(self, x: np.ndarray, target: np.int64) -> list[np.ndarray]:
+        """One sample's logits and relevance."""
+        feeds = {self.input.name: x.reshape(1, *self.shape).astype(np.float32), "target": np.array([target])}
+        return [output[0] for output in self.session.run(self.outputs, feeds)]
 
     def explain(self, x: np.ndarray, target: np.int64, form: Form) -> dict[str, Any]:
-        """One sample's answer."""
-        feeds = {self.input.name: x.reshape(1, *self.shape).astype(np.float32), "target": np.array([target])}
-        logits, relevance = (output[0] for output in self.session.run(["logits", "relevance"], feeds))
+        """One sample's answer.
+
+        Raises:
+            InvalidArgument: no output has this index.
+            FloatingPointError: the model overflows, and JSON has no infinity.
+        """
+        logits, relevance = self.run(x, target)
+        if not (np.isfinite(logits).all() and np.isfinite(relevance).all()):
+            raise FloatingPointError
+        logits = logits.ravel()
         chances = np.exp(logits - logits.max())
         chances /= chances.sum()
         best = int(logits.argmax())
@@ -98,7 +122,7 @@ def serve(path: str | None = None) -> FastAPI:
     def answer(body: bytes, kind: str, target: int, form: Form) -> dict[str, Any]:
         try:
             x, chosen = read(body, kind, target, served.shape)
-        except UNREADABLE:
+        except Exception:  # Pillow's and json's readers raise whatever they stumble over
             raise HTTPException(
                 422, f'give a picture, or JSON {{"input": [...], "target": N}} of shape {list(served.shape)}'
             ) from None
@@ -106,12 +130,19 @@ def serve(path: str | None = None) -> FastAPI:
             return served.explain(x, chosen, form)
         except InvalidArgument:
             raise HTTPException(422, f"target {chosen} is no output of the model") from None
+        except FloatingPointError:
+            raise HTTPException(422, "the model's answer is not finite; give smaller numbers") from None
 
     @app.post("/explain")
     async def explain(request: Request, relevance: Form = "list", target: int = -1) -> dict[str, Any]:
         if int(request.headers.get("content-length", MOST_BYTES + 1)) > MOST_BYTES:
             raise HTTPException(413, f"say a length of at most {MOST_BYTES} bytes")
+        body = bytearray()
+        async for part in request.stream():  # in chunks a body may be longer than it says
+            body += part
+            if len(body) > MOST_BYTES:
+                raise HTTPException(413, f"give at most {MOST_BYTES} bytes")
         kind = request.headers.get("content-type", "")
-        return await run_in_threadpool(answer, await request.body(), kind, target, relevance)
+        return await run_in_threadpool(answer, bytes(body), kind, target, relevance)
 
     return app

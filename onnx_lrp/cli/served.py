@@ -73,10 +73,11 @@ def write_served(args: Namespace, model: onnx.ModelProto) -> str:
     """
     from ..serving.folder import write_folder
     from ..serving.kserve import STORAGE, kserve_files
-    from ..serving.triton import MOST_BATCHED, triton_files
+    from ..serving.triton import LONGEST_NAME, MOST_BATCHED, triton_files
     from .reading import files_read
 
-    name = args.name or re.sub(r"[^\w.-]+", "_", Path(args.model).stem, flags=re.ASCII).lstrip("._-") or "model"
+    stem = re.sub(r"[^\w.-]+", "_", Path(args.model).stem, flags=re.ASCII).lstrip("._-")
+    name = args.name or stem[:LONGEST_NAME] or "model"
     labels, most = _labels(args, model), args.max_batch or MOST_BATCHED
     if args.server == "kserve":
         files = kserve_files(model, name, labels, most, args.storage_uri or STORAGE)
@@ -88,8 +89,11 @@ def write_served(args: Namespace, model: onnx.ModelProto) -> str:
 
 def served_notes(args: Namespace, model: onnx.ModelProto) -> Iterator[str]:
     """What is worth knowing of the model where it is served."""
+    from ..serving.signature import signature_of
     from ..serving.web import web_notes
 
+    if is_folder(args) and not signature_of(model).batched:
+        yield "note: Triton makes no batches of it (max_batch_size: 0): a first axis is fixed, or samples are not apart"
     if args.server == "web":
         yield from (f"note: {note}" for note in web_notes(model))
     if args.server == "kserve" and not args.storage_uri:

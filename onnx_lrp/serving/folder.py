@@ -39,7 +39,8 @@ def write_folder(path: Path, files: Mapping[str, bytes], force: bool = False, re
         raise OutputError(f"{shown(path)}: cannot be written: {reason}") from None
     finally:
         shutil.rmtree(staged, ignore_errors=True)
-        shutil.rmtree(former, ignore_errors=True)
+        if os.path.lexists(path):  # else the former folder is all that there is
+            shutil.rmtree(former, ignore_errors=True)
 
 
 def check_new_folder(path: Path, force: bool = False) -> None:
@@ -61,7 +62,7 @@ def check_new_folder(path: Path, force: bool = False) -> None:
 
 def _require_replaceable(path: Path, files: Mapping[str, bytes], read: Iterable[Path]) -> None:
     """Whatever is not of our making stays."""
-    held = {found.relative_to(path).as_posix() for found in path.rglob("*") if not found.is_dir()}
+    held = {found.relative_to(path).as_posix() for found in path.rglob("*") if found.is_symlink() or not found.is_dir()}
     foreign = sorted(held - set(files))
     if foreign:
         raise OutputError(f"{shown(path)}: holds {shown(foreign[0])}, which would be lost; choose another name")
@@ -77,6 +78,6 @@ def _exchange(staged: Path, path: Path, former: Path) -> None:
     os.rename(path, former)
     try:
         os.rename(staged, path)
-    except OSError:
+    except BaseException:  # an interrupt, too
         os.rename(former, path)
         raise

@@ -12,13 +12,17 @@ import onnx
 from ..errors import InputError
 from ..text import printable
 from .signature import Port, Signature, signature_of
-from .triton import MOST_BATCHED, is_control, request_shape, triton_files, triton_type
+from .triton import MOST_BATCHED, request_shape, triton_files, triton_type
 
-REPOSITORY, SERVICE_FILE, REQUEST_FILE = "models", "inferenceservice.yaml", "request.json"
+REPOSITORY, SERVICE_FILE = "models", "inferenceservice.yaml"
+REQUEST_FILE, RAW_REQUEST_FILE = "request.json", "request.bin"
 STORAGE = "pvc://CLAIM/models"
+# Kubernetes' 63, less what KServe and Knative put behind a name: NAME-predictor-default-00001
+LONGEST_SERVICE = 63 - len("-predictor-default-00001")
 V2_TYPES = {"STRING": "BYTES"}  # what the protocol calls otherwise than Triton's configuration
 SERVICE = """\
 # {repository}/ goes where storageUri points; then: kubectl apply -f {file}
+# {ask}
 apiVersion: serving.kserve.io/v1beta1
 kind: InferenceService
 metadata:
@@ -64,37 +68,76 @@ def kserve_files(
     Raises:
         ConversionError, InputError: as for :func:`triton_files`, or the address is none.
     """
-    if not re.fullmatch(r"[a-z][a-z0-9+.-]*://[^\s\x00-\x1f\x7f]+", storage_uri):
+    if not (re.fullmatch(r"[a-z][a-z0-9+.-]*://\S+", storage_uri) and storage_uri.isprintable()):
         raise InputError(f"{printable(storage_uri)!r} is no address of a storage; write it as s3://BUCKET/FOLDER")
     files = triton_files(model, name, labels, max_batch)
+    ask, request = _request(signature_of(model), name)
     memory = 1 + math.ceil(4 * sum(map(len, files.values())) / 2**30)
     service = SERVICE.format(
-        repository=REPOSITORY, file=SERVICE_FILE, service=service_name(name), uri=json.dumps(storage_uri), memory=memory
-    )
-    request = json.dumps(v2_request(signature_of(model)))
+        repository=REPOSITORY, file=SERVICE_FILE, service=_quoted(service_name(name)), uri=_quoted(storage_uri),
+        memory=memory, ask=ask,
+    )  # fmt: skip
     return {
         **{f"{REPOSITORY}/{path}": content for path, content in files.items()},
         SERVICE_FILE: service.encode(),
-        REQUEST_FILE: f"{request}\n".encode(),
+        **request,
     }
 
 
 def service_name(name: str) -> str:
-    """A name as Kubernetes takes it: lower case letters, digits and ``-``, at most 63."""
-    return re.sub(r"[^a-z0-9]+", "-", name.lower())[:63].strip("-")
+    """A name as Kubernetes takes it for a service: lower case letters, digits and ``-``, a letter first, at most 39."""
+    label = re.sub(r"[^a-z0-9]+", "-", name.lower()).strip("-")
+    label = label if label[:1].isalpha() else f"model-{label}"
+    return label[:LONGEST_SERVICE].strip("-")
+
+
+def _quoted(text: str) -> str:
+    """For YAML, which reads ``on`` and ``0123`` as something else, and takes no halves of characters as JSON does."""
+    return json.dumps(text, ensure_ascii=False)
 
 
 def v2_request(signature: Signature) -> dict[str, object]:
-    """The body of a request of the V2 protocol: one sample of zeros, explained for its largest output."""
-    required = [port for port in signature.inputs if not port.optional]
+    """A request of the V2 protocol, as JSON: one sample of zeros, explained for its largest output.
+
+    JSON has no float16 there: such an input is bytes behind the JSON, such an output comes back as bytes.
+    """
     return {
-        "inputs": [_tensor(port, signature.batched) for port in required],
-        "outputs": [{"name": port.name} for port in signature.outputs],
+        "inputs": [_tensor(port, signature) for port in _required(signature)],
+        "outputs": [
+            {"name": port.name, **({"parameters": {"binary_data": True}} if _is_half(port) else {})}
+            for port in signature.outputs
+        ],
     }
 
 
-def _tensor(port: Port, batched: bool) -> dict[str, object]:
-    kind, shape = triton_type(port), request_shape(port, batched)
-    value: object = "" if kind == "STRING" else False if kind == "BOOL" else -1 if is_control(port) else 0
-    data = [value] * math.prod(shape)
-    return {"name": port.name, "shape": shape, "datatype": V2_TYPES.get(kind, kind), "data": data}
+def _request(signature: Signature, name: str) -> tuple[str, dict[str, bytes]]:
+    """The command that sends the request, and the file that it sends."""
+    request = json.dumps(v2_request(signature)).encode()
+    raw = bytes(sum(_raw_size(port, signature) for port in _required(signature) if _is_half(port)))
+    file, content, how = REQUEST_FILE, request + b"\n", "--json"
+    if raw:
+        file, content = RAW_REQUEST_FILE, request + raw
+        how = f'-H "Inference-Header-Content-Length: {len(request)}" --data-binary'
+    return f'curl -s -H "Host: $HOST" {how} @{file} http://$INGRESS/v2/models/{name}/infer', {file: content}
+
+
+def _required(signature: Signature) -> list[Port]:
+    return [port for port in signature.inputs if not port.optional]
+
+
+def _tensor(port: Port, signature: Signature) -> dict[str, object]:
+    kind, shape = triton_type(port), request_shape(port, signature.batched)
+    about = {"name": port.name, "shape": shape, "datatype": V2_TYPES.get(kind, kind)}
+    if _is_half(port):
+        return {**about, "parameters": {"binary_data_size": _raw_size(port, signature)}}
+    least = -1 if port.name in signature.controls else 0
+    value: object = "" if kind == "STRING" else False if kind == "BOOL" else least
+    return {**about, "data": [value] * math.prod(shape)}
+
+
+def _is_half(port: Port) -> bool:
+    return triton_type(port) == "FP16"
+
+
+def _raw_size(port: Port, signature: Signature) -> int:
+    return 2 * math.prod(request_shape(port, signature.batched))

@@ -15,17 +15,19 @@ import numpy as np
 import onnx
 
 from ..errors import ConversionError, InputError
+from ..pictures.labels import read_labels
 from ..text import printable
 from .prototext import Bare, prototext
 from .signature import Port, Signature, signature_of
 
+# What its ONNX backend passes; bfloat16 is a type of Triton's, but none of that backend's
 TRITON_TYPES = {
     "bool": "BOOL", "uint8": "UINT8", "uint16": "UINT16", "uint32": "UINT32", "uint64": "UINT64", "int8": "INT8",
     "int16": "INT16", "int32": "INT32", "int64": "INT64", "float16": "FP16", "float": "FP32", "double": "FP64",
-    "string": "STRING", "bfloat16": "BF16",
+    "string": "STRING",
 }  # fmt: skip
-CONTROLS = ("target", "against")  # where -1 is the default
 LABELS_FILE = "labels.txt"
+LONGEST_NAME = 200  # it is a folder's, too
 MOST_BATCHED = 32
 
 
@@ -36,7 +38,7 @@ def triton_files(
 
     Args:
         model: a converted model; with an open batch its ``target`` must be an input (``target_input=True``).
-        name: what requests call it: letters, digits, ``.``, ``_`` and ``-``.
+        name: what requests call it: at most 200 letters, digits, ``.``, ``_`` and ``-``, a letter or digit first.
         labels: names of the classes; empty if they are not known.
         max_batch: the most samples of a batch, if the first axis is open.
 
@@ -47,8 +49,11 @@ def triton_files(
         ConversionError: the model cannot be served so.
         InputError: the name, the labels or ``max_batch`` do not fit.
     """
-    if not re.fullmatch(r"[A-Za-z0-9][\w.-]{0,199}", name, re.ASCII):
-        raise InputError(f"{printable(name)!r} is no name for a served model; use letters, digits, '.', '_' and '-'")
+    if not re.fullmatch(r"[A-Za-z0-9][\w.-]*", name, re.ASCII) or len(name) > LONGEST_NAME:
+        raise InputError(
+            f"{printable(name)!r} is no name for a served model; use letters, digits, '.', '_' and '-', "
+            f"at most {LONGEST_NAME}, a letter or digit first"
+        )
     if max_batch < 1:
         raise InputError(f"a batch has at least one sample, not {max_batch}")
     signature = signature_of(model)
@@ -58,9 +63,10 @@ def triton_files(
         f"{name}/config.pbtxt": triton_config(signature, name, labels, max_batch).encode(),
     }
     if labels:
-        files[f"{name}/{LABELS_FILE}"] = "".join(f"{label}\n" for label in labels).encode()
+        # one line each: a line's end inside of a name would move all names behind it
+        files[f"{name}/{LABELS_FILE}"] = "".join(f"{label}\n" for label in read_labels(labels)).encode()
     for port in signature.inputs:
-        if is_control(port) and not port.optional:
+        if port.name in signature.controls and not port.optional:
             shape = request_shape(port, signature.batched)
             files[f"{name}/warmup/{port.name}"] = np.full(shape, -1, np.int64).tobytes()
     return files
@@ -98,17 +104,15 @@ def triton_type(port: Port) -> str:
     """``FP32``.
 
     Raises:
-        ConversionError: Triton has no such type.
+        ConversionError: Triton's ONNX backend has no such type.
     """
     kind = port.kind.removeprefix("tensor(").removesuffix(")")
     if kind not in TRITON_TYPES:
-        raise ConversionError(f"{printable(port.name)!r} holds {printable(kind)}, which Triton cannot pass")
+        raise ConversionError(
+            f"{printable(port.name)!r} holds {printable(kind)}, which Triton's ONNX backend cannot pass; "
+            "export the model with another type"
+        )
     return TRITON_TYPES[kind]
-
-
-def is_control(port: Port) -> bool:
-    """Whether it says what to explain, by an index for which -1 is the default."""
-    return port.kind == "tensor(int64)" and port.name.removeprefix("lrp_") in CONTROLS
 
 
 def request_shape(port: Port, batched: bool) -> tuple[int, ...]:
@@ -119,9 +123,8 @@ def request_shape(port: Port, batched: bool) -> tuple[int, ...]:
 
 def _require_alike(signature: Signature) -> None:
     """Refuse an optional input where batches could be made."""
-    ports = (*signature.inputs, *signature.outputs)
     optional = [port.name for port in signature.inputs if port.optional]
-    if optional and all(port.open for port in ports):
+    if optional and signature.open:
         raise ConversionError(
             f"Triton makes no batches with an optional input ({printable(optional[0])!r}); "
             "convert with target_input=True"
@@ -145,7 +148,7 @@ def _warmup(signature: Signature) -> dict[str, object]:
     inputs = [
         {"key": port.name, "value": {
             "data_type": Bare(f"TYPE_{triton_type(port)}"), "dims": _dims(port.sample(), batched),
-            **({"input_data_file": port.name} if is_control(port) else {"zero_data": True}),
+            **({"input_data_file": port.name} if port.name in signature.controls else {"zero_data": True}),
         }}
         for port in signature.inputs if not port.optional
     ]  # fmt: skip

@@ -18,7 +18,7 @@ import numpy as np
 import onnx
 import pytest
 from PIL import Image
-from served_nets import CNN, COMPOSITE, EXAMPLE, ROOT, converted, digit
+from served_nets import CNN, COMPOSITE, EXAMPLE, FIXED, OPEN_BATCH, ROOT, converted, digit, small
 
 import onnx_lrp as lrp
 
@@ -125,6 +125,77 @@ def test_what_is_no_input(client: Any, content: bytes) -> None:
         assert "[1, 28, 28]" in answer.text
 
 
+def picture(image: Image.Image, form: str = "PNG") -> bytes:
+    file = io.BytesIO()
+    image.save(file, form)
+    return file.getvalue()
+
+
+def flipped(at: int) -> bytes:
+    data = bytearray((DIGITS / "3.png").read_bytes())
+    data[at] ^= 16
+    return bytes(data)
+
+
+@pytest.mark.parametrize(
+    ("kind", "content"),
+    [("image/png", flipped(36)), ("image/png", flipped(40)), ("image/png", (DIGITS / "3.png").read_bytes()[:60]),
+     ("image/png", picture(Image.new("L", (28, 28)), "EPS")), ("application/json", b"[" * 100_000),
+     ("application/json", b"\xff"), ("application/json", b"null")],
+)  # fmt: skip
+def test_what_cannot_be_read(client: Any, kind: str, content: bytes) -> None:
+    answer = client.post("/explain", content=content, headers={"content-type": kind})
+    assert answer.status_code == 422, answer.text
+    assert "give a picture" in answer.text
+
+
+def test_whatever_a_reader_raises_is_the_request_s_fault(client: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Pillow's readers raise SyntaxError, RuntimeError, struct.error and more, which depends on its version."""
+
+    def stumbles(*_: Any, **__: Any) -> None:
+        raise SyntaxError("broken PNG file (chunk b'\\x89PNG')")
+
+    monkeypatch.setattr(Image, "open", stumbles)
+    assert client.post("/explain", content=b"", headers={"content-type": "image/png"}).status_code == 422
+
+
+@pytest.mark.parametrize("value", [3e38, -3e38])
+def test_an_answer_that_is_not_finite(client: Any, value: float) -> None:
+    answer = client.post("/explain", json={"input": [value] * 784})
+    assert answer.status_code == 422
+    assert "not finite" in answer.text
+
+
+def test_pictures_are_read_as_the_library_reads_them(client: Any, tmp_path: Path) -> None:
+    """16 bits of grey, what is transparent, and what a camera turned."""
+    three = Image.open(DIGITS / "3.png").convert("L")
+    deep = Image.fromarray(np.asarray(three).astype(np.uint16) * 257)
+    clear = Image.merge("LA", (three, three))
+    turned = three.rotate(90).getexif()
+    turned[0x0112] = 6  # is to be turned right
+    explainer = lrp.Explainer(CNN, COMPOSITE, backend="numpy", preprocessing="zero-one")
+    for name, image, more in (("deep", deep, {}), ("clear", clear, {}), ("turned", three.rotate(90), {"exif": turned})):
+        path = tmp_path / f"{name}.png"
+        image.save(path, **more)
+        answer = client.post("/explain?relevance=base64", content=path.read_bytes()).json()
+        expected = explainer(str(path))
+        assert answer["prediction"] == expected.target[0], name
+        np.testing.assert_allclose(unpacked(answer), expected.relevance[0], rtol=1e-3, atol=1e-5, err_msg=name)
+
+
+def test_another_model(tmp_path: Path) -> None:
+    """Its output has another name and axes of one element; one that does not fit is refused before any request."""
+    text = OPEN_BATCH.replace("float[N, 3] x", "float[N, 1, 1, 3] x").replace("float[N, 4] y", "float[N, 4, 1, 1] y")
+    text = text.replace("y = MatMul(x, w)", "f = Flatten(x) v = MatMul(f, w) s = Constant <value_ints = [-1, 4, 1, 1]> "
+                        "() y = Reshape(v, s)")  # fmt: skip
+    onnx.save(lrp.convert(small(text), "epsilon", target_input=True), tmp_path / "net.onnx")
+    answer = load_app().Served(str(tmp_path / "net.onnx")).explain(np.ones((1, 1, 3)), np.int64(-1), "list")
+    assert (answer["prediction"], answer["shape"]) == (3, [1, 1, 3])
+    onnx.save(lrp.convert(small(FIXED), "epsilon", target_input=True), tmp_path / "two.onnx")
+    with pytest.raises(Exception, match="x"):
+        load_app().serve(str(tmp_path / "two.onnx"))
+
+
 @pytest.mark.parametrize("target", [10, -2, 2**62])
 def test_no_such_target(client: Any, target: int) -> None:
     answer = client.post(f"/explain?target={target}", content=Path(DIGITS / "3.png").read_bytes())
@@ -139,4 +210,19 @@ def test_too_much(client: Any) -> None:
     connection.putheader("content-length", str(1 << 40))
     connection.endheaders()
     with contextlib.closing(connection):
+        assert connection.getresponse().status == 413
+
+
+def test_more_than_was_said(client: Any) -> None:
+    """In chunks, behind a length that is small."""
+    connection = HTTPConnection(client.base_url.host, client.base_url.port)
+    connection.putrequest("POST", "/explain")
+    connection.putheader("content-length", "5")
+    connection.putheader("transfer-encoding", "chunked")
+    connection.endheaders()
+    with contextlib.closing(connection):
+        with contextlib.suppress(OSError):  # it may hang up before it has got all
+            for _ in range(33):
+                connection.send(b"100000\r\n" + bytes(1 << 20) + b"\r\n")
+            connection.send(b"0\r\n\r\n")
         assert connection.getresponse().status == 413

@@ -36,6 +36,37 @@ def test_other_files_stay(tmp_path: Path) -> None:
     assert (tmp_path / "out" / "thesis.tex").read_text() == "years"
 
 
+def test_a_link_to_a_folder_stays(tmp_path: Path) -> None:
+    write_folder(tmp_path / "out", FILES)
+    (tmp_path / "elsewhere").mkdir()
+    (tmp_path / "out" / "data").symlink_to(tmp_path / "elsewhere")
+    with pytest.raises(OutputError, match="holds data"):
+        write_folder(tmp_path / "out", FILES, force=True)
+    assert (tmp_path / "out" / "data").is_symlink()
+
+
+@pytest.mark.parametrize("failing", [1, 2])
+def test_an_interrupt_between_two_folders_loses_none(
+    failing: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The old one comes back; if it cannot even do that, it stays under its temporary name."""
+    write_folder(tmp_path / "out", FILES)
+    rename, calls = os.rename, []
+
+    def interrupted(source: Path, target: Path) -> None:
+        calls.append(target)
+        if 2 <= len(calls) < 2 + failing:
+            raise KeyboardInterrupt
+        rename(source, target)
+
+    monkeypatch.setattr(os, "rename", interrupted)
+    with pytest.raises(KeyboardInterrupt):
+        write_folder(tmp_path / "out", FILES, force=True)
+    (left,) = tmp_path.iterdir()
+    assert (left.name == "out") == (failing == 1)
+    assert content(left) == FILES
+
+
 def test_what_is_read_stays(tmp_path: Path) -> None:
     write_folder(tmp_path / "out", FILES)
     with pytest.raises(OutputError, match="this very run reads"):

@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import json
+import re
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import onnxruntime as ort
 import pytest
-from served_nets import CNN, converted
+from served_nets import CNN, OPEN_BATCH, converted, small
 
+import onnx_lrp as lrp
 from onnx_lrp.cli.main import main
 from onnx_lrp.errors import InputError
 from onnx_lrp.serving.kserve import kserve_files, service_name
@@ -59,14 +61,50 @@ def test_the_request_is_answered() -> None:
     assert relevance.shape == (1, 1, 28, 28)
 
 
+HALF = OPEN_BATCH.replace("float[", "float16[")
+
+
+def test_halves_are_bytes_behind_the_request() -> None:
+    """Triton refuses float16 in JSON, in both directions; the header says where the JSON ends."""
+    files = kserve_files(lrp.convert(small(HALF), "epsilon", target_input=True), "half")
+    (command,) = re.findall(r"# (curl .*)", files["inferenceservice.yaml"].decode())
+    end = int(re.findall(r"Inference-Header-Content-Length: (\d+)", command)[0])
+    assert "--data-binary @request.bin http://$INGRESS/v2/models/half/infer" in command
+    assert "request.json" not in files
+    request, raw = json.loads(files["request.bin"][:end]), files["request.bin"][end:]
+    assert request["inputs"] == [
+        {"name": "x", "shape": [1, 3], "datatype": "FP16", "parameters": {"binary_data_size": 6}},
+        {"name": "target", "shape": [1, 1], "datatype": "INT64", "data": [-1]},
+    ]
+    assert raw == np.zeros(3, np.float16).tobytes()
+    assert request["outputs"] == [{"name": "y", "parameters": {"binary_data": True}}, {"name": "relevance"}]
+
+
+def test_how_the_request_is_sent_is_said() -> None:
+    said = kserve_files(converted(), "mnist")["inferenceservice.yaml"].decode().splitlines()[1]
+    assert said == '# curl -s -H "Host: $HOST" --json @request.json http://$INGRESS/v2/models/mnist/infer'
+
+
 @pytest.mark.parametrize(
-    ("name", "expected"), [("mnist_cnn", "mnist-cnn"), ("A.B__c-", "a-b-c"), ("x" * 80, "x" * 63), ("7", "7")]
-)
+    ("name", "expected"),
+    [("mnist_cnn", "mnist-cnn"), ("A.B__c-", "a-b-c"), ("x" * 80, "x" * 39), ("7", "model-7"), ("_", "model"),
+     ("2024-model", "model-2024-model"), (f"{'x' * 38}.y", "x" * 38)],
+)  # fmt: skip
 def test_names_as_kubernetes_takes_them(name: str, expected: str) -> None:
     assert service_name(name) == expected
 
 
-@pytest.mark.parametrize("uri", ["bucket/models", "s3://a b", 's3://a\n"x', ""])
+@pytest.mark.parametrize("name", ["on", "true", "null", "0123", "1e3", "2024-model", "no", "y"])
+def test_names_stay_names_in_yaml(name: str) -> None:
+    """They are quoted: YAML has other readings of some words and numbers; and Kubernetes wants a letter first."""
+    files = kserve_files(converted(), name, storage_uri="s3://on/\u00e9\U0001f600")
+    read = service(files)
+    assert read["metadata"]["name"] == service_name(name)
+    assert re.fullmatch("[a-z]([-a-z0-9]*[a-z0-9])?", service_name(name))
+    assert read["spec"]["predictor"]["model"]["storageUri"] == "s3://on/\u00e9\U0001f600"
+
+
+@pytest.mark.parametrize("uri", ["bucket/models", "s3://a b", 's3://a\n"x', "", "s3://a\udcff", "s3://a\x9b"])
 def test_no_address(uri: str) -> None:
     with pytest.raises(InputError, match="no address"):
         kserve_files(converted(), "mnist", storage_uri=uri)

@@ -19,7 +19,9 @@ from onnx_lrp.errors import ConversionError, InputError
 from onnx_lrp.serving.prototext import prototext
 from onnx_lrp.serving.triton import triton_files
 
-TYPES = {"tensor(float)": "TYPE_FP32", "tensor(int64)": "TYPE_INT64", "tensor(double)": "TYPE_FP64"}
+TYPES = {"tensor(float)": "TYPE_FP32", "tensor(int64)": "TYPE_INT64", "tensor(double)": "TYPE_FP64",
+         "tensor(float16)": "TYPE_FP16", "tensor(uint8)": "TYPE_UINT8", "tensor(int32)": "TYPE_INT32",
+         "tensor(uint32)": "TYPE_UINT32", "tensor(bool)": "TYPE_BOOL"}  # fmt: skip
 
 
 def parsed(text: bytes) -> Any:
@@ -52,7 +54,10 @@ def require_alike(config: Any, model: bytes) -> None:
 def warm_up(config: Any, folder: dict[str, bytes], model: bytes) -> dict[str, np.ndarray]:
     """Run what Triton would run first."""
     session, (warmup,) = ort.InferenceSession(model, providers=["CPUExecutionProvider"]), config.model_warmup
-    feeds, kinds = {}, {"TYPE_FP32": np.float32, "TYPE_INT64": np.int64}
+    feeds = {}
+    kinds = {"TYPE_FP32": np.float32, "TYPE_INT64": np.int64, "TYPE_FP64": np.float64, "TYPE_FP16": np.float16,
+             "TYPE_UINT8": np.uint8, "TYPE_INT32": np.int32, "TYPE_UINT32": np.uint32,
+             "TYPE_BOOL": np.bool_}  # fmt: skip
     for port in config.input:
         given = warmup.inputs[port.name]
         shape = [warmup.batch_size] * bool(config.max_batch_size) + list(given.dims)
@@ -82,6 +87,14 @@ def test_an_open_batch() -> None:
     assert config.parameters["onnx_lrp.explains"].string_value == "logits"
     require_alike(config, model)
     assert np.isfinite(warm_up(config, files, model)["relevance"]).all()
+
+
+def test_every_label_is_one_line() -> None:
+    """Triton splits at line feeds only, other readers at more; spaces and empty names are names, too."""
+    labels = ["a\nb", "c\r", "d\u2028e", " f ", "", "\udcff", "ä", "h", "i", ""]
+    text = triton_files(converted(), "mnist", labels)["mnist/labels.txt"].decode()
+    assert text.split("\n") == ["a\\nb", "c\\r", "d\\u2028e", " f ", "", "\\udcff", "ä", "h", "i", "", ""]
+    assert len(text.splitlines()) == 10
 
 
 def test_a_batch_of_requests_is_answered_like_each() -> None:
@@ -124,6 +137,64 @@ def test_an_optional_target_is_refused_where_batches_are_made() -> None:
         triton_files(converted(target_input=False), "mnist")
 
 
+@pytest.mark.parametrize(
+    ("declared", "made"),
+    [("float[M, 2] q", "s = Constant <value_ints = [-1, 2]> () q = Reshape(y, s)"),
+     ("int64[K, 2] q", "i = NonZero(y) q = Transpose(i)"),
+     ("float[N, 4] q", "a = Constant <value_ints = [0]> () m = ReduceMean <keepdims = 1> (y, a) q = Sub(y, m)"),
+     ("uint8[N, 4] q", "q, s, p = DynamicQuantizeLinear(y)")],
+    ids=["two rows per sample", "as many as are found", "less the mean of all", "on one scale"],
+)  # fmt: skip
+def test_where_samples_are_not_apart_no_batch_is_made(declared: str, made: str) -> None:
+    """Triton would hand a request rows of others' answers, or answers that depend on others' pictures."""
+    text = OPEN_BATCH.replace("y)\n", f"y, {declared})\n").replace("y = MatMul(x, w)", f"y = MatMul(x, w) {made}")
+    files = triton_files(lrp.convert(small(text), "epsilon", target_input=True), "dense")
+    config = parsed(files["dense/config.pbtxt"])
+    assert config.max_batch_size == 0
+    assert not config.HasField("dynamic_batching")
+    assert {port.name: port.dims[0] for port in config.output}["q"] == -1
+    require_alike(config, files["dense/1/model.onnx"])
+    warm_up(config, files, files["dense/1/model.onnx"])
+
+
+@pytest.mark.parametrize("kind", ["double", "float16", "uint8", "int32", "uint32", "bool"])
+def test_every_type_of_number(kind: str) -> None:
+    text = OPEN_BATCH.replace("3] x)", f"3] x, {kind}[N, 2] z)").replace("y)\n", f"y, {kind}[N, 2] q)\n")
+    text = text.replace("y = MatMul(x, w)", "y = MatMul(x, w) q = Identity(z)")
+    files = triton_files(lrp.convert(small(text), "epsilon", target_input=True), "dense")
+    config = parsed(files["dense/config.pbtxt"])
+    assert config.max_batch_size > 0
+    require_alike(config, files["dense/1/model.onnx"])
+    warm_up(config, files, files["dense/1/model.onnx"])
+
+
+def test_a_source_s_own_input_named_target_is_none_of_ours() -> None:
+    text = OPEN_BATCH.replace("x)", "x, int64[N, 2] target)").replace("y)\n", "y, float[N, 2, 1] q)\n")
+    text = text.replace("y = MatMul(x, w)", "y = MatMul(x, w) z = Constant <value = float[3, 1] {1, 2, 3}> () "
+                        "q = Gather(z, target)")  # fmt: skip
+    files = triton_files(lrp.convert(small(text), "epsilon", target_input=True), "dense")
+    config = parsed(files["dense/config.pbtxt"])
+    assert {name: given.input_data_file for name, given in config.model_warmup[0].inputs.items()} == {
+        "x": "", "target": "", "lrp_target": "lrp_target",
+    }  # fmt: skip
+    assert config.max_batch_size > 0
+
+
+def test_the_sizes_of_a_picture_are_those_that_were_given() -> None:
+    """The warm-up of a model with open height and width pools what it is given, not one pixel."""
+    net = small(
+        "g (float[N, 1, H, W] x) => (float[N, 1, A, B] y) <float[1, 1, 3, 3] w = {1, 2, 3, 4, 5, 6, 7, 8, 9}>"
+        "{ c = Conv <kernel_shape = [3, 3]> (x, w) y = MaxPool <kernel_shape = [2, 2], strides = [2, 2]> (c) }"
+    )
+    with pytest.raises(ConversionError, match="--shape x=N"):
+        lrp.convert(net, "epsilon", target_input=True)
+    files = triton_files(lrp.convert(net, "epsilon", target_input=True, shapes={"x": ["N", 1, 10, 8]}), "net")
+    config = parsed(files["net/config.pbtxt"])
+    assert list(config.model_warmup[0].inputs["x"].dims) == [1, 10, 8]
+    require_alike(config, files["net/1/model.onnx"])
+    assert warm_up(config, files, files["net/1/model.onnx"])["relevance"].shape == (1, 1, 10, 8)
+
+
 def test_classes_may_be_channels() -> None:
     """As in networks that are convolutions to the end: (N, classes, 1, 1)."""
     text = OPEN_BATCH.replace("=> (float[N, 4] y)", "=> (float[N, 4, 1, 1] y)").replace(
@@ -151,19 +222,20 @@ def test_what_does_not_fit_is_refused() -> None:
         triton_files(converted(), "mnist", ["a", "b"])
     with pytest.raises(InputError, match="no name"):
         triton_files(converted(), "../up")
+    with pytest.raises(InputError, match="at most 200"):
+        triton_files(converted(), "m" * 201)
     with pytest.raises(InputError, match="at least one"):
         triton_files(converted(), "mnist", max_batch=0)
 
 
-def test_a_type_that_triton_lacks_is_refused() -> None:
-    model = lrp.convert(small(FIXED), "epsilon")
-    output = onnx.helper.make_tensor_value_info("odd", onnx.TensorProto.FLOAT8E5M2, [2, 4])
-    model.graph.node.add(op_type="Cast", input=["y"], output=["odd"]).attribute.add(
-        name="to", type=onnx.AttributeProto.INT, i=onnx.TensorProto.FLOAT8E5M2
-    )
-    model.graph.output.append(output)
+@pytest.mark.parametrize("kind", ["FLOAT8E5M2", "BFLOAT16"])
+def test_a_type_that_triton_lacks_is_refused(kind: str) -> None:
+    """bfloat16 is one of Triton's types, but its ONNX backend does not load a model with it."""
+    model, number = lrp.convert(small(FIXED), "epsilon"), onnx.TensorProto.DataType.Value(kind)
+    model.graph.node.append(onnx.helper.make_node("Cast", ["y"], ["odd"], to=number))
+    model.graph.output.append(onnx.helper.make_tensor_value_info("odd", number, [2, 4]))
     model.opset_import[0].version, model.ir_version = 19, 9
-    with pytest.raises(ConversionError, match="'odd' holds float8e5m2"):
+    with pytest.raises(ConversionError, match=f"'odd' holds {kind.lower()}.*; export the model with another type"):
         triton_files(model, "dense")
 
 
@@ -198,6 +270,16 @@ def test_the_command_line(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsy
     assert Path("repository/digits/config.pbtxt").stat().st_mtime_ns == before
     assert main([*command, "--force", "--name", "digits", "--labels", "names.txt"]) == 0
     assert sorted(path.name for path in Path().iterdir()) == ["names.txt", "repository"]
+
+
+def test_what_is_not_batched_is_said(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: Any) -> None:
+    """And a file's name that is too long for a model is cut."""
+    monkeypatch.chdir(tmp_path)
+    for text, said in ((FIXED, True), (OPEN_BATCH, False)):
+        onnx.save(small(text), f"{'n' * 220}.onnx")
+        assert main(["convert", f"{'n' * 220}.onnx", f"{said}", "--for", "triton", "--composite", "epsilon"]) == 0
+        assert ("makes no batches" in "".join(capsys.readouterr())) == said
+        assert [path.name for path in Path(f"{said}").iterdir()] == ["n" * 200]
 
 
 @pytest.mark.parametrize(
