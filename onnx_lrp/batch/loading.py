@@ -20,6 +20,7 @@ from ..pictures.layout import counts_samples
 from ..pictures.preprocessing import Preprocessing
 from ..pictures.reading import Picture, read_bytes
 from .items import Item, Payload
+from .numbers import in_type_of
 
 NAMELESS = ("", "arr_0")  # what the only array of a sample is called where nobody named it
 
@@ -27,6 +28,9 @@ NAMELESS = ("", "arr_0")  # what the only array of a sample is called where nobo
 @dataclass(frozen=True)
 class Prepped:
     """One input, ready to be fed: arrays by the name of the model's input, and the SHA-256 of what the item holds.
+
+    The numbers of a table's row are hashed in the type in which the model takes them, so that it does not matter how
+    they are written.
 
     Where the model has an axis of samples, so have the arrays, of length 1.
     """
@@ -80,7 +84,12 @@ class Loader:
         if isinstance(payload.data, bytes):
             digest = hashlib.sha256(payload.data).hexdigest()
             return Prepped(self.fed(read_bytes(payload.data, payload.ending, item.name)), digest)
-        return Prepped(self.fed(payload.data), digest_of(payload.data))
+        arrays = payload.data if payload.typed else self._in_its_type(payload.data)
+        return Prepped(self.fed(arrays), digest_of(arrays))
+
+    def _in_its_type(self, row: Mapping[str, np.ndarray]) -> Mapping[str, np.ndarray]:
+        """A table's row as the model's only input takes it; one for several inputs is refused as any array."""
+        return {name: in_type_of(numbers, self.inputs[0]) for name, numbers in row.items()}
 
     @cached_property
     def _declared(self) -> list[tuple[str, int | None, ir.Value]]:

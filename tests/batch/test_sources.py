@@ -8,6 +8,7 @@ import sys
 import tarfile
 import threading
 import time
+from decimal import Decimal
 from pathlib import Path
 
 import numpy as np
@@ -316,7 +317,7 @@ class TestCsv:
             ("t.csv[1]", "do\ng", "1"),
         ]
         np.testing.assert_array_equal([answer.data[""] for answer in answers], [[1, 2.5], [-3, 1000]])
-        assert answers[0].data[""].dtype == np.float32
+        assert (answers[0].data[""].dtype, answers[0].typed) == (np.float64, False)
         _, answers = read("t.csv", features=["t", "a"])
         np.testing.assert_array_equal(answers[1].data[""], [1, 1000])
 
@@ -331,6 +332,13 @@ class TestCsv:
         Path("t.csv").write_text("a\n" + "".join(f"{i}\n" for i in range(1000)))
         _, answers = read("t.csv", slice(None, None, -7))
         assert [answer.data[""][0] for answer in answers] == list(range(999, -1, -7))
+
+    def test_no_number_is_rounded_before_its_type_is_known(self):
+        Path("t.csv").write_text("a,b\n0.1,16777217\n 9_007_199_254_740_993 ,1.0\n-9007199254740993.0,1e23\n1,1e999\n")
+        _, answers = read("t.csv")
+        rows = [answer.data[""].tolist() for answer in answers]
+        assert rows == [[0.1, 16777217], [2**53 + 1, 1], [-(2**53) - 1, 10**23], [1, np.inf]]
+        assert [answer.data[""].dtype.kind for answer in answers] == ["f", "O", "O", "f"]
 
     def test_bad_rows_cost_themselves(self):
         content = 'a,b\n1,2\n3\n5,\n7,x\n9,nan\n"' + "q" * 200_000 + '",1\n11,12\n13,14,15\n1_000,2\n17,18\n'
@@ -407,7 +415,8 @@ class TestParquet:
         items, answers = read(name, label="y", target="f")
         assert (items[249].name, items[249].label, items[249].target) == ("t.parquet[249]", "c249", "0")
         got = np.stack([answer.data[""] for answer in answers])
-        np.testing.assert_array_equal(got, np.stack([np.arange(n), np.arange(n) / 4], 1).astype(np.float32))
+        np.testing.assert_array_equal(got, np.stack([np.arange(n), np.arange(n) / 4], 1))
+        assert (got.dtype, answers[0].typed) == (np.float64, False)
         _, answers = read(name, slice(None, None, -9), features=["f", "b"])
         np.testing.assert_array_equal([answer.data[""][1] for answer in answers], np.arange(n)[::-9])
 
@@ -428,6 +437,19 @@ class TestParquet:
         for thread in threads:
             thread.join()
         assert not wrong
+
+    def test_no_number_is_rounded_before_its_type_is_known(self):
+        large = [2**53 + 1, 2**63 + 1]
+        decimals = self.pa.array([Decimal(2**53 + 3), Decimal(5)], self.pa.decimal128(20))
+        wide = self.pa.array([2**53 + 5, None], self.pa.int64())
+        name = self.table(a=[0.1, 1e300], b=self.pa.array(large, self.pa.uint64()), c=decimals, d=wide)
+        _, answers = read(name)
+        assert answers[0].data[""].tolist() == [0.1, 2**53 + 1, 2**53 + 3, 2**53 + 5]
+        assert "row 1: column 'd' is empty" in str(answers[1])
+        _, answers = read(name, features=["c", "a", "b"])
+        assert answers[1].data[""].tolist() == [5, 1e300, 2**63 + 1]
+        _, answers = read(self.table(a=[0.1], f=self.pa.array([16777217], self.pa.int32())))
+        assert (answers[0].data[""].dtype, answers[0].data[""].tolist()) == (np.float64, [0.1, 16777217])
 
     def test_missing_values_cost_their_rows(self):
         name = self.table(a=[1.0, None, float("nan"), 4.0], b=[1, 2, 3, None], c=[True, True, None, False])

@@ -14,6 +14,7 @@ import numpy as np
 from ...errors import InputError
 from ...text import printable
 from ..arrow import load_pyarrow
+from ..numbers import FIRST_ROUNDED
 from .columns import Columns
 from .csvtable import NO_NUMBERS
 from .files import NamedFile, reason_of
@@ -82,14 +83,14 @@ class ParquetTable:
             raise _unreadable(self.file, error) from error
 
     def features(self, rows: Sequence[int]) -> Iterator[np.ndarray | InputError]:
-        """The numbers of rows, float32."""
+        """The numbers of rows: float64, or objects where that would round."""
         if not rows:
             return
         cursor = self._take(rows[0])
         for row in rows:
             vector, missing = cursor.row(row)
             if missing:
-                name = printable(self.inputs[int(np.isnan(vector).argmax())])
+                name = printable(next(name for name, number in zip(self.inputs, vector) if number != number))
                 yield InputError(f"{self.file.shown}: row {row}: column {name!r} is empty; mend or leave out the row")
             else:
                 yield vector
@@ -115,7 +116,7 @@ class _Cursor:
         self._group = -1
         self._batches: Iterator[Any] = iter(())
         self.start = self._stop = 0
-        self._numbers: np.ndarray = np.empty((0, 0), np.float32)
+        self._numbers: np.ndarray = np.empty((0, 0))
         self._missing: np.ndarray = np.empty(0, np.bool_)
 
     def is_before(self, row: int) -> bool:
@@ -135,7 +136,7 @@ class _Cursor:
         if not self.is_before(row):
             self._group = self._group_of(row)
             names = list(self._table.inputs)
-            size = max(1, min(_HELD_ROWS, _HELD_BYTES // (4 * len(names))))
+            size = max(1, min(_HELD_ROWS, _HELD_BYTES // (8 * len(names))))
             chosen = {"row_groups": [self._group], "columns": names, "use_threads": False}
             self._batches = self._opened.iter_batches(size, **chosen)
             self.start = self._stop = self._table.bounds[self._group]
@@ -144,20 +145,29 @@ class _Cursor:
             if batch is None:
                 raise InputError(f"{self._table.file.shown}: ends before row {row}; save it again")
             self.start, self._stop = self._stop, self._stop + len(batch)
-        self._numbers = _matrix(batch, self._table.inputs)
-        self._missing = np.isnan(self._numbers).any(axis=1)
+        numbers = _matrix(batch, self._table.inputs)
+        self._numbers, self._missing = _exact(numbers, batch, self._table.inputs), np.isnan(numbers).any(axis=1)
 
 
 def _matrix(batch: Any, names: Sequence[str]) -> np.ndarray:
     pa = load_pyarrow()
-    numbers = np.empty((len(batch), len(names)), np.float32)
+    numbers = np.empty((len(batch), len(names)))
     for i, name in enumerate(names):
         column = batch.column(name)
         if pa.types.is_boolean(column.type) or pa.types.is_decimal(column.type):
             column = column.cast(pa.float64() if pa.types.is_decimal(column.type) else pa.uint8())
-        with np.errstate(over="ignore"):  # an infinite number is refused by whoever feeds it
-            numbers[:, i] = column.to_numpy(zero_copy_only=False)
+        numbers[:, i] = column.to_numpy(zero_copy_only=False)
     return numbers
+
+
+def _exact(numbers: np.ndarray, batch: Any, names: Sequence[str]) -> np.ndarray:
+    pa, exact = load_pyarrow(), numbers
+    for i, name in enumerate(names):
+        column, large = batch.column(name), np.flatnonzero(np.abs(numbers[:, i]) >= FIRST_ROUNDED)
+        if len(large) and not pa.types.is_floating(column.type):
+            exact = exact.astype(object, copy=False)
+            exact[large, i] = column.take(pa.array(large)).to_pylist()
+    return exact
 
 
 def _check_types(schema: Any, inputs: Sequence[str], paths: str | None, file: NamedFile) -> None:

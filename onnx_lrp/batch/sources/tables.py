@@ -26,7 +26,7 @@ class TableSource:
     Attributes:
         files: CSV or Parquet.
         columns: what is in them. With a ``column`` of paths each row is a file, relative to the current folder or else
-            to the table's; without one, it is its features as a float32 vector in the order of the columns.
+            to the table's; without one, it is its features as a vector in the order of the columns.
         here: the folder that relative paths start from.
     """
 
@@ -72,7 +72,7 @@ class TableSource:
 
     def _features(self, number: int, offsets: Sequence[int]) -> Iterator[Payload | InputError]:
         for found in self._table(number).features(offsets):
-            yield found if isinstance(found, InputError) else Payload({"": found})
+            yield found if isinstance(found, InputError) else Payload({"": found}, typed=False)
 
     @property
     def feature_names(self) -> tuple[str, ...]:
