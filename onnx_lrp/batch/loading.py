@@ -13,7 +13,7 @@ import onnx_ir as ir
 
 from ..errors import InputError
 from ..explanation.fingerprint import array_sha256, rows_sha256
-from ..inputs import check_inputs
+from ..inputs import check_inputs, checked
 from ..model.graph import dims, is_fixed
 from ..pictures.intake import pictures, prepared_picture
 from ..pictures.layout import counts_samples
@@ -137,7 +137,9 @@ class Loader:
             return array
         if rank is None or array.ndim == rank - 1:
             return array[None]
-        if array.ndim == rank and len(array) != 1:
+        if array.ndim != rank:  # it could not even be joined with others
+            return checked(array, value, self.source)
+        if len(array) != 1:
             raise InputError(
                 f"holds {len(array)} samples; give files of one sample each, or one array with a row for each"
             )

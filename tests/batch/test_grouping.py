@@ -71,6 +71,16 @@ def test_a_file_of_several_samples_is_an_error_and_moves_no_other_row(tmp_path: 
     np.testing.assert_array_equal(groups[0].feeds["x"], x[[0, 3, 6]])
 
 
+@pytest.mark.parametrize("odd", [np.float32(1), np.zeros((1, 1, 10), np.float32), np.int64(1)])
+def test_arrays_of_another_rank_are_errors_though_there_are_several(tmp_path: Path, odd: Any) -> None:
+    x = rows(3)
+    groups = all_groups(reader(linear(), files(tmp_path / "in", [x[0], odd, odd, x[1], odd, x[2]]), tmp_path), 6)
+    check_complete(groups, 6)
+    assert [one.row for one in groups[-1].failures] == [1, 2, 4]
+    assert "input 'x' has " in groups[-1].failures[0].reason
+    np.testing.assert_array_equal(groups[0].feeds["x"], x)
+
+
 def test_a_block_that_cannot_be_read_at_all_still_ends(tmp_path: Path) -> None:
     inputs = Path(files(tmp_path / "in", list(rows(3))))
     some = reader(linear(), str(inputs), tmp_path)
