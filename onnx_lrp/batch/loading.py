@@ -43,6 +43,11 @@ class Prepped:
         """What has to agree among the samples of a batch."""
         return tuple([(a.shape, a.dtype) for a in self.feeds.values()])
 
+    @property
+    def nbytes(self) -> int:
+        """How much memory it takes."""
+        return sum([a.nbytes for a in self.feeds.values()])
+
 
 @dataclass(frozen=True)
 class Loader:
