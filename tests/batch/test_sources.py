@@ -407,7 +407,7 @@ class TestParquet:
         return "t.parquet"
 
     def test_features_labels_and_targets(self, monkeypatch):
-        monkeypatch.setattr("onnx_lrp.batch.sources.parquet._HELD_ROWS", 7)
+        monkeypatch.setattr("onnx_lrp.batch.sources.cursors.HELD_ROWS", 7)
         n = 250
         name = self.table(
             b=range(n), y=[f"c{i}" for i in range(n)], a=np.arange(n) / 4, f=[i % 2 == 0 for i in range(n)]
@@ -421,7 +421,7 @@ class TestParquet:
         np.testing.assert_array_equal([answer.data[""][1] for answer in answers], np.arange(n)[::-9])
 
     def test_threads_read_at_once(self, monkeypatch):
-        monkeypatch.setattr("onnx_lrp.batch.sources.parquet._HELD_ROWS", 16)
+        monkeypatch.setattr("onnx_lrp.batch.sources.cursors.HELD_ROWS", 16)
         source = source_of(self.table(a=range(2000), size=700))
         items, wrong = list(source.items()), []
 
@@ -450,6 +450,38 @@ class TestParquet:
         assert answers[1].data[""].tolist() == [5, 1e300, 2**63 + 1]
         _, answers = read(self.table(a=[0.1], f=self.pa.array([16777217], self.pa.int32())))
         assert (answers[0].data[""].dtype, answers[0].data[""].tolist()) == (np.float64, [0.1, 16777217])
+
+    def taken(self, source, items, size):
+        """The first number of each, read in blocks as a run does: nobody asks for what is behind the last."""
+        for start in range(0, len(items), size):
+            block = items[start : start + size]
+            answers = source.read(block)
+            yield from [next(answers).data[""][0] for _ in block]
+
+    def opens(self, monkeypatch):
+        opened, parquet_file = [], self.pq.ParquetFile
+        monkeypatch.setattr(
+            self.pq, "ParquetFile", lambda path, **said: opened.append(path) or parquet_file(path, **said)
+        )
+        return opened
+
+    @pytest.mark.parametrize(("groups", "held"), [(2000, 4096), (2000, 30), (64, 30), (100, 100)])
+    def test_blocks_in_a_row_go_on_where_the_last_one_was(self, monkeypatch, groups, held):
+        monkeypatch.setattr("onnx_lrp.batch.sources.cursors.HELD_ROWS", held)
+        source = source_of(self.table(a=range(1000), size=groups))
+        items, opened = list(source.items()), self.opens(monkeypatch)
+        assert list(self.taken(source, items, 50)) == list(range(1000))
+        assert len(opened) == 1
+        assert list(self.taken(source, items[::-1], 50)) == list(range(1000))[::-1]
+
+    def test_few_of_many_files_stay_open(self, monkeypatch):
+        for i in range(9):
+            self.pq.write_table(self.pa.table({"a": range(10 * i, 10 * i + 10)}), f"{i}.parquet")
+        source = source_of([f"{i}.parquet" for i in range(9)])
+        items, opened = list(source.items()), self.opens(monkeypatch)
+        assert list(self.taken(source, items, 4)) == list(range(90))
+        assert len(opened) == 9
+        assert len(source._cursors._kept) <= 4
 
     def test_missing_values_cost_their_rows(self):
         name = self.table(a=[1.0, None, float("nan"), 4.0], b=[1, 2, 3, None], c=[True, True, None, False])
