@@ -63,7 +63,7 @@ class Reader:
         if not self.loader.batched:
             return self.loader.check(group.feeds)
         if self.loader.fixed is not None:
-            return self.loader.check(group.filled(self.size))
+            return self.loader.check(group.filled(self.size, self.loader.constants))
         return replace(group, feeds=self.loader.check(group.feeds)).filled(self.size)  # errors name its own shape
 
     def _together(self, block: Block, items: Sequence[Item]) -> Generator[Gathered, None, int]:
@@ -101,7 +101,7 @@ class Reader:
         """A block's inputs but for the first, which are given."""
         waiting: dict[object, list[tuple[int, Item, Prepped]]] = {}
         failures: list[Failure] = []
-        held = 0
+        held, most = 0, 1 if self.loader.constants else self.size  # who has constants of its own is filled up alone
         for row, item, sample in self._loaded(block.rows[given:], items[given:], poisoned, pool):
             if isinstance(sample, str):
                 failures.append(Failure(row, item, sample))
@@ -109,7 +109,7 @@ class Reader:
             key = (sample.shape, item.target is not None)
             waiting.setdefault(key, []).append((row, item, sample))
             held += sample.nbytes
-            full = [key] if len(waiting[key]) == self.size else []
+            full = [key] if len(waiting[key]) == most else []
             while full or (held > _WAITING and len(waiting) > 1):
                 samples = waiting.pop(full.pop() if full else next(iter(waiting)))
                 held -= sum(one.nbytes for _, _, one in samples)

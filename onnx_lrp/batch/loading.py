@@ -69,9 +69,9 @@ class Loader:
         return all(is_fixed(value) or counts_samples(dims(value)) for value in self.inputs)
 
     @cached_property
-    def shared(self) -> bool:
-        """Whether an input is a constant of the question: all samples of a batch have the same."""
-        return any(map(is_fixed, self.inputs))
+    def constants(self) -> frozenset[str]:
+        """The inputs that are constants of the question: all samples of a batch have the same."""
+        return frozenset(value.name or "" for value in self.inputs if is_fixed(value))
 
     @cached_property
     def fixed(self) -> int | None:
@@ -156,7 +156,7 @@ class Loader:
         Args:
             arrays: as :meth:`ArraysSource.arrays` gives them.
         """
-        if self.shared:
+        if self.constants:
             return None
         only = len(arrays) == len(self._declared) == 1
         fed = {}
