@@ -287,6 +287,16 @@ class TestArrays:
         np.savez_compressed("big.npz", x=np.zeros((10, 1 << 18)))
         refused("big.npz", "20 MiB", "numpy.savez,")
 
+    def test_few_of_many_files_are_held(self):
+        for i in range(5):
+            np.savez_compressed(f"{i}.npz", x=ROWS + i)
+        source = source_of([f"{i}.npz" for i in range(5)])
+        items = list(source.items())
+        assert len(source._opened) == 2
+        got = np.stack([answer.data[""] for answer in source.read([*items, items[0]])])
+        np.testing.assert_array_equal(got, np.concatenate([*(ROWS + i for i in range(5)), ROWS[:1]]))
+        assert len(source._opened) == 2
+
     def test_rows_cost_little(self):
         np.save("x.npy", np.zeros((5000, 1, 28, 28), np.float32))
         source = source_of("x.npy")
