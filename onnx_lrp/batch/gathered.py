@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -54,15 +54,22 @@ class Gathered:
         feeds = {name: a[part] for name, a in self.feeds.items()}
         return Gathered(self.block, self.rows[part], self.items[part], self.digests[part], feeds)
 
-    def filled(self, size: int) -> dict[str, np.ndarray]:
+    def filled(self, size: int, constants: Collection[str] = ()) -> dict[str, np.ndarray]:
         """What the model is fed: always so many, the last one repeated, if it has an axis of samples.
 
         Always as many, since the last digits of an answer depend on how many samples there were.
+
+        Args:
+            size: how many.
+            constants: inputs that have no axis of samples.
         """
         lacking = size - len(self.rows)
         if not lacking:
             return self.feeds
-        return {name: np.concatenate([a, np.repeat(a[-1:], lacking, 0)]) for name, a in self.feeds.items()}
+        return {
+            name: a if name in constants else np.concatenate([a, np.repeat(a[-1:], lacking, 0)])
+            for name, a in self.feeds.items()
+        }
 
     def failed(self, error: BaseException | str) -> list[Failure]:
         """All of its inputs, for one reason."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Generator, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, replace
 
@@ -19,6 +19,8 @@ from .loading import Loader, Prepped
 
 FRONT = 1000  # inputs among which there has to be one that can be explained
 DECODERS = 4  # threads: decoding leaves the interpreter to others for most of its time
+_AT_ONCE = 8 << 20  # bytes of arrays that are read at once, but at least a batch
+_WAITING = 1 << 28  # bytes of inputs of several shapes that wait for others of their shape
 Waiting = tuple[int, Item, "Future[Prepped | str] | Prepped | str"]
 
 
@@ -48,8 +50,9 @@ class Reader:
         with ThreadPoolExecutor(DECODERS) as pool:
             for block in blocks:
                 items = self.inventory.block(block)
-                together = None if poisoned else self._together(block, items)
-                yield from together or self._one_by_one(block, items, poisoned, pool)
+                given = 0 if poisoned else (yield from self._together(block, items))
+                if given < len(items):
+                    yield from self._one_by_one(block, items, given, poisoned, pool)
 
     def fed(self, group: Gathered) -> dict[str, np.ndarray]:
         """What the model is fed of a group: always ``size`` samples, where it has an axis for them.
@@ -60,40 +63,57 @@ class Reader:
         if not self.loader.batched:
             return self.loader.check(group.feeds)
         if self.loader.fixed is not None:
-            return self.loader.check(group.filled(self.size))
+            return self.loader.check(group.filled(self.size, self.loader.constants))
         return replace(group, feeds=self.loader.check(group.feeds)).filled(self.size)  # errors name its own shape
 
-    def _together(self, block: Block, items: Sequence[Item]) -> list[Gathered] | None:
-        """All of a block, where it is a stretch of arrays that fit the model as they are; else None."""
-        like = items[0].target is None
+    def _together(self, block: Block, items: Sequence[Item]) -> Generator[Gathered, None, int]:
+        """A block's inputs as long as they are stretches of arrays that fit the model as they are; how many these were.
+
+        The first batch shows how many can be held, and are read at once from there on.
+        """
+        like, start, step = items[0].target is None, 0, self.size
         if not isinstance(self.source, ArraysSource) or any(i.error or (i.target is None) != like for i in items):
-            return None
-        found = self.source.arrays(items)
-        feeds = None if found is None else self.loader.as_it_is(found)
-        if feeds is None or found is None:
-            return None
-        digests, parts = self.loader.digests(found), range(0, len(items), self.size)
-        return [
-            Gathered(
-                block, block.rows[i : i + self.size], items[i : i + self.size], digests[i : i + self.size],
-                {name: a[i : i + self.size] for name, a in feeds.items()}, last=i == parts[-1],
-            )
-            for i in parts
-        ]  # fmt: skip
+            return 0
+        while start < len(items):
+            found = self.source.arrays(items[start : start + step])
+            feeds = None if found is None else self.loader.as_it_is(found)
+            if feeds is None or found is None:
+                break
+            yield from self._cut(block, items, start, feeds, self.loader.digests(found))
+            start += step
+            step = self.size * max(1, _AT_ONCE // max(1, sum(a[: self.size].nbytes for a in feeds.values())))
+        return start
+
+    def _cut(
+        self, block: Block, items: Sequence[Item], start: int, feeds: Mapping[str, np.ndarray], digests: Sequence[str]
+    ) -> Iterator[Gathered]:
+        """Batches of what lies from ``start`` on."""
+        for i in range(0, len(digests), self.size):
+            at, part = slice(start + i, start + i + self.size), slice(i, i + self.size)
+            cut = {name: a[part] for name, a in feeds.items()}
+            yield Gathered(
+                block, block.rows[at], items[at], digests[part], cut, last=start + i + self.size >= len(items)
+            )  # fmt: skip
 
     def _one_by_one(
-        self, block: Block, items: Sequence[Item], poisoned: Mapping[int, str], pool: ThreadPoolExecutor
+        self, block: Block, items: Sequence[Item], given: int, poisoned: Mapping[int, str], pool: ThreadPoolExecutor
     ) -> Iterator[Gathered]:
+        """A block's inputs but for the first, which are given."""
         waiting: dict[object, list[tuple[int, Item, Prepped]]] = {}
         failures: list[Failure] = []
-        for row, item, sample in self._loaded(block.rows, items, poisoned, pool):
+        held, most = 0, 1 if self.loader.constants else self.size  # who has constants of its own is filled up alone
+        for row, item, sample in self._loaded(block.rows[given:], items[given:], poisoned, pool):
             if isinstance(sample, str):
                 failures.append(Failure(row, item, sample))
                 continue
             key = (sample.shape, item.target is not None)
             waiting.setdefault(key, []).append((row, item, sample))
-            if len(waiting[key]) == self.size:
-                yield gathered(block, waiting.pop(key))
+            held += sample.nbytes
+            full = [key] if len(waiting[key]) == most else []
+            while full or (held > _WAITING and len(waiting) > 1):
+                samples = waiting.pop(full.pop() if full else next(iter(waiting)))
+                held -= sum(one.nbytes for _, _, one in samples)
+                yield gathered(block, samples)
         yield from (gathered(block, samples) for samples in waiting.values())
         yield Gathered(block, failures=failures, last=True)
 

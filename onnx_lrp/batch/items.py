@@ -40,10 +40,13 @@ class Payload:
         data: a file's bytes, or one sample's arrays by the name of the model's input (``""`` for the only one), without
             an axis of samples.
         ending: of bytes: what kind of file they are, ``".png"`` for example.
+        typed: of arrays: whether the type of their numbers is their own. A table's numbers have none: they are float64,
+            or objects where that would round a whole one, until the model's input says its type.
     """
 
     data: bytes | dict[str, np.ndarray]
     ending: str = ""
+    typed: bool = True
 
 
 class InputSource(Protocol):

@@ -13,13 +13,14 @@ import onnx_ir as ir
 
 from ..errors import InputError
 from ..explanation.fingerprint import array_sha256, rows_sha256
-from ..inputs import check_inputs
+from ..inputs import check_inputs, checked
 from ..model.graph import dims, is_fixed
 from ..pictures.intake import pictures, prepared_picture
 from ..pictures.layout import counts_samples
 from ..pictures.preprocessing import Preprocessing
 from ..pictures.reading import Picture, read_bytes
 from .items import Item, Payload
+from .numbers import in_type_of
 
 NAMELESS = ("", "arr_0")  # what the only array of a sample is called where nobody named it
 
@@ -27,6 +28,9 @@ NAMELESS = ("", "arr_0")  # what the only array of a sample is called where nobo
 @dataclass(frozen=True)
 class Prepped:
     """One input, ready to be fed: arrays by the name of the model's input, and the SHA-256 of what the item holds.
+
+    The numbers of a table's row are hashed in the type in which the model takes them, so that it does not matter how
+    they are written.
 
     Where the model has an axis of samples, so have the arrays, of length 1.
     """
@@ -38,6 +42,11 @@ class Prepped:
     def shape(self) -> tuple[tuple[tuple[int, ...], np.dtype[Any]], ...]:
         """What has to agree among the samples of a batch."""
         return tuple([(a.shape, a.dtype) for a in self.feeds.values()])
+
+    @property
+    def nbytes(self) -> int:
+        """How much memory it takes."""
+        return sum([a.nbytes for a in self.feeds.values()])
 
 
 @dataclass(frozen=True)
@@ -60,9 +69,9 @@ class Loader:
         return all(is_fixed(value) or counts_samples(dims(value)) for value in self.inputs)
 
     @cached_property
-    def shared(self) -> bool:
-        """Whether an input is a constant of the question: all samples of a batch have the same."""
-        return any(map(is_fixed, self.inputs))
+    def constants(self) -> frozenset[str]:
+        """The inputs that are constants of the question: all samples of a batch have the same."""
+        return frozenset(value.name or "" for value in self.inputs if is_fixed(value))
 
     @cached_property
     def fixed(self) -> int | None:
@@ -80,7 +89,12 @@ class Loader:
         if isinstance(payload.data, bytes):
             digest = hashlib.sha256(payload.data).hexdigest()
             return Prepped(self.fed(read_bytes(payload.data, payload.ending, item.name)), digest)
-        return Prepped(self.fed(payload.data), digest_of(payload.data))
+        arrays = payload.data if payload.typed else self._in_its_type(payload.data)
+        return Prepped(self.fed(arrays), digest_of(arrays))
+
+    def _in_its_type(self, row: Mapping[str, np.ndarray]) -> Mapping[str, np.ndarray]:
+        """A table's row as the model's only input takes it; one for several inputs is refused as any array."""
+        return {name: in_type_of(numbers, self.inputs[0]) for name, numbers in row.items()}
 
     @cached_property
     def _declared(self) -> list[tuple[str, int | None, ir.Value]]:
@@ -128,7 +142,9 @@ class Loader:
             return array
         if rank is None or array.ndim == rank - 1:
             return array[None]
-        if array.ndim == rank and len(array) != 1:
+        if array.ndim != rank:  # it could not even be joined with others
+            return checked(array, value, self.source)
+        if len(array) != 1:
             raise InputError(
                 f"holds {len(array)} samples; give files of one sample each, or one array with a row for each"
             )
@@ -140,7 +156,7 @@ class Loader:
         Args:
             arrays: as :meth:`ArraysSource.arrays` gives them.
         """
-        if self.shared:
+        if self.constants:
             return None
         only = len(arrays) == len(self._declared) == 1
         fed = {}

@@ -88,7 +88,7 @@ def allowed_at_once(explainer: Explainer, loader: Loader, batch: int | None = No
     only = loader.fixed if loader.batched else 1
     if only is not None:
         return _only(explainer, only, batch, "its inputs say so" if loader.batched else "its inputs have no such axis")
-    if loader.shared:
+    if loader.constants:
         return _only(explainer, 1, batch, "an input of it is the same for all samples of a batch")
     if explainer.prepared.scales_together():
         return _only(explainer, 1, batch, "it decides on one scale for all samples of a batch")

@@ -106,7 +106,7 @@ class RowExplainer:
         return map_shapes(explaining, blank, self.whole)
 
     def _portions(self, rows: list[int]) -> Iterator[list[int]]:
-        size = self._at_once or len(rows)
+        size = 1 if self._loader.constants else self._at_once or len(rows)
         return (rows[i : i + size] for i in range(0, len(rows), size))
 
     @cached_property
@@ -132,8 +132,8 @@ class RowExplainer:
         count, filled = len(samples), max(len(samples), self._at_once or 0)
         samples = [*samples, *[samples[-1]] * (filled - count)]
         targets = [*targets, *[targets[-1]] * (filled - count)]
-        several = len(samples) > 1
-        x = {name: np.concatenate([s[name] for s in samples]) if several else a for name, a in samples[0].items()}
+        alone = samples[0] if len(samples) == 1 else self._loader.constants
+        x = {n: a if n in alone else np.concatenate([s[n] for s in samples]) for n, a in samples[0].items()}
         own = targets if self._loader.batched else targets[0]
         explanation = self.explainer(x, self.target if targets[0] is None else own, seed=self.seed)
         return list(self._answers(explanation, count))

@@ -128,6 +128,16 @@ def test_a_file_with_several_samples_is_an_error(size: int) -> None:
     assert [row.error is None for row in run] == [False, False, False, True]
 
 
+@pytest.mark.parametrize("name", ["table", "eight", "unbatched"])
+def test_numbers_without_an_axis_are_errors(name: str, tmp_path: Path) -> None:
+    x = samples_for(name, 4)["x"]
+    np.save("x.npy", x)
+    np.save("x1.npy", x[:, 0])
+    run = lrp.explain_all(small_net(name, tmp_path), ["x.npy", "x1.npy"], "out")
+    assert [row.row for row in run.errors] == [4, 5, 6, 7]
+    assert all("has rank 0, shape ()" in row.error for row in run.errors)
+
+
 def test_a_row_that_fails_costs_few_calls_of_the_model(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     calls = []
     explain = lrp.Explainer.__call__

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +14,7 @@ from tinynets import block, files, joined, linear, pooled, reader, rows, unbatch
 
 from onnx_lrp.batch.gathered import Gathered
 from onnx_lrp.batch.grouping import Reader
+from onnx_lrp.batch.items import Item
 from onnx_lrp.batch.sources.arrays import MemorySource
 from onnx_lrp.errors import InputError
 from onnx_lrp.explanation.fingerprint import array_sha256
@@ -53,6 +55,50 @@ def test_it_is_the_same_whether_they_are_read_together_or_one_by_one(
         assert list(one.digests) == list(two.digests)
 
 
+@pytest.mark.parametrize(("most", "read"), [(1, [4, 4, 4, 4, 4, 3]), (330, [4, 8, 8, 3]), (1 << 20, [4, 19])])
+def test_so_much_is_read_at_once_as_can_be_held(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, most: int, read: list[int]
+) -> None:
+    x, asked = rows(23), list[int]()
+    arrays = MemorySource.arrays
+
+    def counted(self: MemorySource, items: Sequence[Item]) -> Any:
+        asked.append(len(items))
+        return arrays(self, items)
+
+    monkeypatch.setattr(MemorySource, "arrays", counted)
+    monkeypatch.setattr("onnx_lrp.batch.grouping._AT_ONCE", most)  # a batch has 160 bytes
+    groups = all_groups(reader(linear(), x, tmp_path), 23)
+    check_complete(groups, 23)
+    assert asked == read
+    assert [list(group.rows) for group in groups] == [list(range(23))[i : i + 4] for i in range(0, 23, 4)]
+    assert [item.name for group in groups for item in group.items] == [f"[{i}]" for i in range(23)]
+    assert [sha for group in groups for sha in group.digests] == [array_sha256(row) for row in x]
+    np.testing.assert_array_equal(np.concatenate([group.feeds["x"] for group in groups]), x)
+
+
+def test_where_a_stretch_ends_the_rest_goes_one_by_one(tmp_path: Path) -> None:
+    x = rows(14)
+    np.save(tmp_path / "a.npy", x[:9])
+    np.save(tmp_path / "b.npy", x[9:13, :7])
+    np.save(tmp_path / "c.npy", x[13:])
+    some = reader(linear(), [str(tmp_path / f"{name}.npy") for name in "abc"], tmp_path)
+    groups = all_groups(some, 14)
+    check_complete(groups, 14)
+    assert [list(group.rows) for group in groups] == [[0, 1, 2, 3], [4, 5, 6, 7], [9, 10, 11, 12], [8, 13], []]
+    np.testing.assert_array_equal(groups[3].feeds["x"], x[[8, 13]])
+
+
+def test_few_inputs_of_other_shapes_wait_for_their_like(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    pictures = [np.full((3, 4 + i % 5, 4), i, np.float32) for i in range(20)]
+    some = reader(pooled(), files(tmp_path / "in", pictures), tmp_path, 4)
+    assert [len(group.rows) for group in all_groups(some, 20)] == [4, 4, 4, 4, 4, 0]
+    monkeypatch.setattr("onnx_lrp.batch.grouping._WAITING", 2000)  # seven of them, which are of five shapes
+    groups = all_groups(some, 20)
+    check_complete(groups, 20)
+    assert [list(group.rows) for group in groups[:5]] == [[0, 5], [1, 6], [2, 7], [3, 8], [4, 9, 14]]
+
+
 def test_only_samples_of_one_shape_go_together(tmp_path: Path) -> None:
     pictures = [np.full((3, 4 + i % 2, 4), i, np.float32) for i in range(11)]
     groups = all_groups(reader(pooled(), files(tmp_path / "in", pictures), tmp_path, 2), 11)
@@ -69,6 +115,16 @@ def test_a_file_of_several_samples_is_an_error_and_moves_no_other_row(tmp_path: 
     assert [one.row for one in groups[-1].failures] == [1, 3]
     assert groups[-1].failures[0].reason.startswith("holds 2 samples; give files of one sample each")
     np.testing.assert_array_equal(groups[0].feeds["x"], x[[0, 3, 6]])
+
+
+@pytest.mark.parametrize("odd", [np.float32(1), np.zeros((1, 1, 10), np.float32), np.int64(1)])
+def test_arrays_of_another_rank_are_errors_though_there_are_several(tmp_path: Path, odd: Any) -> None:
+    x = rows(3)
+    groups = all_groups(reader(linear(), files(tmp_path / "in", [x[0], odd, odd, x[1], odd, x[2]]), tmp_path), 6)
+    check_complete(groups, 6)
+    assert [one.row for one in groups[-1].failures] == [1, 2, 4]
+    assert "input 'x' has " in groups[-1].failures[0].reason
+    np.testing.assert_array_equal(groups[0].feeds["x"], x)
 
 
 def test_a_block_that_cannot_be_read_at_all_still_ends(tmp_path: Path) -> None:

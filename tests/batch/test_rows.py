@@ -11,6 +11,7 @@ import numpy as np
 import onnx
 import pytest
 from PIL import Image
+from tinynets import WEIGHTS, scaled
 
 import onnx_lrp as lrp
 from onnx_lrp.clusters.rows import RowExplainer
@@ -81,6 +82,14 @@ def test_a_model_of_so_many_samples_is_filled_up(tmp_path: Path) -> None:
         assert (one.prediction, one.error) == (other.prediction, other.error)
         for name, relevance in other.maps.items():
             np.testing.assert_allclose(one.maps[name], relevance, atol=1e-5)
+
+
+@pytest.mark.parametrize("samples", ["n", 4])
+def test_each_row_has_its_own_constant(samples: int | str) -> None:
+    x, scales = np.random.default_rng(3).normal(size=(5, 10)).astype(np.float32), np.arange(1, 6, dtype=np.float32)
+    found = RowExplainer(lrp.Explainer(scaled(samples), fixed=["s"]))([{"x": a, "s": b} for a, b in zip(x, scales)])
+    assert [answer.error for answer in found] == [None] * 5
+    np.testing.assert_allclose([answer.start for answer in found], (x * scales[:, None] @ WEIGHTS).max(1), rtol=1e-5)
 
 
 def without_samples() -> onnx.ModelProto:

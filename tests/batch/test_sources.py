@@ -8,6 +8,7 @@ import sys
 import tarfile
 import threading
 import time
+from decimal import Decimal
 from pathlib import Path
 
 import numpy as np
@@ -286,6 +287,16 @@ class TestArrays:
         np.savez_compressed("big.npz", x=np.zeros((10, 1 << 18)))
         refused("big.npz", "20 MiB", "numpy.savez,")
 
+    def test_few_of_many_files_are_held(self):
+        for i in range(5):
+            np.savez_compressed(f"{i}.npz", x=ROWS + i)
+        source = source_of([f"{i}.npz" for i in range(5)])
+        items = list(source.items())
+        assert len(source._opened) == 2
+        got = np.stack([answer.data[""] for answer in source.read([*items, items[0]])])
+        np.testing.assert_array_equal(got, np.concatenate([*(ROWS + i for i in range(5)), ROWS[:1]]))
+        assert len(source._opened) == 2
+
     def test_rows_cost_little(self):
         np.save("x.npy", np.zeros((5000, 1, 28, 28), np.float32))
         source = source_of("x.npy")
@@ -316,7 +327,7 @@ class TestCsv:
             ("t.csv[1]", "do\ng", "1"),
         ]
         np.testing.assert_array_equal([answer.data[""] for answer in answers], [[1, 2.5], [-3, 1000]])
-        assert answers[0].data[""].dtype == np.float32
+        assert (answers[0].data[""].dtype, answers[0].typed) == (np.float64, False)
         _, answers = read("t.csv", features=["t", "a"])
         np.testing.assert_array_equal(answers[1].data[""], [1, 1000])
 
@@ -331,6 +342,13 @@ class TestCsv:
         Path("t.csv").write_text("a\n" + "".join(f"{i}\n" for i in range(1000)))
         _, answers = read("t.csv", slice(None, None, -7))
         assert [answer.data[""][0] for answer in answers] == list(range(999, -1, -7))
+
+    def test_no_number_is_rounded_before_its_type_is_known(self):
+        Path("t.csv").write_text("a,b\n0.1,16777217\n 9_007_199_254_740_993 ,1.0\n-9007199254740993.0,1e23\n1,1e999\n")
+        _, answers = read("t.csv")
+        rows = [answer.data[""].tolist() for answer in answers]
+        assert rows == [[0.1, 16777217], [2**53 + 1, 1], [-(2**53) - 1, 10**23], [1, np.inf]]
+        assert [answer.data[""].dtype.kind for answer in answers] == ["f", "O", "O", "f"]
 
     def test_bad_rows_cost_themselves(self):
         content = 'a,b\n1,2\n3\n5,\n7,x\n9,nan\n"' + "q" * 200_000 + '",1\n11,12\n13,14,15\n1_000,2\n17,18\n'
@@ -399,7 +417,7 @@ class TestParquet:
         return "t.parquet"
 
     def test_features_labels_and_targets(self, monkeypatch):
-        monkeypatch.setattr("onnx_lrp.batch.sources.parquet._HELD_ROWS", 7)
+        monkeypatch.setattr("onnx_lrp.batch.sources.cursors.HELD_ROWS", 7)
         n = 250
         name = self.table(
             b=range(n), y=[f"c{i}" for i in range(n)], a=np.arange(n) / 4, f=[i % 2 == 0 for i in range(n)]
@@ -407,12 +425,13 @@ class TestParquet:
         items, answers = read(name, label="y", target="f")
         assert (items[249].name, items[249].label, items[249].target) == ("t.parquet[249]", "c249", "0")
         got = np.stack([answer.data[""] for answer in answers])
-        np.testing.assert_array_equal(got, np.stack([np.arange(n), np.arange(n) / 4], 1).astype(np.float32))
+        np.testing.assert_array_equal(got, np.stack([np.arange(n), np.arange(n) / 4], 1))
+        assert (got.dtype, answers[0].typed) == (np.float64, False)
         _, answers = read(name, slice(None, None, -9), features=["f", "b"])
         np.testing.assert_array_equal([answer.data[""][1] for answer in answers], np.arange(n)[::-9])
 
     def test_threads_read_at_once(self, monkeypatch):
-        monkeypatch.setattr("onnx_lrp.batch.sources.parquet._HELD_ROWS", 16)
+        monkeypatch.setattr("onnx_lrp.batch.sources.cursors.HELD_ROWS", 16)
         source = source_of(self.table(a=range(2000), size=700))
         items, wrong = list(source.items()), []
 
@@ -428,6 +447,51 @@ class TestParquet:
         for thread in threads:
             thread.join()
         assert not wrong
+
+    def test_no_number_is_rounded_before_its_type_is_known(self):
+        large = [2**53 + 1, 2**63 + 1]
+        decimals = self.pa.array([Decimal(2**53 + 3), Decimal(5)], self.pa.decimal128(20))
+        wide = self.pa.array([2**53 + 5, None], self.pa.int64())
+        name = self.table(a=[0.1, 1e300], b=self.pa.array(large, self.pa.uint64()), c=decimals, d=wide)
+        _, answers = read(name)
+        assert answers[0].data[""].tolist() == [0.1, 2**53 + 1, 2**53 + 3, 2**53 + 5]
+        assert "row 1: column 'd' is empty" in str(answers[1])
+        _, answers = read(name, features=["c", "a", "b"])
+        assert answers[1].data[""].tolist() == [5, 1e300, 2**63 + 1]
+        _, answers = read(self.table(a=[0.1], f=self.pa.array([16777217], self.pa.int32())))
+        assert (answers[0].data[""].dtype, answers[0].data[""].tolist()) == (np.float64, [0.1, 16777217])
+
+    def taken(self, source, items, size):
+        """The first number of each, read in blocks as a run does: nobody asks for what is behind the last."""
+        for start in range(0, len(items), size):
+            block = items[start : start + size]
+            answers = source.read(block)
+            yield from [next(answers).data[""][0] for _ in block]
+
+    def opens(self, monkeypatch):
+        opened, parquet_file = [], self.pq.ParquetFile
+        monkeypatch.setattr(
+            self.pq, "ParquetFile", lambda path, **said: opened.append(path) or parquet_file(path, **said)
+        )
+        return opened
+
+    @pytest.mark.parametrize(("groups", "held"), [(2000, 4096), (2000, 30), (64, 30), (100, 100)])
+    def test_blocks_in_a_row_go_on_where_the_last_one_was(self, monkeypatch, groups, held):
+        monkeypatch.setattr("onnx_lrp.batch.sources.cursors.HELD_ROWS", held)
+        source = source_of(self.table(a=range(1000), size=groups))
+        items, opened = list(source.items()), self.opens(monkeypatch)
+        assert list(self.taken(source, items, 50)) == list(range(1000))
+        assert len(opened) == 1
+        assert list(self.taken(source, items[::-1], 50)) == list(range(1000))[::-1]
+
+    def test_few_of_many_files_stay_open(self, monkeypatch):
+        for i in range(9):
+            self.pq.write_table(self.pa.table({"a": range(10 * i, 10 * i + 10)}), f"{i}.parquet")
+        source = source_of([f"{i}.parquet" for i in range(9)])
+        items, opened = list(source.items()), self.opens(monkeypatch)
+        assert list(self.taken(source, items, 4)) == list(range(90))
+        assert len(opened) == 9
+        assert len(source._cursors._kept) <= 4
 
     def test_missing_values_cost_their_rows(self):
         name = self.table(a=[1.0, None, float("nan"), 4.0], b=[1, 2, 3, None], c=[True, True, None, False])

@@ -15,9 +15,9 @@ import pytest
 
 pytest.importorskip("zarr")
 pq = pytest.importorskip("pyarrow.parquet")
-from tinynets import WEIGHTS, block, files, joined, linear, pooled, rows, unbatched, work  # noqa: E402
+from tinynets import WEIGHTS, block, files, joined, linear, pooled, rows, scaled, unbatched, work  # noqa: E402
 
-from onnx_lrp import Explainer  # noqa: E402
+from onnx_lrp import Explainer, explain_all  # noqa: E402
 from onnx_lrp.batch.blocks import blocks_of  # noqa: E402
 from onnx_lrp.batch.store.maps import Maps  # noqa: E402
 from onnx_lrp.batch.work import Work  # noqa: E402
@@ -224,6 +224,17 @@ def test_an_error_of_any_thread_ends_all_of_them_and_is_raised(
     with pytest.raises(VerificationError, match="another one"):
         list(worker.stream(failing() if where == "blocks" else blocks))
     assert threads() <= before
+
+
+@pytest.mark.parametrize("samples", ["n", 4])
+def test_each_row_has_its_own_constant(tmp_path: Path, samples: int | str) -> None:
+    x, scales = rows(6), np.arange(1, 7, dtype=np.float32)
+    given = {"x": x, "s": scales}
+    run = explain_all(scaled(samples), given, tmp_path / "out", fixed=["s"], precision="float32", only="class=2")
+    expected = x * scales[:, None] @ WEIGHTS
+    origins = np.flatnonzero(expected.argmax(1) == 2)
+    assert [row.origin for row in run] == origins.tolist()
+    np.testing.assert_allclose([row.start for row in run], expected[origins, 2], rtol=1e-5)
 
 
 def test_a_slow_disk_holds_up_the_rest(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

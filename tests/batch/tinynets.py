@@ -65,6 +65,12 @@ def joined() -> onnx.ModelProto:
     return net(nodes, {"a": ("n", 4), "b": ("n", 6)}, ("n", 3), w=WEIGHTS)
 
 
+def scaled(samples: int | str = "n") -> onnx.ModelProto:
+    """As :func:`linear`, times a number ``s`` that all of a batch have, if it is held fixed."""
+    nodes = [("Mul", ["x", "s"], "z", {}), ("Gemm", ["z", "w"], "y", {})]
+    return net(nodes, {"x": (samples, 10), "s": ()}, (samples, 3), w=WEIGHTS)
+
+
 def pooled() -> onnx.ModelProto:
     """Pictures of any size."""
     nodes = [

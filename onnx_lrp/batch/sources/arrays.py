@@ -18,6 +18,7 @@ from .files import NamedFile, answers, by_file, place_in, reason_of
 from .rows import HeldRows, RowRange, npy_rows, npz_rows
 
 _CHUNK = 8 << 20  # bytes of a file that are read at once
+_OPEN = 2  # files whose arrays are held ready
 _LABELS = 10_000  # rows of labels that are read at once
 
 
@@ -113,9 +114,13 @@ class ArraySource:
         return self._rows(number).payloads(rows)
 
     def _rows(self, number: int) -> ArrayRows:
-        if number not in self._opened:
-            self._opened[number] = _opened(self.files[number], self.columns)
-        return self._opened[number]
+        rows = self._opened.get(number)
+        if rows is None:
+            rows = _opened(self.files[number], self.columns)
+            for other in list(self._opened)[: 1 - _OPEN]:  # what was compressed is held unpacked
+                self._opened.pop(other, None)
+            self._opened[number] = rows
+        return rows
 
     def __getstate__(self) -> dict[str, Any]:
         return {"files": self.files, "columns": self.columns, "_opened": {}}

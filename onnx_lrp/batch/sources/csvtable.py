@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from decimal import Decimal
 from itertools import islice
 from typing import IO, Any
 
@@ -12,6 +13,7 @@ import numpy as np
 
 from ...errors import InputError
 from ...text import printable
+from ..numbers import FIRST_ROUNDED
 from .columns import Columns
 from .files import NamedFile
 
@@ -86,7 +88,7 @@ class CsvTable:
                     yield offset, [None if place is None else record[place] for place in self.said]
 
     def features(self, offsets: Sequence[int]) -> Iterator[np.ndarray | InputError]:
-        """The numbers of rows, float32."""
+        """The numbers of rows: float64, or objects where that would round."""
         with open(self.file.path, "rb") as stream:
             for offset in offsets:
                 record = next(_records(_Lines(stream, self.file, offset), self.delimiter), (0, []))[1]
@@ -105,8 +107,7 @@ class CsvTable:
             place, name = next((place, name) for place, name in self.inputs if not _is_number(record[place]))
             found = f"holds {printable(record[place], 40)!r}, no number" if record[place].strip() else "is empty"
             return InputError(f"{self.file.shown}: column {printable(name)!r} {found}; mend or leave out the row")
-        with np.errstate(over="ignore"):  # an infinite number is refused by whoever feeds it
-            return numbers.astype(np.float32)
+        return _exact(numbers, [record[place] for place, _ in self.inputs])
 
     def _wrong(self, record: list[str] | csv.Error) -> str:
         if isinstance(record, csv.Error):
@@ -124,6 +125,15 @@ class CsvTable:
             if cells and not any(map(_is_number, cells)):
                 found = f"column {printable(name)!r} holds {printable(cells[0], 40)!r}, no numbers"
                 raise InputError(f"{self.file.shown}: {found}; {NO_NUMBERS}")
+
+
+def _exact(numbers: np.ndarray, cells: Sequence[str]) -> np.ndarray:
+    large = np.isfinite(numbers) & (np.abs(numbers) >= FIRST_ROUNDED)
+    if not large.any():
+        return numbers
+    exact = numbers.astype(object)
+    exact[large] = [Decimal(cell) for cell, is_large in zip(cells, large) if is_large]
+    return exact
 
 
 NO_NUMBERS = (

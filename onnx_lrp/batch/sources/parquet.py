@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import threading
-from bisect import bisect_right
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from itertools import accumulate
 from typing import Any
 
@@ -16,12 +14,10 @@ from ...text import printable
 from ..arrow import load_pyarrow
 from .columns import Columns
 from .csvtable import NO_NUMBERS
+from .cursors import HELD_ROWS, Cursor, Cursors
 from .files import NamedFile, reason_of
 
-_HELD_ROWS = 4096  # rows that are decoded at once
-_HELD_BYTES = 8 << 20
 _BUFFER = 1 << 20  # bytes of a column that are read at once
-_CURSORS = 4  # places in the file that are remembered
 
 
 @dataclass(frozen=True)
@@ -33,17 +29,17 @@ class ParquetTable:
         said: the names of path, label and target.
         inputs: the names of the features.
         bounds: the first row of each row group, and the number of rows.
+        cursors: where reading has got to, in this table and in others.
     """
 
     file: NamedFile
     said: tuple[str | None, ...]
     inputs: tuple[str, ...]
     bounds: tuple[int, ...]
-    _cursors: list[_Cursor] = field(default_factory=list, repr=False, compare=False)
-    _lock: threading.Lock = field(default_factory=threading.Lock, repr=False, compare=False)
+    cursors: Cursors
 
     @staticmethod
-    def open(file: NamedFile, columns: Columns) -> ParquetTable:
+    def open(file: NamedFile, columns: Columns, cursors: Cursors) -> ParquetTable:
         """Look at the schema.
 
         Raises:
@@ -56,7 +52,7 @@ class ParquetTable:
         inputs = columns.inputs(schema.names, file.shown) if columns.column is None else []
         _check_types(schema, inputs, columns.column, file)
         bounds = tuple(accumulate(groups, initial=0))
-        return ParquetTable(file, (columns.column, *columns.said), tuple(inputs), bounds)
+        return ParquetTable(file, (columns.column, *columns.said), tuple(inputs), bounds, cursors)
 
     @property
     def names(self) -> tuple[str, ...]:
@@ -72,7 +68,7 @@ class ParquetTable:
         row = 0
         try:
             with _parquet(self.file) as opened:
-                for batch in opened.iter_batches(_HELD_ROWS, columns=wanted, use_threads=False):
+                for batch in opened.iter_batches(HELD_ROWS, columns=wanted, use_threads=False):
                     held = {name: batch.column(name).to_pylist() for name in wanted}
                     empty = [None] * len(batch)
                     cells = [held[name] if name is not None else empty for name in self.said]
@@ -82,82 +78,20 @@ class ParquetTable:
             raise _unreadable(self.file, error) from error
 
     def features(self, rows: Sequence[int]) -> Iterator[np.ndarray | InputError]:
-        """The numbers of rows, float32."""
+        """The numbers of rows: float64, or objects where that would round."""
         if not rows:
             return
-        cursor = self._take(rows[0])
-        for row in rows:
+        cursor = self.cursors.take(self.file, rows[0])
+        cursor = cursor or Cursor(self.file, _parquet(self.file), self.inputs, self.bounds)
+        for i, row in enumerate(rows, 1):
             vector, missing = cursor.row(row)
+            if i == len(rows):  # nobody comes back for what is behind the last one
+                self.cursors.keep(cursor)
             if missing:
-                name = printable(self.inputs[int(np.isnan(vector).argmax())])
+                name = printable(next(name for name, number in zip(self.inputs, vector) if number != number))
                 yield InputError(f"{self.file.shown}: row {row}: column {name!r} is empty; mend or leave out the row")
             else:
                 yield vector
-        with self._lock:
-            self._cursors[:] = [*self._cursors, cursor][-_CURSORS:]
-
-    def _take(self, row: int) -> _Cursor:
-        """The cursor with the shortest way to a row; meanwhile nobody else has it."""
-        with self._lock:
-            near = [cursor for cursor in self._cursors if cursor.is_before(row)]
-            if not near:
-                return _Cursor(self)
-            cursor = max(near, key=lambda cursor: cursor.start)
-            self._cursors.remove(cursor)
-            return cursor
-
-
-class _Cursor:
-    """Some consecutive rows of a table, and the way to those that follow."""
-
-    def __init__(self, table: ParquetTable) -> None:
-        self._table, self._opened = table, _parquet(table.file)
-        self._group = -1
-        self._batches: Iterator[Any] = iter(())
-        self.start = self._stop = 0
-        self._numbers: np.ndarray = np.empty((0, 0), np.float32)
-        self._missing: np.ndarray = np.empty(0, np.bool_)
-
-    def is_before(self, row: int) -> bool:
-        """Whether it can go on to a row."""
-        return self.start <= row and self._group_of(row) == self._group
-
-    def row(self, row: int) -> tuple[np.ndarray, bool]:
-        """The features of a row, and whether one is missing, NaN then."""
-        if not self.start <= row < self._stop:
-            self._move(row)
-        return self._numbers[row - self.start], bool(self._missing[row - self.start])
-
-    def _group_of(self, row: int) -> int:
-        return bisect_right(self._table.bounds, row) - 1
-
-    def _move(self, row: int) -> None:
-        if not self.is_before(row):
-            self._group = self._group_of(row)
-            names = list(self._table.inputs)
-            size = max(1, min(_HELD_ROWS, _HELD_BYTES // (4 * len(names))))
-            chosen = {"row_groups": [self._group], "columns": names, "use_threads": False}
-            self._batches = self._opened.iter_batches(size, **chosen)
-            self.start = self._stop = self._table.bounds[self._group]
-        while row >= self._stop:
-            batch = next(self._batches, None)
-            if batch is None:
-                raise InputError(f"{self._table.file.shown}: ends before row {row}; save it again")
-            self.start, self._stop = self._stop, self._stop + len(batch)
-        self._numbers = _matrix(batch, self._table.inputs)
-        self._missing = np.isnan(self._numbers).any(axis=1)
-
-
-def _matrix(batch: Any, names: Sequence[str]) -> np.ndarray:
-    pa = load_pyarrow()
-    numbers = np.empty((len(batch), len(names)), np.float32)
-    for i, name in enumerate(names):
-        column = batch.column(name)
-        if pa.types.is_boolean(column.type) or pa.types.is_decimal(column.type):
-            column = column.cast(pa.float64() if pa.types.is_decimal(column.type) else pa.uint8())
-        with np.errstate(over="ignore"):  # an infinite number is refused by whoever feeds it
-            numbers[:, i] = column.to_numpy(zero_copy_only=False)
-    return numbers
 
 
 def _check_types(schema: Any, inputs: Sequence[str], paths: str | None, file: NamedFile) -> None:

@@ -12,6 +12,7 @@ from ...errors import InputError
 from ..items import Item, Payload
 from .columns import Columns, names_in_words, word_of
 from .csvtable import CsvTable
+from .cursors import Cursors
 from .files import NamedFile, answers, by_file, file_payload, place_in
 from .parquet import ParquetTable
 
@@ -26,13 +27,14 @@ class TableSource:
     Attributes:
         files: CSV or Parquet.
         columns: what is in them. With a ``column`` of paths each row is a file, relative to the current folder or else
-            to the table's; without one, it is its features as a float32 vector in the order of the columns.
+            to the table's; without one, it is its features as a vector in the order of the columns.
         here: the folder that relative paths start from.
     """
 
     files: tuple[NamedFile, ...]
     columns: Columns
     here: str = ""
+    _cursors: Cursors = field(default_factory=Cursors, init=False, repr=False, compare=False)
     _opened: dict[int, CsvTable | ParquetTable] = field(default_factory=dict, init=False, repr=False, compare=False)
 
     def items(self) -> Iterator[Item]:
@@ -72,7 +74,7 @@ class TableSource:
 
     def _features(self, number: int, offsets: Sequence[int]) -> Iterator[Payload | InputError]:
         for found in self._table(number).features(offsets):
-            yield found if isinstance(found, InputError) else Payload({"": found})
+            yield found if isinstance(found, InputError) else Payload({"": found}, typed=False)
 
     @property
     def feature_names(self) -> tuple[str, ...]:
@@ -90,12 +92,16 @@ class TableSource:
     def _table(self, number: int) -> CsvTable | ParquetTable:
         if number not in self._opened:
             file = self.files[number]
-            kind = ParquetTable if file.path.lower().endswith(PARQUET) else CsvTable
-            table = kind.open(file, self.columns)
+            table = self._open(file, self.columns)
             if number and table.names != self.feature_names:
-                table = kind.open(file, self._as_first(file, table.names))
+                table = self._open(file, self._as_first(file, table.names))
             self._opened[number] = table
         return self._opened[number]
+
+    def _open(self, file: NamedFile, columns: Columns) -> CsvTable | ParquetTable:
+        if file.path.lower().endswith(PARQUET):
+            return ParquetTable.open(file, columns, self._cursors)
+        return CsvTable.open(file, columns)
 
     def _as_first(self, file: NamedFile, names: Sequence[str]) -> Columns:
         """The columns of a table whose features stand in another order than the first one's.
@@ -111,4 +117,4 @@ class TableSource:
         return replace(self.columns, features=wanted)
 
     def __getstate__(self) -> dict[str, Any]:
-        return {"files": self.files, "columns": self.columns, "here": self.here, "_opened": {}}
+        return {**vars(self), "_opened": {}}
