@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import pickle
+import shutil
 from pathlib import Path
 from typing import Any
 
@@ -342,5 +343,24 @@ def test_no_folder(tmp_path: Path) -> None:
 def test_maps_are_gone(tmp_path: Path) -> None:
     run(tmp_path, Order())
     (tmp_path / "maps.zarr/zarr.json").unlink()
-    with pytest.raises(lrp.InputError, match=r"maps.zarr: holds no maps"):
+    with pytest.raises(lrp.InputError, match=r"maps.zarr: holds no maps; remove it, and give the same command again"):
         lrp.open_batch(tmp_path).maps()
+    shutil.rmtree(tmp_path / "maps.zarr")
+    with pytest.raises(lrp.InputError, match=r"maps.zarr: holds no maps; give the same command again"):
+        lrp.open_batch(tmp_path).maps()
+
+
+@pytest.mark.parametrize("precision", ["float32", "float16", "int8"])
+def test_a_map_that_is_lost_is_not_passed_over(tmp_path: Path, precision: str) -> None:
+    result = lrp.open_batch(run(tmp_path, Order(precision=precision)))
+    lost = tmp_path / ("maps.zarr/maps/x/c.1.0.0" if precision == "float32" else "maps.zarr/scale/x/c.1")
+    content = lost.read_bytes()
+    lost.unlink()
+    ways = (lambda: result[20].map, result.mean_map, lambda: result.strongest(0), lambda: result.maps()[[3, 20]])
+    for said in ("is missing or empty; give the same command again", "is damaged; remove it, and give"):
+        for use in (*ways, result.numpy, lambda: list(result.maps())):
+            with pytest.raises(lrp.InputError, match=said) as raised:
+                use()
+            assert str(lost) in str(raised.value)
+        np.testing.assert_allclose(result[40].map, maps_of()[40], atol=2e-2)
+        lost.write_bytes(content[:-1])
