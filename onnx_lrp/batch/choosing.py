@@ -41,6 +41,30 @@ def place_of(table: Any, name: str) -> int:
     raise InputError(f"no input that is done is called {printable(name)!r}{hint}")
 
 
+def class_at(class_: int, count: int) -> int:
+    """The index of a class, of so many.
+
+    Raises:
+        InputError: there is none such.
+    """
+    i = operator.index(class_)
+    if not 0 <= i < count:
+        raise InputError(f"there is no class {i}; give one from 0 to {count - 1}")
+    return i
+
+
+def count_of(k: int) -> int:
+    """How many rows are wanted.
+
+    Raises:
+        InputError: none, or fewer.
+    """
+    wanted = operator.index(k)
+    if wanted < 1:
+        raise InputError(f"k says how many rows are wanted, from 1 on, not {wanted}; give 10, say")
+    return wanted
+
+
 def feature_at(feature: int | str | tuple[int, ...], names: Sequence[str], shape: tuple[int, ...]) -> tuple[int, ...]:
     """The index of one element of a map.
 

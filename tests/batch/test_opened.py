@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import pickle
 import shutil
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -131,9 +132,22 @@ def test_classes(result: lrp.BatchResult) -> None:
     assert rows_of_result(result.of_class("tabby")) == wanted
     assert rows_of_result(result.of_class(2)) == wanted
     assert rows_of_result(result[:10].of_class(np.int64(2))) == [2, 5, 8]
-    assert len(result.of_class(17)) == 0
+    assert len(result[:1].of_class(1)) == 0
+    for wrong in (3, -1, 2**70):
+        with pytest.raises(lrp.InputError, match=rf"there is no class {wrong}; give one from 0 to 2"):
+            result.of_class(wrong)
+        with pytest.raises(lrp.InputError, match=f"there is no class {wrong}"):
+            result.mean_map(wrong)
     with pytest.raises(lrp.InputError, match=r"no class is called 'taby'; did you mean tabby\?"):
         result.of_class("taby")
+
+
+@pytest.mark.parametrize(("output", "last"), [((77,), 76), ((7, 11), 76), ((2,), 2), ((), 2)])
+def test_classes_without_names_are_those_of_the_output(tmp_path: Path, output: tuple[int, ...], last: int) -> None:
+    result = lrp.open_batch(run(tmp_path, replace(EXACT, output=output), labels=None))
+    assert len(result.of_class(last)) == (last == 2) * 32  # whatever is there can be asked for
+    with pytest.raises(lrp.InputError, match=rf"there is no class {last + 1}; give one from 0 to {last}$"):
+        result.of_class(last + 1)
 
 
 def test_errors(result: lrp.BatchResult) -> None:
@@ -171,8 +185,8 @@ def test_the_mean_map(result: lrp.BatchResult, class_: int | str | None) -> None
 
 
 def test_no_mean_of_nothing(result: lrp.BatchResult) -> None:
-    with pytest.raises(lrp.InputError, match="no input of class 17 has a map"):
-        result.mean_map(17)
+    with pytest.raises(lrp.InputError, match="no input of class 1 has a map"):
+        result[:1].mean_map(1)
     with pytest.raises(lrp.InputError, match="no input has a map"):
         result.errors.mean_map()
 
@@ -195,6 +209,13 @@ def test_the_strongest(result: lrp.BatchResult, feature: int | tuple[int, ...]) 
     dogs = [i for i in order if i % 3 == 1 and i not in BROKEN]
     assert rows_of_result(result.of_class("dog").strongest(feature, 5)) == dogs[:5]
     assert rows_of_result(result[::-1].strongest(feature, 5)) == order[:5].tolist()
+
+
+@pytest.mark.parametrize("k", [0, -1, -1000])
+def test_the_strongest_are_counted_from_one(result: lrp.BatchResult, k: int) -> None:
+    assert len(result.strongest(0, np.int64(1))) == 1
+    with pytest.raises(lrp.InputError, match=rf"k says how many rows are wanted, from 1 on, not {k}; give 10, say"):
+        result.strongest(0, k)
 
 
 def test_features_have_names_or_not(tmp_path: Path, result: lrp.BatchResult) -> None:
