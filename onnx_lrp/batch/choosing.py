@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import operator
-import re
+import os
 from collections.abc import Sequence
 from itertools import islice
 from typing import Any
@@ -30,14 +30,14 @@ def place_of(table: Any, name: str) -> int:
     if not len(found):
         ends = load_pyarrow().compute.ends_with(table["input"], wanted).fill_null(False)
         places = np.flatnonzero(ends.to_numpy())
-        found = np.array([i for i in places if _file_name(table["input"][int(i)].as_py()) == wanted], np.int64)
+        found = np.array([i for i in places if os.path.basename(table["input"][int(i)].as_py()) == wanted], np.int64)
     if len(found) == 1:
         return int(found[0])
     if len(found):
         paths = " and ".join(printable(table["input"][int(i)].as_py()) for i in found[:2])
         raise InputError(f"several inputs are called {printable(name)!r}: {paths}; give the whole name")
     known = [one.as_py() or "" for one in islice(table["input"], _COMPARED)]
-    hint = nearest(wanted, [*known, *map(_file_name, known)]) or "; see .index for their names"
+    hint = nearest(wanted, [*known, *map(os.path.basename, known)]) or "; see .index for their names"
     raise InputError(f"no input that is done is called {printable(name)!r}{hint}")
 
 
@@ -90,7 +90,3 @@ def feature_at(feature: int | str | tuple[int, ...], names: Sequence[str], shape
     if len(feature) != len(shape) or not all(-n <= i < n for i, n in zip(feature, shape)):
         raise InputError(f"feature {feature} is no index into a map of shape {shape}; give one number per axis")
     return tuple(int(i % n) for i, n in zip(feature, shape))
-
-
-def _file_name(path: str) -> str:
-    return re.split(r"[/\\]", path)[-1]

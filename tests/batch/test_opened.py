@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import pickle
 import shutil
 from dataclasses import replace
@@ -125,6 +126,17 @@ def test_names(result: lrp.BatchResult) -> None:
     for name in ("4.png", "", "zzz", "\udcff"):
         with pytest.raises(lrp.InputError, match="no input that is done is called"):
             result[name]
+
+
+@pytest.mark.skipif(os.name == "nt", reason="there, a backslash parts folders")
+@pytest.mark.parametrize("name", ["a\\b.png", "\\", "\udcff\udcfebad.png", "x\udcff", "big.npy[7]", "\\b.png"])
+def test_names_with_a_backslash_or_bytes_that_are_no_text(
+    tmp_path: Path, name: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(globals(), "NAMES", [*NAMES[:40], f"in/{name}", "in/b.png", *NAMES[42:]])
+    result = lrp.open_batch(run(tmp_path, EXACT))
+    assert result[name].row == result[f"in/{name}"].row == 40
+    assert result["b.png"].row == 41
 
 
 def test_classes(result: lrp.BatchResult) -> None:
