@@ -13,7 +13,7 @@ import numpy as np
 from ..errors import InputError
 from ..text import nearest, printable
 from ..writing import shown
-from .choosing import class_at, count_of, feature_at, place_of
+from .choosing import class_at, count_of, feature_at, place_of, places_of
 from .folder import Folder
 from .mapped import BatchRow, LazyMaps, MapRows, as_dataset
 from .reading import BatchFolder, in_blocks, positions_where, read_manifest
@@ -64,6 +64,14 @@ class BatchResult:
             return self._view(self._positions[which])
         i = place_of(self.index, which) if isinstance(which, str) else range(len(self))[operator.index(which)]
         return BatchRow(self._run.table.slice(int(self._positions[i]), 1).to_pylist()[0], self._run)
+
+    def __contains__(self, which: Any) -> bool:
+        """Whether it is the place of a row or what one input alone is called, so that indexing finds it; or a row."""
+        if isinstance(which, BatchRow):
+            return which.run == self._run and bool((self._rows == which.row).any())
+        if isinstance(which, str):
+            return len(places_of(self.index, which)) == 1
+        return isinstance(which, int | np.integer) and -len(self) <= int(which) < len(self)
 
     @property
     def manifest(self) -> dict[str, Any]:

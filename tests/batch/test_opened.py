@@ -17,6 +17,7 @@ pytest.importorskip("zarr", minversion="3")
 pytest.importorskip("pyarrow")
 
 import onnx_lrp as lrp
+from onnx_lrp.batch import choosing
 from onnx_lrp.batch.blocks import blocks_of
 from onnx_lrp.batch.folder import Folder
 from onnx_lrp.batch.found import Found
@@ -126,6 +127,36 @@ def test_names(result: lrp.BatchResult) -> None:
     for name in ("4.png", "", "zzz", "\udcff"):
         with pytest.raises(lrp.InputError, match="no input that is done is called"):
             result[name]
+
+
+def test_names_that_do_not_tell_rows_apart(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(
+        globals(), "NAMES", [*NAMES[:40], *["in/0.png"] * 3, "b/1.png", "a/1.png", "a/1.png", *NAMES[46:]]
+    )
+    result = lrp.open_batch(run(tmp_path, EXACT))
+    for name in ("0.png", "in/0.png"):
+        said = rf"several inputs are called '{name}': numbers 40 and 41 are both in/0.png; give the number$"
+        with pytest.raises(lrp.InputError, match=said):
+            result[name]
+    with pytest.raises(lrp.InputError, match=r"numbers 1 and 2 are both in/0.png; give the number"):
+        result[39:][name]  # it counts in what is asked
+    with pytest.raises(lrp.InputError, match=r"called '1.png': b/1.png and a/1.png; give the whole name"):
+        result["1.png"]
+    with pytest.raises(lrp.InputError, match=r"numbers 44 and 45 are both a/1.png; give the number"):
+        result["a/1.png"]
+
+
+def test_what_is_in_it_can_be_indexed(result: lrp.BatchResult, monkeypatch: pytest.MonkeyPatch) -> None:
+    some = result[10:20]
+    monkeypatch.setattr(
+        choosing, "nearest", lambda *_: pytest.fail("a name that is not there was compared with all others")
+    )
+    for name in ("a/010.png", "010.png", 0, -10, 9, np.int64(3), result[12]):
+        assert name in some
+    for name in ("a/020.png", "10.png", "", 10, -11, result[20], None, 1.0, slice(2), "\udcff"):
+        assert name not in some
+    assert "same.png" not in result  # there are two
+    assert "a/same.png" in result
 
 
 @pytest.mark.skipif(os.name == "nt", reason="there, a backslash parts folders")
