@@ -122,8 +122,8 @@ def _forgotten(lost: Mapping[Block, Path]) -> list[str]:
     if not lost:
         return []
     path, inputs = next(iter(lost.values())), sum(map(len, lost))
-    more = f", and so were files of {len(lost) - 1:,} more blocks" if len(lost) > 1 else ""
-    return [f"note: {shown(path)} was missing or empty{more}: {inputs:,} inputs are explained anew"]
+    more = ", as were files of other blocks" if len(lost) > 1 else ""
+    return [f"note: {shown(path)} was missing or empty{more}: {inputs:,} inputs were explained anew"]
 
 
 def _manifest(run: Run, explainer: Explainer, order: Order) -> dict[str, Any]:

@@ -71,7 +71,7 @@ def test_a_file_of_a_finished_run(
     path.write_bytes(b"") if empty else path.unlink()
     assert sorted(explained()) == [f"maps.zarr/{name}" for name in ("maps/x/c.1.0", "scale/x/c.1", "scores/c.1.0")]
     said = told(capsys)
-    assert f"note: {path} was missing or empty: 16 inputs are explained anew" in said
+    assert f"note: {path} was missing or empty: 16 inputs were explained anew" in said
     assert "24 of them before" in said
     assert all_of(OUT) == whole
     assert explained() == []
@@ -84,7 +84,7 @@ def test_much_of_a_finished_run(
     whole = all_of(OUT)
     remove(names)
     assert len(explained()) == 9
-    assert "and so were files of 2 more blocks: 40 inputs are explained anew" in told(capsys)
+    assert "was missing or empty, as were files of other blocks: 40 inputs were explained anew" in told(capsys)
     assert all_of(OUT) == whole
 
 
