@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import shutil
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -13,6 +13,7 @@ from ..errors import InputError, OutputError
 from ..explainer import Explainer
 from ..writing import shown
 from .asked import Run
+from .blocks import Block
 from .folder import Folder
 from .grouping import reader_of
 from .inventory import Inventory
@@ -20,6 +21,7 @@ from .manifest import REMEDY, former_run, manifest_of, same_run, write_manifest
 from .order import Order, sizes_in
 from .sizing import with_sizes
 from .store.index import done_blocks, is_complete
+from .store.store import Store
 from .trying import verify_first
 
 
@@ -116,9 +118,18 @@ def _again(run: Run, old: dict[str, Any], told: Callable[[int], None]) -> Begun:
     notes = same_run(old, now, run.folder.path)
     _compare(run, before, digest, told)
     inventory = Inventory.open(run.folder.inputs)
+    notes += _forgotten(Store(run.folder, order).forget_lost(len(inventory)))
     if not is_complete(run.folder):
         verify_first(explainer, reader_of(explainer, run.source, inventory, order.batch))
     return Begun(old, order, inventory, explainer, notes)
+
+
+def _forgotten(lost: Mapping[Block, Path]) -> list[str]:
+    if not lost:
+        return []
+    path, inputs = next(iter(lost.values())), sum(map(len, lost))
+    more = ", as were files of other blocks" if len(lost) > 1 else ""
+    return [f"note: {shown(path)} was missing or empty{more}: {inputs:,} inputs were explained anew"]
 
 
 def _manifest(run: Run, explainer: Explainer, order: Order) -> dict[str, Any]:

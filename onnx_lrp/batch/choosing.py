@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import operator
-import re
+import os
 from collections.abc import Sequence
 from itertools import islice
 from typing import Any
@@ -19,26 +19,56 @@ from .store.index import escaped
 _COMPARED = 10_000  # names that one which is not there is compared with
 
 
+def places_of(table: Any, name: str) -> list[int]:
+    """Which rows of an index have an input called so, by its whole name or else by its file name."""
+    wanted = escaped(name)
+    found = positions_where(table, "input", wanted)
+    if len(found):
+        return [int(i) for i in found]
+    ends = load_pyarrow().compute.ends_with(table["input"], wanted).fill_null(False)
+    places = np.flatnonzero(ends.to_numpy())
+    return [int(i) for i in places if os.path.basename(table["input"][int(i)].as_py()) == wanted]
+
+
 def place_of(table: Any, name: str) -> int:
-    """Which row of an index has the input called so, by its whole name or else by its file name.
+    """Which row of an index has the input called so, as for :func:`places_of`.
 
     Raises:
         InputError: none has, or several have.
     """
-    wanted = escaped(name)
-    found = positions_where(table, "input", wanted)
-    if not len(found):
-        ends = load_pyarrow().compute.ends_with(table["input"], wanted).fill_null(False)
-        places = np.flatnonzero(ends.to_numpy())
-        found = np.array([i for i in places if _file_name(table["input"][int(i)].as_py()) == wanted], np.int64)
+    found = places_of(table, name)
     if len(found) == 1:
-        return int(found[0])
-    if len(found):
-        paths = " and ".join(printable(table["input"][int(i)].as_py()) for i in found[:2])
-        raise InputError(f"several inputs are called {printable(name)!r}: {paths}; give the whole name")
+        return found[0]
+    if found:
+        raise InputError(f"several inputs are called {printable(name)!r}: {_apart(table, found)}")
+    wanted = escaped(name)
     known = [one.as_py() or "" for one in islice(table["input"], _COMPARED)]
-    hint = nearest(wanted, [*known, *map(_file_name, known)]) or "; see .index for their names"
+    hint = nearest(wanted, [*known, *map(os.path.basename, known)]) or "; see .index for their names"
     raise InputError(f"no input that is done is called {printable(name)!r}{hint}")
+
+
+def class_at(class_: int, count: int) -> int:
+    """The index of a class, of so many.
+
+    Raises:
+        InputError: there is none such.
+    """
+    i = operator.index(class_)
+    if not 0 <= i < count:
+        raise InputError(f"there is no class {i}; give one from 0 to {count - 1}")
+    return i
+
+
+def count_of(k: int) -> int:
+    """How many rows are wanted.
+
+    Raises:
+        InputError: none, or fewer.
+    """
+    wanted = operator.index(k)
+    if wanted < 1:
+        raise InputError(f"k says how many rows are wanted, from 1 on, not {wanted}; give 10, say")
+    return wanted
 
 
 def feature_at(feature: int | str | tuple[int, ...], names: Sequence[str], shape: tuple[int, ...]) -> tuple[int, ...]:
@@ -68,5 +98,9 @@ def feature_at(feature: int | str | tuple[int, ...], names: Sequence[str], shape
     return tuple(int(i % n) for i, n in zip(feature, shape))
 
 
-def _file_name(path: str) -> str:
-    return re.split(r"[/\\]", path)[-1]
+def _apart(table: Any, places: Sequence[int]) -> str:
+    """What tells rows of one name apart: their paths, or else their numbers."""
+    paths = list(dict.fromkeys(printable(table["input"][i].as_py(), 4096) for i in places))
+    if len(paths) > 1:
+        return f"{' and '.join(paths[:2])}; give the whole name"
+    return f"numbers {places[0]} and {places[1]} are both {paths[0]}; give the number"

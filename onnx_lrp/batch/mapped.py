@@ -36,7 +36,7 @@ class BatchRow:
         """Relevance of the input, float32, NaN if there is an error; a dict by name of a model with several inputs.
 
         Raises:
-            InputError: the run kept no maps.
+            InputError: the run kept no maps, or a file of them is missing or damaged.
         """
         self.run.map_name(None)
         found = {name: self.run.maps.read([self.values["row"]], name)[0] for name in self.run.maps.inputs}
@@ -44,9 +44,12 @@ class BatchRow:
 
     @property
     def scores(self) -> np.ndarray | None:
-        """The explained tensor, float32; None if the run did not keep it."""
-        found = self.run.maps.scores([self.values["row"]]) if "scores" in self.run.saved else None
-        return None if found is None else found[0]
+        """The explained tensor, float32, NaN if there is an error; None if the run did not keep it.
+
+        Raises:
+            InputError: a file of it is missing or damaged.
+        """
+        return self.run.maps.scores([self.values["row"]])[0] if "scores" in self.run.saved else None
 
     def __repr__(self) -> str:
         v = self.values

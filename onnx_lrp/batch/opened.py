@@ -13,7 +13,7 @@ import numpy as np
 from ..errors import InputError
 from ..text import nearest, printable
 from ..writing import shown
-from .choosing import feature_at, place_of
+from .choosing import class_at, count_of, feature_at, place_of, places_of
 from .folder import Folder
 from .mapped import BatchRow, LazyMaps, MapRows, as_dataset
 from .reading import BatchFolder, in_blocks, positions_where, read_manifest
@@ -65,6 +65,14 @@ class BatchResult:
         i = place_of(self.index, which) if isinstance(which, str) else range(len(self))[operator.index(which)]
         return BatchRow(self._run.table.slice(int(self._positions[i]), 1).to_pylist()[0], self._run)
 
+    def __contains__(self, which: Any) -> bool:
+        """Whether it is the place of a row or what one input alone is called, so that indexing finds it; or a row."""
+        if isinstance(which, BatchRow):
+            return which.run == self._run and bool((self._rows == which.row).any())
+        if isinstance(which, str):
+            return len(places_of(self.index, which)) == 1
+        return isinstance(which, int | np.integer) and -len(self) <= int(which) < len(self)
+
     @property
     def manifest(self) -> dict[str, Any]:
         """What the run is: model, composite, order, as ``batch.json`` says."""
@@ -84,11 +92,12 @@ class BatchResult:
         """The rows that the model predicts to be of a class, given by its index or its label.
 
         Raises:
-            InputError: there is no such label.
+            InputError: there is no such class.
         """
         known = self._run.labels
         if not isinstance(class_, str):
-            return self._view(self._positions[positions_where(self.index, "prediction", operator.index(class_))])
+            i = class_at(class_, self._run.classes)
+            return self._view(self._positions[positions_where(self.index, "prediction", i)])
         found = positions_where(self.index, "predicted", escaped(class_))
         if not len(found) and class_ not in known:
             hint = nearest(class_, known) or "; give its index"
@@ -102,7 +111,7 @@ class BatchResult:
             input: of the model; the first by default.
 
         Raises:
-            InputError: the run kept none, or there is no such input.
+            InputError: the run kept none, or there is no such input; once it is indexed, a file is missing or damaged.
         """
         return LazyMaps(self._run, self._rows, input)
 
@@ -142,12 +151,13 @@ class BatchResult:
 
         Args:
             feature: index into a map: a tuple, or a number that counts its elements row by row; or a feature's name.
-            k: how many at most.
+            k: how many at most, from 1 on.
             input: of the model; the first by default.
 
         Raises:
-            InputError: there is no such feature, or as for :meth:`maps`.
+            InputError: there is no such feature, ``k`` is no such count, or as for :meth:`maps`.
         """
+        k = count_of(k)
         at = feature_at(feature, self._run.features, self.maps(input).shape[1:])
         order = np.argsort(self._rows, kind="stable")
         parts = in_blocks(self._rows[order], self._run.block)

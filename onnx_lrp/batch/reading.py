@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import cached_property
@@ -45,6 +46,13 @@ class BatchFolder:
     def labels(self) -> tuple[str, ...]:
         """Of the classes; empty if they have none."""
         return tuple(self.manifest.get("labels") or ())
+
+    @cached_property
+    def classes(self) -> int:
+        """How many flat indices a prediction may have, as far as it is known: where sizes differ, some have more."""
+        seen = load_pyarrow().compute.max(self.table["prediction"]).as_py()
+        output = math.prod(map(int, self.manifest["order"].get("output", ())))
+        return max(output, len(self.labels), 0 if seen is None else int(seen) + 1)
 
     @property
     def features(self) -> tuple[str, ...]:

@@ -96,11 +96,57 @@ def test_failed_rows_are_nan(tmp_path: Path, precision: str) -> None:
 
 
 @pytest.mark.parametrize("precision", PRECISIONS)
-def test_what_is_not_written_is_nan(tmp_path: Path, precision: str) -> None:
+def test_a_block_that_lacks_a_file_is_not_read_as_nothing(tmp_path: Path, precision: str) -> None:
     maps = Maps.create(Folder(tmp_path), Order(precision=precision), 40, {"x": (5, 7)})
     maps.write(Found(Block(1, 16, 32), {}, {"x": some_maps(16)}))
-    missing = np.isnan(maps.read(slice(None))).all((1, 2))
-    assert missing.tolist() == [True] * 16 + [False] * 16 + [True] * 8
+    assert not np.isnan(maps.read(slice(16, 32))).any()
+    assert list(maps.lost(range(3))) == [0, 2]
+    for rows, file, lost in ((slice(None), 0, "0 to 15"), ([20, 35], 2, "32 to 39"), ([0], 0, "0 to 15")):
+        with pytest.raises(InputError, match=rf"x/c.{file}.0.0: is missing or empty; .* to have rows {lost} explained"):
+            maps.read(rows)
+
+
+@pytest.mark.parametrize("kind", ["maps", "scale", "scores"])
+@pytest.mark.parametrize("broken", ["cut", "garbage", "empty", "gone"])
+def test_a_file_that_is_damaged_is_named(tmp_path: Path, kind: str, broken: str) -> None:
+    made = Maps.create(Folder(tmp_path), Order(save=frozenset(("maps", "scores"))), 40, {"x": (5, 7)}, (3,))
+    for block in blocks_of(40, 16):
+        made.write(Found(block, {}, {"x": some_maps(len(block))}, some_maps(len(block), (3,))))
+    [path] = [path for path in made.path.rglob("c.1*") if kind in str(path.relative_to(made.path))]
+    content = path.read_bytes()
+    path.write_bytes({"cut": content[: len(content) // 2], "garbage": b"\xff" * len(content)}.get(broken, b""))
+    if broken == "gone":
+        path.unlink()
+    said = r"is missing or empty; give" if broken in ("empty", "gone") else r"is damaged; remove it, and give"
+    read = made.scores if kind == "scores" else made.read
+    for rows in (slice(None), [17], [2, 39, 16]):
+        with pytest.raises(InputError, match=said) as raised:
+            read(rows)
+        assert str(raised.value).startswith(str(path))
+        assert "\n" not in str(raised.value)
+    read([*range(16), *range(32, 40)])
+    assert made.lost(range(3)) == ({1: path} if broken in ("empty", "gone") else {})
+
+
+@pytest.mark.parametrize("name", ["", "maps/x", "scale/x", "scores"])
+@pytest.mark.parametrize("content", [None, b"", b"{", b"[]", b"\xff", b'{"zarr_format": 3, "node_type": "group"}'])
+def test_what_describes_the_arrays_is_damaged(tmp_path: Path, name: str, content: bytes | None) -> None:
+    made = Maps.create(Folder(tmp_path), Order(save=frozenset(("maps", "scores"))), 16, {"x": (5, 7)}, (3,))
+    path = made.path / name / "zarr.json"
+    path.unlink()
+    if content is not None:
+        path.write_bytes(content)
+    said = rf"its array {name} is missing or damaged" if name else "holds no maps"
+    with pytest.raises(InputError, match=rf"maps.zarr: {said}; remove it, and give the same command again"):
+        Maps(made.path).scores([0])
+    with pytest.raises(InputError, match=said):
+        Maps(made.path).lost([0])
+
+
+def test_an_array_without_elements_has_no_files(tmp_path: Path) -> None:
+    made = written(tmp_path, some_maps(20, (0, 3)), "float32")
+    assert made.lost(range(2)) == {}
+    assert made.read([3, 19]).shape == (2, 0, 3)
 
 
 @pytest.mark.parametrize("rows", [slice(3, 20), [5], [4, 5, 6], [30, 2, 2, 17], [], np.array([0, 36])])
@@ -209,10 +255,7 @@ def test_scores(tmp_path: Path) -> None:
     made = Maps.create(Folder(tmp_path), order, 20, {"x": (5, 7)}, (10,))
     scores = some_maps(16, (10,))
     made.write(Found(WHERE, {}, {}, scores))
-    back = Maps(made.path).scores(slice(None))
-    assert back is not None
-    np.testing.assert_array_equal(back[:16], scores)
-    assert np.isnan(back[16:]).all()
+    np.testing.assert_array_equal(Maps(made.path).scores(slice(0, 16)), scores)
     assert made.inputs == ()
 
 

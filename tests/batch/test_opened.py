@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import json
+import os
 import pickle
+import shutil
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +17,7 @@ pytest.importorskip("zarr", minversion="3")
 pytest.importorskip("pyarrow")
 
 import onnx_lrp as lrp
+from onnx_lrp.batch import choosing
 from onnx_lrp.batch.blocks import blocks_of
 from onnx_lrp.batch.folder import Folder
 from onnx_lrp.batch.found import Found
@@ -125,14 +129,68 @@ def test_names(result: lrp.BatchResult) -> None:
             result[name]
 
 
+def test_names_that_do_not_tell_rows_apart(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(
+        globals(), "NAMES", [*NAMES[:40], *["in/0.png"] * 3, "b/1.png", "a/1.png", "a/1.png", *NAMES[46:]]
+    )
+    result = lrp.open_batch(run(tmp_path, EXACT))
+    for name in ("0.png", "in/0.png"):
+        said = rf"several inputs are called '{name}': numbers 40 and 41 are both in/0.png; give the number$"
+        with pytest.raises(lrp.InputError, match=said):
+            result[name]
+    with pytest.raises(lrp.InputError, match=r"numbers 1 and 2 are both in/0.png; give the number"):
+        result[39:][name]  # it counts in what is asked
+    with pytest.raises(lrp.InputError, match=r"called '1.png': b/1.png and a/1.png; give the whole name"):
+        result["1.png"]
+    with pytest.raises(lrp.InputError, match=r"numbers 44 and 45 are both a/1.png; give the number"):
+        result["a/1.png"]
+
+
+def test_what_is_in_it_can_be_indexed(result: lrp.BatchResult, monkeypatch: pytest.MonkeyPatch) -> None:
+    some = result[10:20]
+    monkeypatch.setattr(
+        choosing, "nearest", lambda *_: pytest.fail("a name that is not there was compared with all others")
+    )
+    for name in ("a/010.png", "010.png", 0, -10, 9, np.int64(3), result[12]):
+        assert name in some
+    for name in ("a/020.png", "10.png", "", 10, -11, result[20], None, 1.0, slice(2), "\udcff"):
+        assert name not in some
+    assert "same.png" not in result  # there are two
+    assert "a/same.png" in result
+
+
+@pytest.mark.skipif(os.name == "nt", reason="there, a backslash parts folders")
+@pytest.mark.parametrize("name", ["a\\b.png", "\\", "\udcff\udcfebad.png", "x\udcff", "big.npy[7]", "\\b.png"])
+def test_names_with_a_backslash_or_bytes_that_are_no_text(
+    tmp_path: Path, name: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(globals(), "NAMES", [*NAMES[:40], f"in/{name}", "in/b.png", *NAMES[42:]])
+    result = lrp.open_batch(run(tmp_path, EXACT))
+    assert result[name].row == result[f"in/{name}"].row == 40
+    assert result["b.png"].row == 41
+
+
 def test_classes(result: lrp.BatchResult) -> None:
     wanted = [i for i in range(COUNT) if i % 3 == 2 and i not in BROKEN]
     assert rows_of_result(result.of_class("tabby")) == wanted
     assert rows_of_result(result.of_class(2)) == wanted
     assert rows_of_result(result[:10].of_class(np.int64(2))) == [2, 5, 8]
-    assert len(result.of_class(17)) == 0
+    assert len(result[:1].of_class(1)) == 0
+    for wrong in (3, -1, 2**70):
+        with pytest.raises(lrp.InputError, match=rf"there is no class {wrong}; give one from 0 to 2"):
+            result.of_class(wrong)
+        with pytest.raises(lrp.InputError, match=f"there is no class {wrong}"):
+            result.mean_map(wrong)
     with pytest.raises(lrp.InputError, match=r"no class is called 'taby'; did you mean tabby\?"):
         result.of_class("taby")
+
+
+@pytest.mark.parametrize(("output", "last"), [((77,), 76), ((7, 11), 76), ((2,), 2), ((), 2)])
+def test_classes_without_names_are_those_of_the_output(tmp_path: Path, output: tuple[int, ...], last: int) -> None:
+    result = lrp.open_batch(run(tmp_path, replace(EXACT, output=output), labels=None))
+    assert len(result.of_class(last)) == (last == 2) * 32  # whatever is there can be asked for
+    with pytest.raises(lrp.InputError, match=rf"there is no class {last + 1}; give one from 0 to {last}$"):
+        result.of_class(last + 1)
 
 
 def test_errors(result: lrp.BatchResult) -> None:
@@ -170,8 +228,8 @@ def test_the_mean_map(result: lrp.BatchResult, class_: int | str | None) -> None
 
 
 def test_no_mean_of_nothing(result: lrp.BatchResult) -> None:
-    with pytest.raises(lrp.InputError, match="no input of class 17 has a map"):
-        result.mean_map(17)
+    with pytest.raises(lrp.InputError, match="no input of class 1 has a map"):
+        result[:1].mean_map(1)
     with pytest.raises(lrp.InputError, match="no input has a map"):
         result.errors.mean_map()
 
@@ -194,6 +252,13 @@ def test_the_strongest(result: lrp.BatchResult, feature: int | tuple[int, ...]) 
     dogs = [i for i in order if i % 3 == 1 and i not in BROKEN]
     assert rows_of_result(result.of_class("dog").strongest(feature, 5)) == dogs[:5]
     assert rows_of_result(result[::-1].strongest(feature, 5)) == order[:5].tolist()
+
+
+@pytest.mark.parametrize("k", [0, -1, -1000])
+def test_the_strongest_are_counted_from_one(result: lrp.BatchResult, k: int) -> None:
+    assert len(result.strongest(0, np.int64(1))) == 1
+    with pytest.raises(lrp.InputError, match=rf"k says how many rows are wanted, from 1 on, not {k}; give 10, say"):
+        result.strongest(0, k)
 
 
 def test_features_have_names_or_not(tmp_path: Path, result: lrp.BatchResult) -> None:
@@ -342,5 +407,24 @@ def test_no_folder(tmp_path: Path) -> None:
 def test_maps_are_gone(tmp_path: Path) -> None:
     run(tmp_path, Order())
     (tmp_path / "maps.zarr/zarr.json").unlink()
-    with pytest.raises(lrp.InputError, match=r"maps.zarr: holds no maps"):
+    with pytest.raises(lrp.InputError, match=r"maps.zarr: holds no maps; remove it, and give the same command again"):
         lrp.open_batch(tmp_path).maps()
+    shutil.rmtree(tmp_path / "maps.zarr")
+    with pytest.raises(lrp.InputError, match=r"maps.zarr: holds no maps; give the same command again"):
+        lrp.open_batch(tmp_path).maps()
+
+
+@pytest.mark.parametrize("precision", ["float32", "float16", "int8"])
+def test_a_map_that_is_lost_is_not_passed_over(tmp_path: Path, precision: str) -> None:
+    result = lrp.open_batch(run(tmp_path, Order(precision=precision)))
+    lost = tmp_path / ("maps.zarr/maps/x/c.1.0.0" if precision == "float32" else "maps.zarr/scale/x/c.1")
+    content = lost.read_bytes()
+    lost.unlink()
+    ways = (lambda: result[20].map, result.mean_map, lambda: result.strongest(0), lambda: result.maps()[[3, 20]])
+    for said in ("is missing or empty; give the same command again", "is damaged; remove it, and give"):
+        for use in (*ways, result.numpy, lambda: list(result.maps())):
+            with pytest.raises(lrp.InputError, match=said) as raised:
+                use()
+            assert str(lost) in str(raised.value)
+        np.testing.assert_allclose(result[40].map, maps_of()[40], atol=2e-2)
+        lost.write_bytes(content[:-1])

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import shutil
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -22,9 +22,11 @@ from ..order import Order
 from .files import writing_to, zarr_module
 from .layout import make_group
 from .precision import restored_maps, stored_maps
+from .shards import Shards, WhichRows
 
 _PARTIAL = ".partial"  # how zarr calls what it has not yet written to its end
-_Rows = slice | Sequence[int] | np.ndarray
+_ANEW = "give the same command again to have all of it written anew"
+_DAMAGES = (OSError, ValueError, KeyError, TypeError)  # zarr's own errors of a group are of these
 
 
 @dataclass(frozen=True)
@@ -81,7 +83,7 @@ class Maps:
         Raises:
             InputError: it has none.
         """
-        return tuple(self._array(name).shape)
+        return tuple(self._array(name).array.shape)
 
     def write(self, found: Found) -> None:
         """Store a block: whole files, whatever is there of it.
@@ -96,31 +98,50 @@ class Maps:
                 if maps is None:  # every row failed
                     maps = np.full((len(found.block), *self.shape(name)[1:]), np.nan, np.float32)
                 stored, scales = stored_maps(maps, self._group.attrs["precision"])
-                self._put(self._arrays[f"maps/{self._names[name]}"], rows, stored)
+                self._arrays[f"maps/{self._names[name]}"].write(rows, stored)
                 if scales is not None:
-                    self._put(self._arrays[f"scale/{self._names[name]}"], rows, scales)
+                    self._arrays[f"scale/{self._names[name]}"].write(rows, scales)
             if found.scores is not None and "scores" in self._arrays:
-                self._put(self._arrays["scores"], rows, np.asarray(found.scores, np.float32))
+                self._arrays["scores"].write(rows, np.asarray(found.scores, np.float32))
 
-    def read(self, rows: _Rows, name: str | None = None, at: tuple[Any, ...] = ()) -> np.ndarray:
-        """Maps as float32, NaN where there are none.
+    def read(self, rows: WhichRows, name: str | None = None, at: tuple[Any, ...] = ()) -> np.ndarray:
+        """Maps as float32, NaN where there is an error.
 
         Args:
-            rows: which.
+            rows: which; they are done.
             name: of the model's input; the first by default.
             at: indices or slices into a map, if not all of it is wanted.
 
         Raises:
-            InputError: there is no such input.
+            InputError: there is no such input, or a file of them is missing or damaged.
         """
         name = self.inputs[0] if name is None else name
         array, scale = self._array(name), self._arrays.get(f"scale/{self._names[name]}")
-        return restored_maps(_taken(array, rows, at), None if scale is None else _taken(scale, rows, ()))
+        return restored_maps(array.read(rows, at), None if scale is None else scale.read(rows))
 
-    def scores(self, rows: _Rows) -> np.ndarray | None:
-        """The explained tensor, float32 (rows, ...), NaN where there is none; None if the run did not save it."""
-        array = self._arrays.get("scores")
-        return None if array is None else _taken(array, rows, ())
+    def scores(self, rows: WhichRows) -> np.ndarray:
+        """The explained tensor, float32 (rows, ...), NaN where there is an error; of a run that saved it.
+
+        Raises:
+            InputError: a file of it is missing or damaged.
+        """
+        if "scores" not in self._arrays:
+            raise self._damaged("scores")
+        return self._arrays["scores"].read(rows)
+
+    def lost(self, numbers: Collection[int]) -> dict[int, Path]:
+        """Of blocks that are done, those of which a file is missing or empty, each with the first such.
+
+        Raises:
+            InputError: what describes the arrays is missing or damaged.
+        """
+        if not self.path.exists():
+            return dict.fromkeys(numbers, self.path)
+        found: dict[int, Path] = {}
+        for shards in self._arrays.values():
+            for number, path in shards.lost(numbers):
+                found.setdefault(number, path)
+        return found
 
     def tidy(self) -> None:
         """Remove what a killed process left half written; nobody may be writing meanwhile."""
@@ -131,44 +152,37 @@ class Maps:
     def _group(self) -> Any:
         zarr = zarr_module()
         try:
-            return zarr.open_group(self.path, mode="r+")
-        except (OSError, ValueError, KeyError):  # its own errors are of these
-            raise InputError(f"{shown(self.path)}: holds no maps; give the folder of a batch run") from None
+            group = zarr.open_group(self.path, mode="r+")
+            group.attrs["inputs"], group.attrs["precision"]
+        except _DAMAGES:
+            remedy = f"remove it, and {_ANEW}" if self.path.exists() else _ANEW
+            raise InputError(f"{shown(self.path)}: holds no maps; {remedy}") from None
+        return group
 
     @cached_property
     def _names(self) -> dict[str, str]:
         return {true: safe for safe, true in self._group.attrs["inputs"].items()}
 
     @cached_property
-    def _arrays(self) -> dict[str, Any]:
-        kinds = [kind for kind in ("maps", "scale") if kind in self._group]
-        found = {f"{kind}/{safe}": array for kind in kinds for safe, array in self._group[kind].arrays()}
-        found.update(self._group.arrays())
-        for safe in self._names.values():
-            if f"maps/{safe}" not in found:
-                where = shown(self.path / "maps" / safe)
-                raise InputError(f"{where}: is missing or damaged; delete the folder of the run, and start it anew")
-        # Else all values are compared with the fill value, which takes half of all the time
-        return {name: array.with_config({"write_empty_chunks": True}) for name, array in found.items()}
+    def _arrays(self) -> dict[str, Shards]:
+        kinds = ("maps",) if self._group.attrs["precision"] == "float32" else ("maps", "scale")
+        wanted = [f"{kind}/{safe}" for kind in kinds for safe in self._names.values()]
+        found = {name: self._shards(name) for name in wanted}
+        return {**found, "scores": self._shards("scores")} if (self.path / "scores").is_dir() else found
 
-    def _array(self, name: str) -> Any:
+    def _shards(self, name: str) -> Shards:
+        try:
+            array = self._group[name]
+            # Else all values are compared with the fill value, which takes half of all the time
+            return Shards(array.with_config({"write_empty_chunks": True}), self.path / name)
+        except (*_DAMAGES, AttributeError):  # the last of a group in place of an array
+            raise self._damaged(name) from None
+
+    def _damaged(self, name: str) -> InputError:
+        return InputError(f"{shown(self.path)}: its array {name} is missing or damaged; remove it, and {_ANEW}")
+
+    def _array(self, name: str) -> Shards:
         if name not in self._names:
             known = ", ".join(map(printable, self.inputs))
             raise InputError(f"no maps of input {printable(name)!r}; there are {known}{nearest(name, self.inputs)}")
         return self._arrays[f"maps/{self._names[name]}"]
-
-    def _put(self, array: Any, rows: slice, values: np.ndarray) -> None:
-        # zarr would read the shard that is there, and fail if it is half of one
-        number = rows.start // (array.shards or array.chunks)[0]
-        (self.path / array.path / f"c.{number}{'.0' * (array.ndim - 1)}").unlink(missing_ok=True)
-        array[rows] = values
-
-
-def _taken(array: Any, rows: _Rows, at: tuple[Any, ...]) -> np.ndarray:
-    if isinstance(rows, slice):
-        return np.asarray(array[(rows, *at)])
-    rows = np.asarray(rows, np.int64)
-    if len(rows) and (np.diff(rows) == 1).all():
-        return np.asarray(array[(slice(int(rows[0]), int(rows[-1]) + 1), *at)])
-    taken = np.asarray(array.oindex[(rows, *(slice(None) for _ in array.shape[1:]))])
-    return taken[(slice(None), *at)]

@@ -5,12 +5,14 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property
+from pathlib import Path
 
-from ..blocks import Done
+from ..blocks import Block, Done, blocks_of
 from ..folder import Folder
 from ..found import Found
 from ..order import Order
-from .index import merge, write_part
+from .forgetting import forget
+from .index import done_blocks, is_complete, merge, write_part
 from .maps import Maps
 
 
@@ -48,6 +50,28 @@ class Store:
         """
         if self.keeps_arrays:
             Maps.create(self.folder, self.order, rows, shapes, scores)
+
+    def forget_lost(self, rows: int) -> dict[Block, Path]:
+        """Have blocks that were done, but lack a file of maps or scores, done again; nobody may be writing meanwhile.
+
+        Args:
+            rows: how many inputs the run has.
+
+        Returns:
+            These blocks, each with a file that is missing or empty.
+
+        Raises:
+            InputError: a package is missing, or what describes the arrays is damaged.
+            OutputError: the index is damaged, or it cannot be written.
+        """
+        if not self.keeps_arrays:
+            return {}
+        done = None if is_complete(self.folder) else done_blocks(self.folder)
+        blocks = {b.number: b for b in blocks_of(rows, self.order.block) if done is None or b.number in done}
+        lost = {blocks[number]: path for number, path in self._maps.lost(blocks).items()}
+        if lost:
+            forget(self.folder, self.order, [block.number for block in lost])
+        return lost
 
     def write(self, found: Found) -> Done:
         """Store a block; what there is of it is written anew.
