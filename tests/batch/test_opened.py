@@ -113,6 +113,15 @@ def test_slices_are_results(result: lrp.BatchResult) -> None:
     assert "5 of 100 inputs" in repr(some)
 
 
+def test_rows_cost_the_same_in_a_long_run(result: lrp.BatchResult, monkeypatch: pytest.MonkeyPatch) -> None:
+    made, arange = [], np.arange
+    monkeypatch.setattr(np, "arange", lambda *given: made.append(given) or arange(*given))
+    for rows in (result, result[::2], result.errors):
+        made.clear()
+        assert [row.row for row in rows] == [rows[i].row for i in range(len(rows))]
+        assert len(made) <= 1
+
+
 def test_names(result: lrp.BatchResult) -> None:
     assert result["a/004.png"].row == result["004.png"].row == 4
     assert result["b/same.png"].row == 99
