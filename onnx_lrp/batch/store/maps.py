@@ -170,5 +170,4 @@ def _taken(array: Any, rows: _Rows, at: tuple[Any, ...]) -> np.ndarray:
     rows = np.asarray(rows, np.int64)
     if len(rows) and (np.diff(rows) == 1).all():
         return np.asarray(array[(slice(int(rows[0]), int(rows[-1]) + 1), *at)])
-    taken = np.asarray(array.oindex[(rows, *(slice(None) for _ in array.shape[1:]))])
-    return taken[(slice(None), *at)]
+    return np.asarray(array.oindex[(rows, *at, *[slice(None)] * (array.ndim - 1 - len(at)))])
