@@ -149,6 +149,17 @@ def test_an_answer_that_is_not_finite_is_an_error_whatever_is_explained(tmp_path
     assert [row["row"] for row in index if row["error"]] == [5]
 
 
+@pytest.mark.parametrize("save", ["maps", "scores"])
+def test_what_float32_cannot_hold_is_an_error_of_its_row(tmp_path: Path, save: str) -> None:
+    x = rows(8)
+    x[5] = 3e38 * np.sign(WEIGHTS[:, 0])
+    explainer = Explainer(linear(), dtype="float64", backend="numpy", threads=1)
+    index = done(work(explainer, x, tmp_path / "out", save=frozenset((save,)), target=0), 8)
+    what = {"maps": "its relevance", "scores": "its answer"}[save]
+    assert {row["row"]: row["error"].partition(" goes")[0] for row in index if row["error"]} == {5: what}
+    assert index[5]["relevance"] is None
+
+
 def test_a_map_of_another_shape_is_refused_before_anything_is_compiled(tmp_path: Path) -> None:
     pictures = [np.full((3, 8, 8 + (i == 2)), 0.1 + i, np.float32) for i in range(4)]
     explainer = Explainer(pooled(), threads=1)
