@@ -137,6 +137,9 @@ def test_rows_with_a_target_of_their_own_lie_among_others(tmp_path: Path) -> Non
     assert [row["target"] for row in index] == [
         None if t == "7" else int(t) if t else best[i] for i, t in enumerate(wanted)
     ]
+    assert [row["error"] for row in index if row["error"]] == [
+        "target 7 is out of range: the output has 3 elements, 0 to 2"
+    ]
     assert [bool(row["error"]) for row in index] == [t == "7" for t in wanted]
 
 
