@@ -128,6 +128,16 @@ def names_of(given: object, what: str, error: type[OnnxLrpError]) -> tuple[str, 
     return tuple(str(name) for name in names)
 
 
+def require_whole(given: object, what: str, least: int) -> None:
+    """See that a number is a whole one, and not too small.
+
+    Raises:
+        InputError: it is not.
+    """
+    if not isinstance(given, int) or given < least:
+        raise InputError(f"{what} must be a whole number from {least} on, not {given!r:.80}")
+
+
 def grouped(problems: Sequence[Problem]) -> list[Problem]:
     """One for each op, reason and remedy, which names the first node: those that no option heals come first."""
     groups: dict[tuple[str, str, str], list[Problem]] = {}

@@ -40,6 +40,22 @@ def test_resolve_refuses(target: object, logits: np.ndarray) -> None:
         resolve(target, logits)  # type: ignore[arg-type]
 
 
+@pytest.mark.parametrize(
+    ("target", "logits", "said"),
+    [
+        ([0] * 400 + [9] * 600, np.zeros((1000, 3)), "target 9 is out of range: the output has 3 elements, 0 to 2"),
+        (np.int64(-4), LOGITS, "target -4 is out of range: the output has 3 elements, 0 to 2"),
+        ([(0, 1, 1), (1, 2, 0)], MAPS, r"target \[1, 2, 0\] is out of range for an output of shape \(3, 2, 2\)"),
+        ([5] * 1000, LOGITS, r"target \[5, .{76} fits neither one output"),
+        ([0.5] * 1000, LOGITS, r"one per sample, not \[0.5, .{74}$"),
+        ([[0]] * 500 + [[0, 1]], LOGITS, r"the same length, not \[\[0\], .{74}$"),
+    ],
+)
+def test_of_many_targets_a_wrong_one_is_named(target: object, logits: np.ndarray, said: str) -> None:
+    with pytest.raises(TargetError, match=said):
+        resolve(target, logits)  # type: ignore[arg-type]
+
+
 def test_seeds() -> None:
     index = np.array([1, 2])
     assert seed_relevance("logit", index, LOGITS).tolist() == [[0, 5, 0], [0, 0, 3]]

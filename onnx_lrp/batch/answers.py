@@ -14,7 +14,7 @@ from ..errors import InputError, NumericalError
 from ..explanation import Explanation
 from .gathered import Failure, Gathered
 from .order import Order
-from .surfaces import map_shapes, maps_of
+from .surfaces import as_kept, map_shapes, maps_of
 
 
 @dataclass(frozen=True)
@@ -44,7 +44,7 @@ def answers_of(explanation: Explanation, group: Gathered, explaining: Sequence[i
         order: what is wanted.
 
     Raises:
-        NumericalError: the model's answer to one of them is not finite.
+        NumericalError: the model's answer to one of them is not finite, or too large to be kept.
         InputError: it has another shape than those of the run.
     """
     count = len(group.rows)
@@ -57,7 +57,7 @@ def answers_of(explanation: Explanation, group: Gathered, explaining: Sequence[i
         for value in explaining
         if "maps" in order.save
     }
-    kept = np.asarray(scores, np.float32) if "scores" in order.save else None
+    kept = as_kept(scores, "its answer") if "scores" in order.save else None
     return Answers(group.rows, dict(_columns(explanation, group, order)), maps, kept)
 
 

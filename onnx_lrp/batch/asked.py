@@ -6,7 +6,7 @@ from dataclasses import dataclass, field, replace
 from typing import Any
 
 from ..engines.compiled import CompiledEngine
-from ..errors import BackendError, InputError
+from ..errors import BackendError, InputError, require_whole
 from ..explainer import Explainer
 from ..model.processors import available_cpus
 from ..text import nearest, printable
@@ -59,8 +59,8 @@ class Run:
             raise BackendError(f"--engine {_unknown(self.engine, ENGINES)}")
         numbers = {"--batch-size": self.batch, "--workers": self.workers, "--top": self.order["top"]}
         for option, number in numbers.items():
-            if number is not None and (not isinstance(number, int) or number < 1):
-                raise InputError(f"{option} must be a whole number from 1 on, not {number!r:.80}")
+            if number is not None:
+                require_whole(number, option, 1)
 
 
 def in_lanes(run: Run) -> Run:

@@ -7,6 +7,8 @@ from pathlib import Path
 
 FOLDER_OF = 1000  # pictures in one folder: of a million in one, no file manager opens it
 
+_STEM = 120  # bytes of an input's name in that of its picture: a file's name has 255 at most, on encrypted disks 143
+
 
 @dataclass(frozen=True)
 class Folder:
@@ -60,4 +62,5 @@ class Folder:
     def picture(self, kind: str, row: int, name: str) -> Path:
         """A picture (``"png"`` or ``"figure"``) of a row whose input is called so."""
         stem = "".join(c if c.isalnum() or c in "-_." else "_" for c in Path(name).stem)[:80]
-        return self.path / kind / f"{row // FOLDER_OF:06d}" / f"{row:09d}_{stem}.png"
+        short = stem.encode()[:_STEM].decode(errors="ignore")  # without a character that was cut in two
+        return self.path / kind / f"{row // FOLDER_OF:06d}" / f"{row:09d}_{short}.png"

@@ -11,6 +11,7 @@ import numpy as np
 
 from ..errors import InputError
 from ..text import printable
+from .indexing import cut_index
 from .reading import BatchFolder
 
 
@@ -64,7 +65,7 @@ class BatchRow:
 class LazyMaps:
     """Maps of some rows as an array of shape (rows, ...): float32, of which only what is indexed is read.
 
-    ``maps[3]``, ``maps[10:20]``, ``maps[[1, 5]]`` and ``maps[:, 0, 4]`` are NumPy arrays.
+    An index means what it means to NumPy, and gives a NumPy array: ``maps[3]``, ``maps[[1, 5]]``, ``maps[..., 0, 4]``.
     """
 
     dtype = np.dtype(np.float32)
@@ -86,11 +87,8 @@ class LazyMaps:
         return len(self._rows)
 
     def __getitem__(self, key: Any) -> np.ndarray:
-        wanted, *at = key if isinstance(key, tuple) else (key,)
-        rows = self._rows[wanted]
-        if np.ndim(rows):
-            return self._run.maps.read(rows, self._name, tuple(at))
-        return np.asarray(self._run.maps.read([int(rows)], self._name, tuple(at))[0])
+        rows, at, within = cut_index(key, self._rows, self.shape)
+        return np.asarray(self._run.maps.read(rows, self._name, at)[within])
 
     def __iter__(self) -> Iterator[np.ndarray]:
         return (self[i] for i in range(len(self)))

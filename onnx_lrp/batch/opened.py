@@ -198,11 +198,11 @@ class BatchResult:
 
     @property
     def _positions(self) -> np.ndarray:
-        return np.arange(len(self._run.table)) if self._chosen is None else self._chosen
+        return self._run.positions if self._chosen is None else self._chosen
 
     @property
     def _rows(self) -> np.ndarray:
-        return np.asarray(self.index["row"].to_numpy(), np.int64)
+        return self._run.rows if self._chosen is None else self._run.rows[self._chosen]
 
     def _view(self, positions: np.ndarray) -> BatchResult:
         return BatchResult(self._run, positions)

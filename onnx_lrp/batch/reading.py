@@ -75,6 +75,16 @@ class BatchFolder:
         return index_table(self.folder)
 
     @cached_property
+    def positions(self) -> np.ndarray:
+        """Of all rows of the table, int64."""
+        return np.arange(len(self.table))
+
+    @cached_property
+    def rows(self) -> np.ndarray:
+        """What the column ``row`` holds, int64."""
+        return np.asarray(self.table["row"].to_numpy(), np.int64)
+
+    @cached_property
     def maps(self) -> Maps:
         """The Zarr group.
 

@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from ..errors import InputError
+from ..errors import InputError, require_whole
 from ..pictures.labels import near
 from ..text import nearest, printable
 from .arrow import load_pyarrow
@@ -40,8 +40,9 @@ class Selection:
             raise InputError(
                 f"--only is wrong or class=NAME, not {printable(self.only)!r}{nearest(self.only, [WRONG, OF_CLASS])}"
             )
-        if self.sample is not None and self.sample < 1:
-            raise InputError(f"--sample takes how many inputs are wanted, from 1 on, not {self.sample}")
+        if self.sample is not None:
+            require_whole(self.sample, "--sample", 1)
+        require_whole(self.random_seed, "--random-seed", 0)
 
     @property
     def all(self) -> bool:

@@ -122,13 +122,15 @@ def _fast(explainer: Explainer, samples: Sequence[Prepped]) -> int:
 
 
 def _check_question(order: Order, output: np.ndarray) -> None:
-    """See once what would be wrong with every input: a class that does not exist.
+    """See once what would be wrong with every input: a class that does not exist, or that is held against itself.
 
     Raises:
-        TargetError: there is none such.
+        TargetError: there is none such, or it is.
     """
     if isinstance(order.seed, Contrast):
         order.seed.check(output.shape[1:])
     target = None if isinstance(order.target, str) else order.target
     if as_region(target) is None:
-        resolve(target, output)  # type: ignore[arg-type]  # no region
+        index = resolve(target, output)  # type: ignore[arg-type]  # no region
+        if isinstance(order.seed, Contrast) and target is not None:  # else each input has a target of its own
+            order.seed.check_apart(index)

@@ -17,7 +17,7 @@ from .arguments import (
     add_talk,
     add_target,
 )
-from .words import batch_size, count, names
+from .words import batch_size, count, from_zero, names
 
 NAME = "batch"
 EPILOG = f"""\
@@ -83,7 +83,7 @@ def _add_inputs(parser: ArgumentParser) -> None:
     )
     group.add_argument("--sample", metavar="N", type=count, help="explain N of them at random")
     group.add_argument(
-        "--random-seed", metavar="N", type=int, default=0, help="of --sample (default: %(default)s)"
+        "--random-seed", metavar="N", type=from_zero, default=0, help="of --sample (default: %(default)s)"
     )  # fmt: skip
 
 

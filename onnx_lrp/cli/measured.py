@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from .arguments import Group
-from .words import count
+from .words import count, from_zero
 
 
 def add_truth(group: Group) -> None:
@@ -31,4 +31,6 @@ def add_flipping(group: Group) -> None:
         help="side in pixels of what is taken away together (default: at most 16x16)",
     )
     group.add_argument("--mask", metavar="ID", type=int, help="the token id that masks one")
-    group.add_argument("--random-seed", metavar="N", type=int, default=0, help="of all that is drawn (default: 0)")
+    group.add_argument(
+        "--random-seed", metavar="N", type=from_zero, default=0, help="of all that is drawn (default: %(default)s)"
+    )

@@ -72,6 +72,13 @@ def count(text: str) -> int:
     return int(text)
 
 
+def from_zero(text: str) -> int:
+    """An integer that is not below 0."""
+    if not text.strip().isdecimal():
+        raise argparse.ArgumentTypeError(f"must be a whole number from 0 on, not {text!r}")
+    return int(text)
+
+
 def batch_size(text: str) -> int | None:
     """A count, or None for ``auto``."""
     if text == "auto":

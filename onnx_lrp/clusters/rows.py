@@ -12,7 +12,7 @@ import numpy as np
 from ..batch.answers import figures_of
 from ..batch.loading import Loader
 from ..batch.sizing import allowed_at_once
-from ..batch.surfaces import map_shapes, maps_of
+from ..batch.surfaces import as_kept, map_shapes, maps_of
 from ..explainer import Explainer
 from ..explanation import Explanation
 from ..model.graph import dims
@@ -141,11 +141,10 @@ class RowExplainer:
     def _answers(self, e: Explanation, count: int) -> Iterator[RowAnswer]:
         values = {value.name or "": value for value in self.explainer.prepared.explaining}
         maps = {name: maps_of(value, e.inputs[name], self.whole) for name, value in values.items()}
-        columns = figures_of(e, e.probabilities, count)
+        columns, kept = figures_of(e, e.probabilities, count), as_kept(e.output, "its answer")
         for i in range(count):
             own = {name: columns[name][i] for name in _FIGURES if name in columns}
-            scores = np.asarray(e.output[i], np.float32)
-            yield RowAnswer(**own, maps={name: rows[i] for name, rows in maps.items()}, scores=scores)
+            yield RowAnswer(**own, maps={name: rows[i] for name, rows in maps.items()}, scores=kept[i])
 
 
 def _target(given: Any) -> int | str | None:

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from ..composites import Composite
-from ..errors import CompositeError, TargetError, names_of
+from ..errors import CompositeError, TargetError, names_of, require_whole
 from ..explainer import Explainer
 from ..explanation import Explanation
 from ..model.loading import Source
@@ -57,12 +57,14 @@ class Contenders:
         options: Mapping[str, Any],
         random_seed: int = 0,
     ) -> Contenders:
-        """Check names before anything is computed.
+        """Check names and the seed of what is drawn before anything is computed.
 
         Raises:
             CompositeError: none is given, one twice, or an unknown one.
             TargetError: the seed is an array.
+            InputError: nothing can be drawn by the other one.
         """
+        require_whole(random_seed, "random_seed", 0)
         if isinstance(composites, Mapping):
             names, listed = list(composites), list(composites.values())
         else:

@@ -33,8 +33,8 @@ def resolve(target: Target, logits: np.ndarray) -> np.ndarray:
     if target is None:
         return np.asarray(logits.reshape(samples, size).argmax(1))
     flat = _flat(target, samples, shape)
-    if flat.min(initial=0) < 0 or flat.max(initial=0) >= size:
-        raise TargetError(f"target {target!r} is out of range: the output has {size} elements, 0 to {size - 1}")
+    for wrong in flat[(flat < 0) | (flat >= size)].tolist():
+        raise TargetError(f"target {wrong} is out of range: the output has {size} elements, 0 to {size - 1}")
     return flat.astype(np.int64)
 
 
@@ -72,7 +72,7 @@ def _flat(target: Target, samples: int, shape: tuple[int, ...]) -> np.ndarray:
     if given.shape == (samples, len(shape)):
         return _ravel(given, shape)
     raise TargetError(
-        f"target {target!r} fits neither one output of shape {shape} nor {samples} samples; "
+        f"target {target!r:.80} fits neither one output of shape {shape} nor {samples} samples; "
         "give one int, one tuple, or one per sample"
     )
 
@@ -81,9 +81,9 @@ def _integers(target: Target) -> np.ndarray:
     try:
         given = np.asarray(target)
     except ValueError:
-        raise TargetError(f"targets must all have the same length, not {target!r}") from None
+        raise TargetError(f"targets must all have the same length, not {target!r:.80}") from None
     if given.dtype.kind not in "iu":
-        raise TargetError(f"target must be an integer, a tuple, or one per sample, not {target!r}")
+        raise TargetError(f"target must be an integer, a tuple, or one per sample, not {target!r:.80}")
     return given
 
 
@@ -91,7 +91,8 @@ def _ravel(index: np.ndarray, shape: tuple[int, ...]) -> np.ndarray:
     try:
         return np.atleast_1d(np.ravel_multi_index(tuple(index.T), shape))
     except ValueError:
-        raise TargetError(f"target {index[0].tolist()} is out of range for an output of shape {shape}") from None
+        wrong = index[((index < 0) | (index >= shape)).any(1)][0]
+        raise TargetError(f"target {wrong.tolist()} is out of range for an output of shape {shape}") from None
 
 
 def seed_relevance(seed: Seed, target: np.ndarray, logits: np.ndarray) -> np.ndarray:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -138,6 +139,28 @@ def test_the_channels_of_pictures_are_summed_or_kept(whole: bool, shape: tuple[i
     assert map_shapes(explaining, {"x": relevance}, whole) == {"x": shape}
     found = maps_of(explaining[0], relevance, whole)
     np.testing.assert_allclose(found, relevance if whole else relevance.sum(1), 1e-6)
+
+
+@pytest.mark.parametrize(("weight", "whole", "fits"), [(1e30, True, True), (1e39, True, False), (2e38, False, False)])
+def test_relevance_beyond_float32_is_an_error(weight: float, whole: bool, fits: bool) -> None:
+    explaining = Explainer(pooled()).prepared.explaining
+    relevance = np.ones((2, 3, 4, 5))
+    relevance[1, :2, 2, 2] = weight
+    if fits:
+        assert np.isfinite(maps_of(explaining[0], relevance, whole)).all()
+        return
+    with pytest.raises(NumericalError, match=r"^its relevance goes beyond 3.4e38.*float32; scale the input down$"):
+        maps_of(explaining[0], relevance, whole)
+
+
+def test_scores_beyond_float32_are_an_error_where_they_are_kept() -> None:
+    explainer, group = Explainer(linear()), group_of(rows(2))
+    explanation = explainer(group.feeds, 0)
+    beyond = replace(explanation, output=explanation.output.astype(np.float64))
+    beyond.output[1, 2] = 1e39
+    assert answers_of(beyond, group, explainer.prepared.explaining, replace(ORDER, save=frozenset())).scores is None
+    with pytest.raises(NumericalError, match=r"^its answer goes beyond 3.4e38"):
+        answers_of(beyond, group, explainer.prepared.explaining, ORDER)
 
 
 def filled(*some: Answers, order: Order = ORDER) -> Any:

@@ -28,6 +28,7 @@ from onnx_lrp.errors import InputError
 from onnx_lrp.pictures.preprocessing import Preprocessing
 
 pa = pytest.importorskip("pyarrow")
+pytest.importorskip("pyarrow.parquet")
 pytest.importorskip("zarr")
 
 linux = pytest.mark.skipif(sys.platform != "linux", reason="as Linux does it")
@@ -229,10 +230,16 @@ def test_a_target_that_no_input_has_is_refused_at_once(table: Path) -> None:
     assert main(["batch", str(table), "t.npz", "--features", "x", "-o", "out", "--target", "99", "-q"]) == 2
 
 
+def test_a_class_held_against_itself_is_refused_at_once(table: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    said = refused(capsys, table, "t.npz", "--features", "x", "-o", "out", "--target", "0", "--against", "0", "-q")
+    assert said.startswith("class 0 cannot be held against itself")
+
+
 def test_a_run_in_which_every_input_fails_is_stored(table: Path) -> None:
     x = samples_for("table", 40)["x"]
     x[1:] = np.nan
-    run = lrp.explain_all(table, x, "out", batch=4, save=("maps", "scores", "topk"), target=1, against=1)
+    best = int(lrp.explain(table, x[:1]).prediction[0])
+    run = lrp.explain_all(table, x, "out", batch=4, save=("maps", "scores", "topk"), against=best)
     assert len(run.errors) == len(run) == 40
     assert np.isnan(run.numpy()).all()
     assert "40 failed" in repr(run)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import pickle
+import re
 import shutil
 from dataclasses import replace
 from pathlib import Path
@@ -117,6 +118,15 @@ def test_slices_are_results(result: lrp.BatchResult) -> None:
     assert "5 of 100 inputs" in repr(some)
 
 
+def test_rows_cost_the_same_in_a_long_run(result: lrp.BatchResult, monkeypatch: pytest.MonkeyPatch) -> None:
+    made, arange = [], np.arange
+    monkeypatch.setattr(np, "arange", lambda *given: made.append(given) or arange(*given))
+    for rows in (result, result[::2], result.errors):
+        made.clear()
+        assert [row.row for row in rows] == [rows[i].row for i in range(len(rows))]
+        assert len(made) <= 1
+
+
 def test_names(result: lrp.BatchResult) -> None:
     assert result["a/004.png"].row == result["004.png"].row == 4
     assert result["b/same.png"].row == 99
@@ -217,6 +227,49 @@ def test_maps_are_read_as_they_are_indexed(result: lrp.BatchResult, monkeypatch:
         lazy[COUNT]
     with pytest.raises(lrp.InputError, match="no maps of input 'y'; there are x"):
         result.maps("y")
+
+
+KEYS = (
+    ..., (..., 0), (3, ..., 0), (slice(None), slice(None, None, -1)), (slice(90, 3, -7), slice(3, 0, -2)), (),
+    ([1, 5, 7], [1, 2, 3], [3, 4, 5]), (slice(2, 5), [1, 2], [3, 4]), ([3, 3, 1], slice(None), [[0], [-1]]),
+    (4, slice(None), [1, 2]), ([[1, 2], [3, -4]],), [], ([], slice(1, 3)), slice(5, 5), (slice(None), slice(3, 1)),
+    np.array(3), (np.array(-1), np.int8(2)), None, (3, None, 1), (None, [1, 2]), (slice(2), None, ..., None, 5), True,
+    np.arange(COUNT) % 3 == 0, (5, np.arange(4) > 1), (np.arange(400).reshape(COUNT, 4) % 7 == 0, slice(1, 3)),
+    (slice(4), np.arange(24).reshape(SHAPE) % 5 == 0), maps_of() > 1, np.zeros((COUNT, *SHAPE), bool), (9, False),
+)  # fmt: skip
+
+
+@pytest.mark.parametrize("key", KEYS)
+def test_an_index_into_maps_means_what_it_means_to_numpy(result: lrp.BatchResult, key: Any) -> None:
+    for chosen, maps in ((result, maps_of()), (result[::-1], maps_of()[::-1])):
+        np.testing.assert_array_equal(chosen.maps()[key], maps[key], strict=True)
+
+
+WRONG_KEYS = (
+    COUNT, -COUNT - 1, (0, 4), (0, 0, -7), [0, COUNT], (0, [4]), (0, 0, 0, 0), (..., ...), ([1, 2], [1, 2, 3]), 1.5,
+    "a", np.zeros(0), [True], np.ones((COUNT, 5), bool), (0, np.ones(3, bool)),
+)  # fmt: skip
+
+
+@pytest.mark.parametrize("key", WRONG_KEYS)
+def test_a_wrong_index_into_maps_is_numpys_error(result: lrp.BatchResult, key: Any) -> None:
+    with pytest.raises(IndexError) as wanted:
+        maps_of()[key]
+    with pytest.raises(IndexError, match=f"^{re.escape(str(wanted.value))}$"):
+        result.maps()[key]
+
+
+def test_of_maps_no_more_is_read_than_where_the_index_reaches(
+    result: lrp.BatchResult, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from onnx_lrp.batch.store.maps import Maps
+
+    reads, read = [], Maps.read
+    monkeypatch.setattr(Maps, "read", lambda *given: reads.append(read(*given).shape) or read(*given))
+    lazy = result.maps()
+    for key in (3, (..., 0), (slice(9), 1, 2), ([5, 2, 5], [0, 1, 1]), (np.arange(COUNT) == 4, slice(None, None, -2))):
+        lazy[key]
+    assert reads == [(1, 4, 6), (COUNT, 4, 1), (9, 1, 1), (2, 2, 6), (1, 2, 6)]
 
 
 @pytest.mark.parametrize("class_", [None, 0, "dog"])

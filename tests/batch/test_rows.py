@@ -118,6 +118,14 @@ def test_without_an_axis_of_samples_rows_go_one_by_one() -> None:
         np.testing.assert_array_equal(answer.maps["x"], expected.relevance)
 
 
+def test_scores_beyond_float32_cost_their_row() -> None:
+    weight = onnx.numpy_helper.to_array(without_samples().graph.initializer[1])[:, 0].reshape(3, 4, 4)
+    explainer = lrp.Explainer(without_samples(), dtype="float64", backend="numpy")
+    good, bad = RowExplainer(explainer, whole=True)([{"": np.sign(weight)}, {"": np.sign(weight) * np.float32(1e38)}])
+    assert good.error is None
+    assert (bad.error or "").startswith("its answer goes beyond 3.4e38")
+
+
 def test_an_animation_is_no_picture(rows: RowExplainer) -> None:
     frames, held = [Image.new("L", (28, 28), shade) for shade in (0, 255)], io.BytesIO()
     frames[0].save(held, "PNG", save_all=True, append_images=frames[1:])

@@ -350,7 +350,10 @@ def test_a_sample_of_the_wrong_ones(run: Callable[..., Any]) -> None:
     ("choice", "said"),
     [
         (("worng",), "--only is wrong or class=NAME, not 'worng'; did you mean wrong?"),
-        ((None, 0), "--sample takes how many"),
+        ((None, 0), "--sample must be a whole number from 1 on, not 0"),
+        ((None, 2.5), "--sample must be a whole number from 1 on, not 2.5"),
+        ((None, None, -1), "--random-seed must be a whole number from 0 on, not -1"),
+        ((None, 3, None), "--random-seed must be a whole number from 0 on, not None"),
         (("class=tabby",), "--only class 'tabby' is neither"),
         (("class=5",), r"--only class=5: none of 30 inputs is so"),
         (("wrong",), r"in/0/00-0.png: has no label; --only wrong needs one"),
@@ -380,8 +383,9 @@ def test_classes_by_name_or_index() -> None:
         ({"save": frozenset(["map"])}, InputError, "--save 'map' is none of maps, .*did you mean maps"),
         ({"precision": "float8"}, InputError, "--precision 'float8' is none of"),
         ({"engine": "rya"}, BackendError, "--engine 'rya' is none of local, ray; did you mean ray"),
-        ({"batch": 0}, InputError, "--batch-size must be a whole number from 1 on"),
-        ({"workers": 0}, InputError, "--workers must be a whole number from 1 on"),
+        ({"batch": 0}, InputError, "--batch-size must be a whole number from 1 on, not 0"),
+        ({"batch": "8"}, InputError, "--batch-size must be a whole number from 1 on, not '8'"),
+        ({"workers": 0}, InputError, "--workers must be a whole number from 1 on, not 0"),
     ],
 )
 def test_words_and_numbers_that_are_wrong(
@@ -437,6 +441,7 @@ def test_in_python_it_is_one_call(explain_all: Callable[..., Any], explainer: Ex
         ({"target": "tabby"}, "target 'tabby' is no index"),
         ({"save": "pngs"}, "--save 'pngs' is none of maps, .* did you mean png"),
         ({"column": "path"}, "column is for tables"),
+        ({"random_seed": -1}, "--random-seed must be a whole number from 0 on, not -1"),
     ],
 )
 def test_arguments_that_make_no_sense(

@@ -90,7 +90,9 @@ def test_scores_count_for_a_block_where_they_are_kept(tmp_path: Path, monkeypatc
     assert sized(linear(), rows(20), tmp_path, 16, save=frozenset(("maps", "scores"))).block == 64
 
 
-@pytest.mark.parametrize("question", [{"target": 3}, {"target": -1}, {"against": 3}, {"seed": np.ones((20, 3))}])
+@pytest.mark.parametrize("question", [
+    {"target": 3}, {"target": -1}, {"against": 3}, {"seed": np.ones((20, 3))}, {"target": 0, "against": [1, 0]},
+])  # fmt: skip
 def test_a_question_that_no_input_can_answer_is_refused_at_once(tmp_path: Path, question: dict[str, Any]) -> None:
     with pytest.raises(TargetError):
         lrp.explain_all(linear(), rows(20), tmp_path / "out", **question)
@@ -102,6 +104,7 @@ def test_a_question_that_some_inputs_cannot_answer_is_none_of_these(tmp_path: Pa
     ordered = x[np.argsort(best != 0, kind="stable")]
     found = lrp.explain_all(linear(), ordered, tmp_path / "out", against=0)
     assert len(found.errors) == (best == 0).sum() > 0
+    assert not lrp.explain_all(linear(), ordered, tmp_path / "apart", target=1, against=0).errors
 
 
 class StoppedError(Exception):

@@ -618,6 +618,13 @@ class TestOpening:
     def test_what_does_not_fit_the_kind(self):
         np.save("x.npy", ROWS)
         refused("x.npy", "column", column="path")
+        refused(ROWS, "column is for tables", column="x")
+        refused({"x": ROWS}, "column is for tables", column="x")
+        refused(source_of("x.npy"), "a source of your own has no columns", label="x")
+        Path("t.csv").write_text("p,a\nx.npy,1\n")
+        Path("t.parquet").write_bytes(b"PAR1")
+        for table in ("t.csv", "t.parquet"):
+            refused(table, "give one of them", column="p", features=["a"])
         refused(tar("d.tar", ("a.jpg", b"x")), "features", features=["a"])
 
     def test_an_item_with_an_error_answers_with_it(self):

@@ -137,6 +137,9 @@ def test_rows_with_a_target_of_their_own_lie_among_others(tmp_path: Path) -> Non
     assert [row["target"] for row in index] == [
         None if t == "7" else int(t) if t else best[i] for i, t in enumerate(wanted)
     ]
+    assert [row["error"] for row in index if row["error"]] == [
+        "target 7 is out of range: the output has 3 elements, 0 to 2"
+    ]
     assert [bool(row["error"]) for row in index] == [t == "7" for t in wanted]
 
 
@@ -147,6 +150,17 @@ def test_an_answer_that_is_not_finite_is_an_error_whatever_is_explained(tmp_path
     x[5, 0] = 8
     index = done(work(linear(weights=weights), x, tmp_path / "out", target=0), 8)
     assert [row["row"] for row in index if row["error"]] == [5]
+
+
+@pytest.mark.parametrize("save", ["maps", "scores"])
+def test_what_float32_cannot_hold_is_an_error_of_its_row(tmp_path: Path, save: str) -> None:
+    x = rows(8)
+    x[5] = 3e38 * np.sign(WEIGHTS[:, 0])
+    explainer = Explainer(linear(), dtype="float64", backend="numpy", threads=1)
+    index = done(work(explainer, x, tmp_path / "out", save=frozenset((save,)), target=0), 8)
+    what = {"maps": "its relevance", "scores": "its answer"}[save]
+    assert {row["row"]: row["error"].partition(" goes")[0] for row in index if row["error"]} == {5: what}
+    assert index[5]["relevance"] is None
 
 
 def test_a_map_of_another_shape_is_refused_before_anything_is_compiled(tmp_path: Path) -> None:

@@ -153,3 +153,10 @@ def test_unknown_bounds_are_said(capsys: Capture) -> None:
     assert "warning: the input's bounds are not known" in capsys.readouterr().err
     assert main([*command, "--preprocess", "zero-one"]) == 0
     assert "bounds are not known" not in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("command", [["evaluate", "m.onnx", "x.npy"], ["tune", "m.onnx", "x.npy", "-o", "out.toml"]])
+def test_a_seed_that_nothing_can_be_drawn_by_is_refused(capsys: Capture, command: list[str]) -> None:
+    with pytest.raises(SystemExit, match="2"):
+        main([*command, "--random-seed", "-1"])
+    assert "argument --random-seed: must be a whole number from 0 on, not '-1'" in capsys.readouterr().err

@@ -245,6 +245,7 @@ def test_progress_goes_from_nothing_to_all() -> None:
         ({"against": "gradcam"}, lrp.CompositeError, "no method 'gradcam' to compare with"),
         ({"imputation": "blur"}, lrp.InputError, "imputation 'blur' is not for rows"),
         ({"steps": 0}, lrp.InputError, "at least one step"),
+        ({"random_seed": -1}, lrp.InputError, "random_seed must be a whole number from 0 on, not -1"),
         ({"limit": 0}, lrp.InputError, "at least one input"),
         ({"seed": np.ones((20, 2))}, lrp.TargetError, "not from an array"),
         ({"labels": np.zeros(3, int)}, lrp.InputError, "labels are 20 integers"),

@@ -146,6 +146,7 @@ def test_what_cannot_be_tuned_is_refused() -> None:
         ({"tuning": 3}, "tuning=3: at least 4"),
         ({"imputation": "blur"}, "imputation 'blur' is not for rows"),
         ({"steps": 0}, "steps=0"),
+        ({"random_seed": -1}, "random_seed must be a whole number from 0 on, not -1"),
         ({"low": 0.0}, "give both low and high"),
         ({"low": "a", "high": 1.0}, "a bound of the input is a number"),
         ({"backend": "abacus"}, "abacus"),

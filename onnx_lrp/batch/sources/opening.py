@@ -54,11 +54,13 @@ def source_of(
         InputError: nothing is there, it is of different kinds or of none that is known, or it cannot say a label.
     """
     columns = Columns(column, label, target, (features,) if isinstance(features, str) else tuple(features or ()))
-    if isinstance(given, np.ndarray) or hasattr(given, "detach"):
-        return MemorySource.of({"": _array(given)}, columns)
-    if isinstance(given, Mapping):
-        return MemorySource.of({name: _array(array) for name, array in given.items()}, columns)
+    if isinstance(given, np.ndarray | Mapping) or hasattr(given, "detach"):
+        _check_no_column(columns)
+        arrays = given if isinstance(given, Mapping) else {"": given}
+        return MemorySource.of({name: _array(array) for name, array in arrays.items()}, columns)
     if hasattr(given, "items") and hasattr(given, "read"):
+        if columns.named:
+            raise InputError("a source of your own has no columns; give label and target with each of its items")
         source: InputSource = given
         return source
     names = tuple(one for name in _paths(given) for one in _spread(name))
@@ -78,14 +80,21 @@ def _source(kind: str, names: tuple[str, ...], columns: Columns) -> InputSource:
         return PathSource(names, columns.label == _FOLDER, here)
     files = tuple(map(NamedFile.of, names))
     if kind == "array":
-        if columns.column is not None:
-            raise InputError("column is for tables and archives; name arrays of .npz as features, label or target")
+        _check_no_column(columns)
         return ArraySource(files, columns)
     if kind == "table":
+        if columns.column is not None and columns.features:
+            raise InputError("column says that a row is a file, features that it is numbers; give one of them")
         return TableSource(files, columns, here)
     if columns.features:
         raise InputError("features are for tables and .npz; of an archive, choose an ending (--column png)")
     return TarSource(files, columns)
+
+
+def _check_no_column(columns: Columns) -> None:
+    """Arrays hold no paths."""
+    if columns.column is not None:
+        raise InputError("column is for tables and archives; name arrays as features, label or target")
 
 
 def _check_unused(columns: Columns) -> None:

@@ -20,7 +20,7 @@ _REMEDIES = {
     errno.EDQUOT: "free some space",
     errno.EFBIG: "raise the limit (ulimit -f unlimited)",
 }
-_REMEDY = "pip install 'onnx_lrp[batch]'"
+_INSTALL = "pip install 'onnx_lrp[batch]'"
 
 
 def zarr_module() -> Any:
@@ -33,9 +33,9 @@ def zarr_module() -> Any:
     try:
         import zarr
     except ImportError:
-        raise InputError(f"{needed}: {_REMEDY} with Python 3.11 or later") from None
+        raise InputError(f"{needed}: {_INSTALL} with Python 3.11 or later") from None
     if int(zarr.__version__.partition(".")[0]) < 3:
-        raise InputError(f"{needed}, not {zarr.__version__}: {_REMEDY} with Python 3.11 or later")
+        raise InputError(f"{needed}, not {zarr.__version__}: {_INSTALL} with Python 3.11 or later")
     return zarr
 
 
@@ -52,11 +52,14 @@ def writing_to(path: Path) -> Iterator[None]:
         raise
     except OSError as error:
         reason = printable(os.strerror(error.errno) if error.errno else str(error))
-        remedy = _REMEDIES.get(error.errno or 0, "make it writable")
-        raise OutputError(
-            f"{shown(path)}: cannot be written: {reason}; {remedy}, and give the same command again: it goes on where "
-            "it stopped"
-        ) from None
+        raise OutputError(f"{shown(path)}: cannot be written: {reason}; {_remedy(error)}") from None
+
+
+def _remedy(error: OSError) -> str:
+    if error.errno == errno.ENAMETOOLONG:
+        return "begin anew with a shorter path as -o"
+    first = _REMEDIES.get(error.errno or 0, "make it writable")
+    return f"{first}, and give the same command again: it goes on where it stopped"
 
 
 @contextlib.contextmanager
