@@ -107,14 +107,17 @@ def test_a_block_that_lacks_a_file_is_not_read_as_nothing(tmp_path: Path, precis
 
 
 @pytest.mark.parametrize("kind", ["maps", "scale", "scores"])
-@pytest.mark.parametrize("broken", ["cut", "garbage", "empty", "gone"])
+@pytest.mark.parametrize("broken", ["cut", "garbage", "flipped", "empty", "gone"])
 def test_a_file_that_is_damaged_is_named(tmp_path: Path, kind: str, broken: str) -> None:
     made = Maps.create(Folder(tmp_path), Order(save=frozenset(("maps", "scores"))), 40, {"x": (5, 7)}, (3,))
     for block in blocks_of(40, 16):
         made.write(Found(block, {}, {"x": some_maps(len(block))}, some_maps(len(block), (3,))))
     [path] = [path for path in made.path.rglob("c.1*") if kind in str(path.relative_to(made.path))]
     content = path.read_bytes()
-    path.write_bytes({"cut": content[: len(content) // 2], "garbage": b"\xff" * len(content)}.get(broken, b""))
+    bit = bytes([content[12] ^ 1])  # of a number: Zstd's checksum tells
+    flipped = content[:12] + bit + content[13:]
+    damaged = {"cut": content[: len(content) // 2], "garbage": b"\xff" * len(content), "flipped": flipped}
+    path.write_bytes(damaged.get(broken, b""))
     if broken == "gone":
         path.unlink()
     said = r"is missing or empty; give" if broken in ("empty", "gone") else r"is damaged; remove it, and give"

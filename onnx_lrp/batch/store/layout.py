@@ -60,7 +60,7 @@ def _add(
         name, shape=shape, dtype=dtype, attributes=about, fill_value=0 if dtype.kind == "i" else np.nan,
         chunks=(_rows_of_chunk(block, prod(shape[1:]) * dtype.itemsize), *(max(1, n) for n in shape[1:])),
         shards=(block, *(max(1, n) for n in shape[1:])),
-        compressors=zarr_module().codecs.ZstdCodec(level=_LEVEL[dtype.kind]), filters=None,
+        compressors=zarr_module().codecs.ZstdCodec(level=_LEVEL[dtype.kind], checksum=True), filters=None,
         dimension_names=("row", *(f"{short}_{i}" for i in range(1, len(shape)))),
         chunk_key_encoding={"name": "default", "separator": "."},  # a file per block, not a folder for each of its axes
     )  # fmt: skip
