@@ -140,6 +140,25 @@ class TestPaths:
         with pytest.raises(InputError, match="names no files"):
             list(source.items())
 
+    @pytest.mark.parametrize("end", [b"\0", b"\n", b"\r\n", b"\r"])
+    @pytest.mark.parametrize("last", [True, False])
+    def test_every_end_of_a_path_in_a_list(self, end, last, monkeypatch):
+        wanted = [f"{i}{'x' * 100} ö.png" for i in range(1000)] + ["line\nbreak.png"] * (end == b"\0")
+        content = end.join(name.encode() for name in wanted) + end * last
+        Path("list.txt").write_bytes(content)
+        assert names("list.txt") == wanted
+        monkeypatch.setattr("sys.stdin", io.TextIOWrapper(io.BytesIO(content)))
+        assert names("-") == wanted
+
+    def test_a_list_in_utf_16(self):
+        Path("list.txt").write_text("a.png\n", "utf-16")
+        refused("list.txt", "UTF-16; save it in UTF-8")
+
+    def test_standard_input_that_is_closed(self, monkeypatch):
+        for stream in (None, object()):
+            monkeypatch.setattr("sys.stdin", stream)
+            refused("-", "standard input: is closed; pipe paths")
+
     def test_several_are_gone_through_in_turn(self):
         picture("one.png")
         picture("pics/two.png")
