@@ -19,6 +19,10 @@ from .walking import TAKEN, inputs_below, matching
 STDIN = "-"
 LIST = ".txt"
 _LONGEST_LINE = 1 << 16
+_UNLABELLED = (
+    "no input lies in a folder below, whose name would be its label; give the folder above one for each class "
+    "(FOLDER of FOLDER/CLASS/FILE), or leave --label out"
+)
 _MARKS = (b"\0", b"\n", b"\r")  # behind each path of a list: of find -print0, a line's, and of very old ones
 
 
@@ -41,15 +45,19 @@ class PathSource:
         """One for each file; none is opened.
 
         Raises:
-            InputError: nothing is there, or a list cannot be read.
+            InputError: nothing is there, or a list cannot be read; or no input has a label, if they were to have some.
         """
+        unlabelled = self.labelled
         for number, one in enumerate(self.given):
             empty = True
             for item in self._items(number, one):
                 empty = False
+                unlabelled &= item.label is None
                 yield item
             if empty:
-                raise InputError(f"{'standard input' if one == STDIN else shown(one)}: {_nothing(one)}")
+                raise InputError(f"{_called(one)}: {_nothing(one)}")
+        if unlabelled:
+            raise InputError(f"{_called(self.given[0])}: {_UNLABELLED}")
 
     def read(self, items: Sequence[Item]) -> Iterator[Payload | InputError]:
         """The bytes of each file."""
@@ -84,6 +92,10 @@ class PathSource:
 def is_pattern(one: str) -> bool:
     """Whether it is one of glob's; a file may be called so."""
     return glob.has_magic(one) and not os.path.lexists(one)
+
+
+def _called(one: str) -> str:
+    return "standard input" if one == STDIN else shown(one)
 
 
 def _nothing(one: str) -> str:
