@@ -278,6 +278,7 @@ class TestArrays:
         np.save("x.npy", ROWS)
         for given in (ROWS, "x.npy"):
             refused(given, "no array 'y'; there is one array without a name: give named ones", label="y")
+        refused(ROWS, "label is a name, no ndarray; give the arrays together", label=y)
 
     def test_an_array_per_input(self):
         np.savez("x.npz", a=ROWS, b=np.arange(6), other=np.zeros(3))

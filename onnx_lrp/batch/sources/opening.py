@@ -53,6 +53,10 @@ def source_of(
     Raises:
         InputError: nothing is there, it is of different kinds or of none that is known, or it cannot say a label.
     """
+    for what, name in {"column": column, "label": label, "target": target}.items():
+        if not isinstance(name, str | None):
+            remedy = f"give the arrays together, and the name of this one ({{'x': x, 'y': y}}, {what} 'y')"
+            raise InputError(f"{what} is a name, no {type(name).__name__}; {remedy}")
     columns = Columns(column, label, target, (features,) if isinstance(features, str) else tuple(features or ()))
     if isinstance(given, np.ndarray) or hasattr(given, "detach"):
         return MemorySource.of({"": _array(given)}, columns)
