@@ -105,6 +105,7 @@ class _Going:
 
     def _blocks_done(self, inventory: Inventory, order: Order) -> int:
         """Inputs of blocks that are done, counted with their failures; what a power cut left of a part goes."""
+        self.failed = 0  # those of a first pass fail again
         for part in map(self.run.folder.part, done_blocks(self.run.folder)):
             try:
                 self.failed += failed_in([part])
