@@ -109,7 +109,7 @@ def test_save_and_heatmap(tmp_path: Path) -> None:
         (np.ones((1, 28, 28), np.float32), "rank 3"),
         (np.ones((1, 3, 28, 28), np.float32), "shape"),
         (np.ones((0, 1, 28, 28), np.float32), "empty"),
-        (np.ones((1, 1, 28, 28), np.uint8), "uint8"),
+        (np.ones((1, 1, 28, 28), np.int64), "int64"),
         (np.ones((1, 1, 28, 28), complex), "complex"),
         (np.full((1, 1, 28, 28), np.nan, np.float32), "NaN"),
         (np.full((1, 1, 28, 28), np.inf), "Inf"),

@@ -121,7 +121,9 @@ class Loader:
         """A picture prepared; an array with the axis of samples, where the model has one."""
         if isinstance(data, Picture) or data.dtype.kind != "f":
             found = pictures(data, value)
-            if len(found) == 1:
+            if len(found) > 1:
+                raise _several(len(found))
+            if found:
                 return prepared_picture(found[0], value, self.preprocessing)
         array = np.asarray(data)
         if not self.batched or is_fixed(value):
@@ -129,9 +131,7 @@ class Loader:
         if rank is None or array.ndim == rank - 1:
             return array[None]
         if array.ndim == rank and len(array) != 1:
-            raise InputError(
-                f"holds {len(array)} samples; give files of one sample each, or one array with a row for each"
-            )
+            raise _several(len(array))
         return array
 
     def as_it_is(self, arrays: Mapping[str, np.ndarray]) -> dict[str, np.ndarray] | None:
@@ -165,6 +165,10 @@ class Loader:
             InputError: it does not fit.
         """
         return check_inputs(dict(feeds), self.inputs, self.source)
+
+
+def _several(count: int) -> InputError:
+    return InputError(f"holds {count} samples; give files of one sample each, or one array with a row for each")
 
 
 def digest_of(arrays: Mapping[str, np.ndarray]) -> str:
