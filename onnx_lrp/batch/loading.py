@@ -19,6 +19,7 @@ from ..pictures.intake import pictures, prepared_picture
 from ..pictures.layout import counts_samples
 from ..pictures.preprocessing import Preprocessing
 from ..pictures.reading import Picture, read_bytes
+from ..text import printable
 from .items import Item, Payload
 
 NAMELESS = ("", "arr_0")  # what the only array of a sample is called where nobody named it
@@ -100,9 +101,9 @@ class Loader:
         named = self._by_name(content)
         missing = [name for name, _, _ in self._declared if name not in named]
         if missing:
-            raise InputError(
-                f"holds nothing for the model's input {missing[0]!r}, only {', '.join(map(repr, map(str, named)))}"
-            )
+            there = ", ".join(repr(printable(str(name))) for name in named)
+            remedy = f"call the array so: numpy.savez('x.npz', **{{{missing[0]!r}: x}})"
+            raise InputError(f"holds nothing for the model's input {missing[0]!r}, only {there}; {remedy}")
         return {name: self._array(named[name], rank, value) for name, rank, value in self._declared}
 
     def _by_name(
