@@ -9,11 +9,13 @@ from typing import Any
 import numpy as np
 import onnx
 import onnx.parser
+import onnx_ir as ir
 import pytest
 import torch
 from PIL import Image
 
 import onnx_lrp as lrp
+from onnx_lrp.pictures.intake import axes_of_bytes
 from onnx_lrp.pictures.layout import Layout
 from onnx_lrp.pictures.preprocessing import PREPROCESSINGS
 from tests.pictures.edges import NAMES, edges, stripes
@@ -96,6 +98,12 @@ def test_colours_may_come_first() -> None:
 )
 def test_how_bytes_are_pictures(model: tuple[Any, ...], shape: tuple[int, ...], axes: str) -> None:
     assert Layout.of(model).axes_of(shape) == axes
+
+
+@pytest.mark.parametrize(("kind", "axes"), [("FLOAT", "NCHW"), ("FLOAT16", "NCHW"), ("UINT8", ""), ("INT64", "")])
+def test_a_model_that_takes_bytes_gets_them_as_they_are(kind: str, axes: str) -> None:
+    value = ir.Value(name="x", shape=ir.Shape(["n", 3, 8, 8]), type=ir.TensorType(ir.DataType[kind]))
+    assert axes_of_bytes(np.dtype(np.uint8), (2, 3, 8, 8), value) == axes
 
 
 @pytest.mark.parametrize(
