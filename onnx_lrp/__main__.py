@@ -12,7 +12,8 @@ def command_line() -> int:
 
         return main()
     except KeyboardInterrupt:
-        sys.stderr.write("onnx-lrp: error: interrupted\n")
+        if sys.stderr is not None:  # it may be closed
+            sys.stderr.write("onnx-lrp: error: interrupted\n")
         return 130
 
 

@@ -120,8 +120,8 @@ class Explainer(ExplainedModel):
 
         Args:
             x: array, dict by input name, or list in the model's order; any batch size that the model takes. Pictures
-                are prepared: a path or several, one of Pillow's or several, or uint8 of shape (H, W, 3) or (N, H, W,
-                3). Torch's tensors are arrays.
+                are prepared: a path or several, one of Pillow's or several, or uint8 of shape (H, W, 3), (3, H, W) or
+                (H, W), or (N, ...) of these. Torch's tensors are arrays.
             target: None (argmax per sample), an int or tuple for all samples, or one per sample; an int counts in
                 the flattened output of a sample. A :class:`Region`, or a tuple with slices in it, explains a weighted
                 sum of many elements.
@@ -217,10 +217,10 @@ class Explainer(ExplainedModel):
 
         Each item is one sample or a batch of them, which its rank tells: arrays of the rank that the model declares are
         batches, those of one axis less are samples, as are a path, one of Pillow's pictures, and uint8 of shape (H, W,
-        3); uint8 of shape (N, H, W, 3) is a batch. Other ranks are an error. Samples are gathered, as long as they
-        have one shape; batches are explained as they come, or in parts where they have more than ``batch`` samples. A
-        model with a fixed number of samples gets just as many, the last ones filled up with copies that are cut off
-        from the explanation.
+        3), (3, H, W) or (H, W); uint8 of shape (N, ...) of these is a batch. Other ranks are an error. Samples are
+        gathered, as long as they have one shape; batches are explained as they come, or in parts where they have more
+        than ``batch`` samples. A model with a fixed number of samples gets just as many, the last ones filled up with
+        copies that are cut off from the explanation.
 
         Args:
             iterable: an iterator, generator, list or Torch's ``DataLoader``. For a model with several inputs each item

@@ -85,7 +85,7 @@ def checked(data: Any, value: ir.Value, source: str) -> np.ndarray:
     _check_shape(array, value, where)
     numbers = np.nan_to_num(array, nan=0.0) if array.dtype.kind == "f" and HOLES in value.meta else array
     if numbers.dtype.kind == "f" and not np.isfinite(numbers).all():
-        raise InputError(f"{where} holds NaN or Inf values; LRP needs finite numbers")
+        raise InputError(f"{where} holds NaN or Inf values; LRP needs finite numbers, so mend or leave out this input")
     return array
 
 
@@ -129,6 +129,24 @@ def _check_shape(array: np.ndarray, value: ir.Value, where: str) -> None:
         return
     shown = "(" + ", ".join(printable(str(d)) if d is not None else "?" for d in shape) + ")"
     if array.ndim != len(shape):
-        raise InputError(f"{where} has rank {array.ndim}, shape {array.shape}; the model declares the shape {shown}")
-    if any(isinstance(d, int) and d != n for d, n in zip(shape, array.shape)):
-        raise InputError(f"{where} has shape {array.shape}; the model declares the shape {shown}")
+        said = f"{where} has rank {array.ndim}, shape {array.shape}, the model declares the shape {shown}"
+        raise InputError(f"{said}; {_reshaped(array.shape, shape)}")
+    if not _is_of(array.shape, shape):
+        said = f"{where} has shape {array.shape}, the model declares the shape {shown}"
+        raise InputError(f"{said}; {_reshaped(array.shape, shape)}")
+
+
+def _is_of(given: Sequence[int], shape: Sequence[int | str | None]) -> bool:
+    return len(given) == len(shape) and all(not isinstance(d, int) or d == n for d, n in zip(shape, given))
+
+
+def _reshaped(given: tuple[int, ...], shape: Sequence[int | str | None]) -> str:
+    """What makes an array one of the declared shape, if that is a matter of its axes."""
+    if _is_of((1, *given), shape):
+        return "add an axis of samples: x[None]"
+    if len(given) and given[0] == 1 and _is_of(given[1:], shape):
+        return "take the axis of samples away: x[0]"
+    for order in ((0, 3, 1, 2), (0, 2, 3, 1), (0, 2, 1)):
+        if len(given) == len(order) and _is_of([given[axis] for axis in order], shape):
+            return f"put its axes in this order: x.transpose{order}"
+    return "give an array of this shape"

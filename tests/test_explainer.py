@@ -106,10 +106,12 @@ def test_save_and_heatmap(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("x", "message"),
     [
-        (np.ones((1, 28, 28), np.float32), "rank 3"),
-        (np.ones((1, 3, 28, 28), np.float32), "shape"),
+        (np.ones((1, 28, 28), np.float32), r"rank 3.*; add an axis of samples: x\[None\]$"),
+        (np.ones((1, 1, 1, 28, 28), np.float32), r"rank 5.*; take the axis of samples away: x\[0\]$"),
+        (np.ones((1, 28, 28, 1), np.float32), r"shape .*; put its axes in this order: x.transpose\(0, 3, 1, 2\)$"),
+        (np.ones((1, 3, 28, 28), np.float32), "shape .*; give an array of this shape$"),
         (np.ones((0, 1, 28, 28), np.float32), "empty"),
-        (np.ones((1, 1, 28, 28), np.uint8), "uint8"),
+        (np.ones((1, 1, 28, 28), np.int64), "int64"),
         (np.ones((1, 1, 28, 28), complex), "complex"),
         (np.full((1, 1, 28, 28), np.nan, np.float32), "NaN"),
         (np.full((1, 1, 28, 28), np.inf), "Inf"),

@@ -84,7 +84,9 @@ def test_paths_pictures_and_bytes(explainer: lrp.Explainer) -> None:
     expected = explainer([str(path) for path in DIGITS])
     pictures = [Image.open(path) for path in DIGITS]
     pixels = [np.asarray(picture) for picture in pictures]
-    for items in (DIGITS, [str(path) for path in DIGITS], pictures, pixels, [np.stack(pixels)[..., None]]):
+    together = np.stack(pixels)
+    batches = [[together[..., None]], [together[:, None]], [together], [one[None] for one in pixels]]
+    for items in (DIGITS, [str(path) for path in DIGITS], pictures, pixels, *batches):
         (found,) = explainer.stream(items, batch=len(DIGITS))
         same(found, expected)
         assert found.context is not None

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import shutil
 import time
 from collections.abc import Generator, Iterable, Iterator
@@ -84,7 +85,7 @@ class _Going:
         folder, selection, labels = self.run.folder, self.run.selection, self.run.explainer.labels
         if manifest.get("count") == len(inventory):
             return inventory
-        selection.check(inventory, labels)
+        selection.check(inventory, labels, math.prod(order.output))
         if selection.only is not None:
             self._predicted(inventory, order)
         rows = selection.rows(inventory, folder, labels)

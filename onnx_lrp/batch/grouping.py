@@ -11,6 +11,7 @@ import numpy as np
 
 from ..errors import InputError
 from ..explainer import Explainer
+from ..writing import shown
 from .blocks import Block
 from .gathered import Failure, Gathered, gathered
 from .inventory import Inventory
@@ -161,7 +162,8 @@ class Reader:
                 if error is None and not isinstance(sample, str):
                     found.append(sample)
                 elif error is not None:
-                    why = error if item.name in error else f"{item.name}: {error}"
+                    named = repr(item.name)[1:-1] in error  # as errors of files name them, which escapes some letters
+                    why = error if named else f"{shown(item.name)}: {error}"
                 if len(found) == count:
                     break
         if not found:

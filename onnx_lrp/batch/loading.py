@@ -19,6 +19,7 @@ from ..pictures.intake import pictures, prepared_picture
 from ..pictures.layout import counts_samples
 from ..pictures.preprocessing import Preprocessing
 from ..pictures.reading import Picture, read_bytes
+from ..text import printable
 from .items import Item, Payload
 from .numbers import in_type_of
 
@@ -114,9 +115,9 @@ class Loader:
         named = self._by_name(content)
         missing = [name for name, _, _ in self._declared if name not in named]
         if missing:
-            raise InputError(
-                f"holds nothing for the model's input {missing[0]!r}, only {', '.join(map(repr, map(str, named)))}"
-            )
+            there = ", ".join(repr(printable(str(name))) for name in named)
+            remedy = f"call the array so: numpy.savez('x.npz', **{{{missing[0]!r}: x}})"
+            raise InputError(f"holds nothing for the model's input {missing[0]!r}, only {there}; {remedy}")
         return {name: self._array(named[name], rank, value) for name, rank, value in self._declared}
 
     def _by_name(
@@ -135,7 +136,9 @@ class Loader:
         """A picture prepared; an array with the axis of samples, where the model has one."""
         if isinstance(data, Picture) or data.dtype.kind != "f":
             found = pictures(data, value)
-            if len(found) == 1:
+            if len(found) > 1:
+                raise _several(len(found))
+            if found:
                 return prepared_picture(found[0], value, self.preprocessing)
         array = np.asarray(data)
         if not self.batched or is_fixed(value):
@@ -145,9 +148,7 @@ class Loader:
         if array.ndim != rank:  # it could not even be joined with others
             return checked(array, value, self.source)
         if len(array) != 1:
-            raise InputError(
-                f"holds {len(array)} samples; give files of one sample each, or one array with a row for each"
-            )
+            raise _several(len(array))
         return array
 
     def as_it_is(self, arrays: Mapping[str, np.ndarray]) -> dict[str, np.ndarray] | None:
@@ -181,6 +182,10 @@ class Loader:
             InputError: it does not fit.
         """
         return check_inputs(dict(feeds), self.inputs, self.source)
+
+
+def _several(count: int) -> InputError:
+    return InputError(f"holds {count} samples; give files of one sample each, or one array with a row for each")
 
 
 def digest_of(arrays: Mapping[str, np.ndarray]) -> str:

@@ -18,6 +18,7 @@ from .inventory import Inventory
 
 WRONG, OF_CLASS = "wrong", "class="
 LISTED_AT_ONCE = 10_000
+_MOST_DIGITS = 18  # of an index
 
 
 @dataclass(frozen=True)
@@ -53,22 +54,29 @@ class Selection:
         """For JSON; a seed that decides nothing is left out."""
         return {**asdict(self), "random_seed": None if self.sample is None else self.random_seed}
 
-    def check(self, inventory: Inventory, labels: Sequence[str]) -> None:
+    def check(self, inventory: Inventory, labels: Sequence[str], count: int) -> None:
         """Raise before the first pass if the choice cannot be made.
+
+        Args:
+            inventory: of all inputs.
+            labels: of the classes.
+            count: of the elements of the model's answer.
 
         Raises:
             InputError: an input without a label, a label that no class has, or no such class.
         """
         if self.only is not None and self.only.startswith(OF_CLASS):
-            classes_called(self.only.removeprefix(OF_CLASS), labels, "--only class")
+            classes_called(self.only.removeprefix(OF_CLASS), labels, "--only class", count)
         seen = set[str | None]()
         for item in _items(inventory) if self.only == WRONG else ():
+            if item.error is not None:  # its row will say so
+                continue
             if item.label is None:
                 raise InputError(
                     f"{printable(item.name)}: has no label; --only wrong needs one of every input (--label)"
                 )
             if item.label not in seen:
-                classes_called(item.label, labels, f"{printable(item.name)}: label")
+                classes_called(item.label, labels, f"{printable(item.name)}: label", count)
                 seen.add(item.label)
 
     def rows(self, inventory: Inventory, folder: Folder, labels: Sequence[str]) -> list[int]:
@@ -98,29 +106,37 @@ class Selection:
             if wanted is None:
                 names = [item.label for item in inventory.block(Block(0, rows[0], rows[-1] + 1))]
             for row, prediction, name in zip(rows, predictions, names):
+                if prediction is None:  # of what cannot be read there may be no label, either
+                    yield row
+                    continue
                 assert name is not None, "checked before"
                 if name not in known:
                     known[name] = classes_called(name, labels, "label")
-                if prediction is None or (prediction in known[name]) != (wanted is None):
+                if (prediction in known[name]) != (wanted is None):
                     yield row
 
 
-def classes_called(text: str, labels: Sequence[str], what: str) -> frozenset[int]:
+def classes_called(text: str, labels: Sequence[str], what: str, count: int | None = None) -> frozenset[int]:
     """The indices of the classes that a label means: those of this name (two may share it), else it is an index.
 
     Args:
         text: as it was given.
         labels: of all classes; empty if they have none.
         what: what is named, for messages.
+        count: of all classes, if it is known.
 
     Raises:
-        InputError: neither.
+        InputError: neither, or an index that no class has.
     """
     found = frozenset(i for i, label in enumerate(labels) if label == text)
     if found:
         return found
-    if text.isdecimal() and (not labels or int(text) < len(labels)):
-        return frozenset((int(text),))
+    index = int(text) if text.isdecimal() and len(text) <= _MOST_DIGITS else None
+    if index is not None and not labels and count is not None and index >= count:
+        has = f"the output has {count} element{'s' * (count > 1)}, 0 to {count - 1}"
+        raise InputError(f"{what} {index} is no class: {has}; give one of these, or all names (--labels)")
+    if index is not None and (not labels or index < len(labels)):
+        return frozenset((index,))
     close = near(text, labels)
     remedy = f"did you mean {' or '.join(map(repr, close))}?" if close else "give the names of the classes (--labels)"
     raise InputError(f"{what} {printable(text)!r} is neither the name of a class nor its index; {remedy}")

@@ -21,9 +21,10 @@ from .words import batch_size, count, from_zero, names
 
 NAME = "batch"
 EPILOG = f"""\
-INPUT is a folder (with all below it), a pattern ("pics/*.jpg"), a list of paths (FILE.txt, or - from a pipe), .npy or
-.npz with one input per row, a table (.csv, .tsv, .parquet), or archives (.tar, "data-{{000..012}}.tar"); several of one
-kind are taken together. An input that cannot be explained costs a row with its error.
+INPUT is a folder (with all below it), a pattern ("pics/*.jpg"), a list of paths (FILE.txt, or - from a pipe: one per
+line, or as find -print0 writes them), .npy or .npz with one input per row, a table (.csv, .tsv, .parquet), or archives
+(.tar, "data-{{000..012}}.tar"); several of one kind are taken together. An input that cannot be explained costs a row
+with its error.
 
 OUT gets index.parquet (a row per input), maps.zarr, and batch.json. The same command goes on where it was stopped,
 whatever stopped it; what is stored does not depend on that, nor on --workers. In Python: lrp.open_batch("OUT").

@@ -9,16 +9,21 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 from ..batch.asked import Run
 from ..batch.conducting import conduct
 from ..batch.folder import Folder
+from ..batch.items import InputSource
 from ..batch.outcome import Outcome
 from ..batch.progress import display
 from ..batch.run import from_pipe, target_for_all
 from ..batch.selecting import Selection
+from ..batch.sources.arrays import ArraySource
 from ..batch.sources.opening import source_of
 from ..explainer import Explainer
-from ..pictures.metadata import size_said_by
+from ..pictures.intake import axes_of_bytes
+from ..pictures.metadata import declared_by, size_said_by
 from ..targets import as_seed
 from ..text import printable
 from ..writing import shown
@@ -50,11 +55,11 @@ def run_batch(args: Namespace) -> int:
 
 def _asked(args: Namespace) -> tuple[Run, list[str]]:
     """What is asked for, and what there is to tell before it begins."""
-    pictures = args.column is not None or not all(path.lower().endswith(NO_PICTURES) for path in args.inputs)
     selection = Selection(args.only, args.sample, args.random_seed)
     source = source_of(
         args.inputs, column=args.column, label=args.label, target=args.target_column, features=args.features
     )
+    pictures = _any_picture(args, source)
     preprocessing, found = preparation(args, pictures)
     size = args.size or size_of(found) or size_said_by(Path(args.model))
     explainer = Explainer(
@@ -66,6 +71,15 @@ def _asked(args: Namespace) -> tuple[Run, list[str]]:
         args.engine, from_pipe(args.inputs),
     )  # fmt: skip
     return run, [_heading(explainer), *told_of(args, preprocessing, found) * pictures]
+
+
+def _any_picture(args: Namespace, source: InputSource) -> bool:
+    """Whether inputs may be pictures: files, or rows that are bytes of some."""
+    if isinstance(source, ArraySource):
+        shapes = source.rows_of_bytes()
+        declared = declared_by(Path(args.model)) if shapes else ()
+        return any(axes_of_bytes(np.dtype(np.uint8), shape, value) for shape in shapes for value in declared)
+    return args.column is not None or not all(path.lower().endswith(NO_PICTURES) for path in args.inputs)
 
 
 def _order(args: Namespace, explainer: Explainer) -> dict[str, Any]:

@@ -115,7 +115,7 @@ def batch_of(args: Namespace, request: Request) -> Any:
         InputError: they differ in shape, or do not fit the model.
     """
     contents = [file.content for file in request.files]
-    if len(contents) == 1 and isinstance(contents[0], np.ndarray):
+    if len(contents) == 1 and isinstance(contents[0], np.ndarray) and not request.about:  # no bytes of pictures
         return contents[0]
     prepared = Explainer(args.model, request.composite, **request.options).prepared
     batches = Feeder(prepared.inputs, request.for_model(prepared), prepared.source).batches(request.files)

@@ -14,7 +14,7 @@ import numpy as np
 from ..errors import InputError
 from ..inputs import check_inputs
 from ..model.graph import dims
-from ..pictures.intake import prepared_picture
+from ..pictures.intake import any_picture, pictures, prepared_batch
 from ..pictures.layout import counts_samples
 from ..pictures.lines import read_lines
 from ..pictures.preprocessing import Preprocessing
@@ -42,10 +42,17 @@ class File:
     path: Path
     content: Content
 
+    @property
+    def parts(self) -> list[Picture | np.ndarray | Text]:
+        """What is in it, one by one."""
+        return list(self.content.values()) if isinstance(self.content, dict) else [self.content]
+
 
 @dataclass(frozen=True)
 class Sample:
-    """What to call one sample: ``title`` on the terminal, ``stem`` in file names; ``picture`` if it came as one."""
+    """What to call one sample: ``title`` on the terminal, ``stem`` in file names; ``picture`` if it came as one, or as
+    bytes of one.
+    """
 
     title: str
     stem: str
@@ -124,7 +131,13 @@ class Feeder:
 
     def _from_names(self, file: File) -> Batch:
         assert isinstance(file.content, dict)
-        return self._batch(file, file.content)
+        fed = dict(file.content)
+        for value in self.inputs:
+            name = value.name or ""
+            prepared = self._prepared(fed[name], value, file) if name in fed else None
+            if prepared is not None:
+                fed[name] = prepared
+        return self._batch(file, fed)
 
     def _from_order(self, files: Sequence[File]) -> Batch:
         names = ", ".join(repr(shown(value.name or "")) for value in self.inputs)
@@ -149,17 +162,24 @@ class Feeder:
                 raise InputError(f"{title}: {error}") from None
         batched = all(map(self._batched, self.inputs))
         count = max((len(array) for array in feeds.values() if batched and array.ndim), default=1)
-        picture = isinstance(file.content, Picture)
+        picture = any_picture(file.parts, self.inputs)
         return Batch(feeds, Batch(feeds, (Sample(title, stem, picture),)).counted(count))
 
     def _array(self, content: Picture | np.ndarray | Text, value: ir.Value, file: File) -> np.ndarray:
-        if isinstance(content, np.ndarray):
-            shape = dims(value)
-            lacks_batch = shape is not None and content.ndim == len(shape) - 1 and self._batched(value)
-            return content[None] if lacks_batch else content
-        assert isinstance(content, Picture), "sentences have become arrays"
+        assert not isinstance(content, Text), "sentences have become arrays"
+        prepared = self._prepared(content, value, file)
+        if prepared is not None:
+            return prepared
+        assert isinstance(content, np.ndarray)
+        shape = dims(value)
+        lacks_batch = shape is not None and content.ndim == len(shape) - 1 and self._batched(value)
+        return content[None] if lacks_batch else content
+
+    def _prepared(self, content: Picture | np.ndarray, value: ir.Value, file: File) -> np.ndarray | None:
+        """A picture, or bytes of some, as an input; None of other arrays."""
         try:
-            return prepared_picture(content.pixels, value, self.preprocessing)
+            found = pictures(content, value)
+            return prepared_batch(found, value, self.preprocessing) if found else None
         except InputError as error:
             raise InputError(f"{shown(file.path)}: {error}") from None
 

@@ -3,17 +3,19 @@
 from __future__ import annotations
 
 from argparse import Namespace
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 from ..composites.pictured import from_preprocessing
 from ..model.prepared import Prepared
 from ..pictures.conventions import Convention
-from ..pictures.intake import Way
-from ..pictures.metadata import Finding, said_by
+from ..pictures.intake import Way, any_picture
+from ..pictures.metadata import Finding, declared_by, said_by
 from ..pictures.preprocessing import PictureSize, Preprocessing, named_size
-from ..pictures.reading import Picture
 from .arguments import PREPROCESSING
 from .feeding import File, read_files
 from .holding import held
@@ -59,7 +61,7 @@ def read(args: Namespace) -> Request:
         InputError: one that cannot be read, or a preprocessing that makes no sense.
     """
     files = read_files(args.inputs, bool(getattr(args, "tokenizer", None)))
-    pictures = any(isinstance(file.content, Picture) for file in files)
+    pictures = _any_picture(files, args)
     preprocessing, found = preparation(args, pictures)
     bounded = pictures or args.preprocess
     given = getattr(args, "composites", None) or [args.composite]
@@ -77,12 +79,22 @@ def preparation(args: Namespace, pictures: bool) -> tuple[Preprocessing, Finding
     Raises:
         InputError: a preprocessing that makes no sense.
     """
-    found = said_by(Path(getattr(args, "model", None) or args.a)) if pictures and not args.preprocess else None
+    found = said_by(_model(args)) if pictures and not args.preprocess else None
     preprocessing = Preprocessing.create(
         args.preprocess or (PREPROCESSING if found is None else found.preprocessing),
         scale=args.scale, mean=args.mean, std=args.std, channels=args.channels, fit=args.fit,
     )  # fmt: skip
     return preprocessing, found
+
+
+def _any_picture(files: Sequence[File], args: Namespace) -> bool:
+    parts = [part for file in files for part in file.parts]
+    bytes_in_it = any(isinstance(part, np.ndarray) and part.dtype == np.uint8 for part in parts)
+    return any_picture(parts, declared_by(_model(args)) if bytes_in_it else ())  # reading a model may take long
+
+
+def _model(args: Namespace) -> Path:
+    return Path(getattr(args, "model", None) or args.a)
 
 
 def options_of(args: Namespace) -> dict[str, Any]:

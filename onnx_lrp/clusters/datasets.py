@@ -42,7 +42,7 @@ def explain_dataset(
     Args:
         dataset: a ``ray.data.Dataset``.
         model: path, bytes, ``onnx.ModelProto``, or an :class:`onnx_lrp.Explainer`; it travels to each machine once.
-        column: what is explained: arrays without an axis of samples, uint8 pictures (H, W, 3), bytes of encoded
+        column: what is explained: arrays without an axis of samples, uint8 pictures, bytes of encoded
             pictures, or paths that every machine can read. For a model with several inputs, the column by input.
         id_column: the one column to keep beside the answers; by default all but those of ``column`` are kept.
         target: as for a call of the Explainer: what is explained where a row has no target of its own.

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -131,7 +131,7 @@ def take(x: Any, declared: Sequence[ir.Value], preprocessing: Callable[[], Prepr
     if not pixels:
         return Taken(x)
     how = preprocessing()
-    fed = {name: _batch(some, values[name], how) for name, some in pixels.items()}
+    fed = {name: prepared_batch(some, values[name], how) for name, some in pixels.items()}
     name, some = next(iter(pixels.items()))
     return Taken({**given, **fed}, (name, some[0]))
 
@@ -189,26 +189,46 @@ def _one(item: Any, value: ir.Value) -> np.ndarray | None:
     return None
 
 
-def _of_array(array: np.ndarray, value: ir.Value) -> list[np.ndarray]:
-    """Bytes with the colours last are pictures, unless the model takes bytes, or the shape is the model's own."""
+def axes_of_bytes(dtype: np.dtype[Any], given: Sequence[int], value: ir.Value) -> str:
+    """How an array is one of pictures for an input, as :meth:`Layout.axes_of` says it; "" if it is none.
+
+    Args:
+        dtype: the array's: bytes are pictures, unless the model takes bytes itself.
+        given: the array's shape.
+        value: the input.
+    """
     shape = dims(value)
-    if array.dtype != np.uint8 or shape is None or value.dtype is None or not value.dtype.is_floating_point():
+    if dtype != np.uint8 or shape is None or value.dtype is None or not value.dtype.is_floating_point():
+        return ""
+    return Layout.of(shape).axes_of(given) if 1 <= len(shape) <= 4 and 0 not in given else ""
+
+
+def any_picture(some: Iterable[Any], declared: Sequence[ir.Value]) -> bool:
+    """Whether one of these is a picture, or holds bytes of some, for one of a model's inputs."""
+    return any(
+        isinstance(one, Picture)
+        or (isinstance(one, np.ndarray) and any(axes_of_bytes(one.dtype, one.shape, value) for value in declared))
+        for one in some
+    )
+
+
+def _of_array(array: np.ndarray, value: ir.Value) -> list[np.ndarray]:
+    """The pictures that bytes are."""
+    axes = axes_of_bytes(array.dtype, array.shape, value)
+    if not axes:
         return []
-    if not 1 <= len(shape) <= 4 or not array.size or _fits(array, Layout.of(shape)):
-        return []
-    if array.ndim == 4 and array.shape[3] in (1, 3):
-        return [one.astype(np.float32) for one in array]
-    if array.ndim == 3 and array.shape[2] in (1, 3):
-        return [array.astype(np.float32)]
-    return [array[..., None].astype(np.float32)] if array.ndim == 2 and len(shape) > 2 else []
+    some = array if axes.startswith("N") else array[None]
+    some = some if "C" in axes else some[..., None]
+    some = some.transpose(0, 2, 3, 1) if axes.endswith("CHW") else some
+    return [one.astype(np.float32) for one in some]
 
 
-def _fits(array: np.ndarray, layout: Layout) -> bool:
-    """Whether an array with colours last may as well be the model's input, with colours first."""
-    return layout.axes == "NCHW" and array.ndim == 4 and array.shape[1] in (1, 3)
+def prepared_batch(found: Sequence[np.ndarray], value: ir.Value, preprocessing: Preprocessing) -> np.ndarray:
+    """Pictures as one input of the model.
 
-
-def _batch(found: Sequence[np.ndarray], value: ir.Value, preprocessing: Preprocessing) -> np.ndarray:
+    Raises:
+        InputError: as for :func:`prepared_picture`, or they make no batch.
+    """
     rows = [prepared_picture(pixels, value, preprocessing) for pixels in found]
     if len(rows) == 1:
         return rows[0]

@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from ..errors import InputError
 
 DeclaredShape = Sequence["int | str | None"]
+_COLOURS = (1, 3)  # how many a picture has
 
 
 @dataclass(frozen=True)
@@ -47,6 +48,33 @@ class Layout:
     def batched(self) -> bool:
         """Whether the first axis counts samples."""
         return self.axes.startswith("N")
+
+    def axes_of(self, shape: Sequence[int]) -> str:
+        """How bytes of a shape are pictures for such an input: HW, HWC or CHW, with N in front of several; "" if they
+        are none.
+
+        Colours stand where a 1 or a 3 stands; where both places have one, where the input has them. Three axes without
+        colours are several grey pictures. An input that need not be one of pictures, as it has no axis of colours,
+        gets only those with its own height and width, but for such with colours behind.
+        """
+        axes = "" if self.channels not in (None, *_COLOURS) else self._axes_of(shape)
+        if "C" in self.axes or axes.endswith("C"):
+            return axes
+        sides = dict(zip(axes, shape))
+        fits = None not in (self.height, self.width) and (sides.get("H"), sides.get("W")) == (self.height, self.width)
+        return axes if fits else ""
+
+    def _axes_of(self, shape: Sequence[int]) -> str:
+        if len(shape) == 4:
+            first, last = shape[1] in _COLOURS, shape[3] in _COLOURS
+            if first and last and len(self.axes) == 4:
+                return self.axes
+            return "NHWC" if last else "NCHW" if first else ""
+        if len(shape) == 3:
+            if shape[2] in _COLOURS:
+                return "HWC"
+            return "CHW" if shape[0] in (1, self.channels or 3) else "NHW"
+        return "HW" if len(shape) == 2 else ""
 
     def pack(self, pixels: NDArray[Any]) -> NDArray[Any]:
         """Turn (H, W, C) into one sample in this axis order, with a batch axis of 1 if the model has one."""

@@ -11,7 +11,7 @@ import ast
 import contextlib
 import json
 import re
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -75,6 +75,16 @@ def said_by(path: Path) -> Finding | None:
         model = ir.from_proto(onnx.load(path, load_external_data=False))
         return next(findings(model, Beside.of(path)), None)
     return None
+
+
+def declared_by(path: Path) -> Sequence[ir.Value]:
+    """A model's inputs; none where they cannot be read."""
+    import onnx
+    import onnx_ir as ir
+
+    with contextlib.suppress(Exception):  # whoever uses the model says what is wrong with it
+        return ir.from_proto(onnx.load(path, load_external_data=False)).graph.inputs
+    return ()
 
 
 def size_said_by(path: Path) -> tuple[int, int] | None:

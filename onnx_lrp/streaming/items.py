@@ -106,7 +106,7 @@ class ItemReader:
         if isinstance(data, str | os.PathLike) and value.dtype != ir.DataType.STRING:
             data = read_input(data)
         if pixels := pictures(data, value):
-            return self._prepared(pixels, value, getattr(data, "ndim", 3) < 4)
+            return self._prepared(pixels, value, getattr(data, "ndim", 3) < 4 and len(pixels) == 1)
         array, shape = _array(data, name, value), dims(value)
         if name not in self._free:
             return Rows({}, 0, shared={name: np.array(array)})

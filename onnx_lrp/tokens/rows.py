@@ -131,6 +131,8 @@ def _is_dark(shade: tuple[int, int, int]) -> bool:
 
 def _has_colours() -> bool:
     """Whether the terminal shows them, and nobody has said that it should not (no-color.org)."""
+    if sys.stdout is None:  # a process without one
+        return False
     return sys.stdout.isatty() and "NO_COLOR" not in os.environ and os.environ.get("TERM") != "dumb"
 
 

@@ -138,4 +138,4 @@ class FakePredicting(FakeExplaining):
 
 def fake_sizes(order: Order, explainer: object, source: object, inventory: object, batch: int | None) -> Order:
     """In place of sizing.with_sizes: two inputs at once, four in a block."""
-    return replace(order, batch=batch or 2, block=4)
+    return replace(order, batch=batch or 2, block=4, output=(10,))

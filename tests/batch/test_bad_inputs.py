@@ -14,7 +14,7 @@ from test_hostile_inputs import png_of_size
 
 import onnx_lrp as lrp
 from onnx_lrp.cli.main import main
-from onnx_lrp.errors import OnnxLrpError
+from onnx_lrp.errors import InputError, OnnxLrpError
 
 pytest.importorskip("zarr")
 pytest.importorskip("pyarrow")
@@ -116,6 +116,35 @@ def test_every_odd_picture_is_right_or_one_error_as_it_is_alone() -> None:
         "a.tiff", "empty.png", "huge.png", "moving.gif", "moving.webp", "nan.npy", "object.npy", "other.npy",
         "text.jpg",
     ]  # fmt: skip
+
+
+def test_a_name_with_a_line_break_is_said_once() -> None:
+    Path("list.txt").write_bytes(b"a\nb.png\0")
+    with pytest.raises(InputError, match=r"the last of them: 'a\\nb.png': no such file; check the path$"):
+        lrp.explain_all(DIGITS, "list.txt", "out")
+    np.savez("c.npz", other=np.zeros(3))
+    Path("list.txt").write_bytes(b"c.npz\0")
+    with pytest.raises(InputError, match=r"the last of them: c.npz: holds nothing for the model's input 'input', only"):
+        lrp.explain_all(DIGITS, "list.txt", "out")
+
+
+def test_errors_of_arrays_say_what_to_do() -> None:
+    Path("in").mkdir()
+    x = np.random.default_rng(0).random((1, 28, 28, 1), np.float32)
+    sound = x.transpose(0, 3, 1, 2)
+    np.save("in/0.npy", sound)
+    np.save("in/1.npy", x)
+    np.save("in/2.npy", sound[..., 1:])
+    np.save("in/3.npy", sound * np.nan)
+    np.savez("in/4.npz", a=sound, b=sound)
+    run = lrp.explain_all(DIGITS, "in", "out", save=())
+    remedies = [None if row.error is None else row.error.rpartition("; ")[2] for row in run]
+    assert remedies == [
+        None, "put its axes in this order: x.transpose(0, 3, 1, 2)", "give an array of this shape",
+        "LRP needs finite numbers, so mend or leave out this input",
+        "call the array so: numpy.savez('x.npz', **{'input': x})",
+    ]  # fmt: skip
+    assert all("'input'" in row.error for row in run.errors)
 
 
 @pytest.mark.parametrize("size", [1, 4])

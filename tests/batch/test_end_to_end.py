@@ -186,6 +186,27 @@ def test_an_archive_a_list_a_pattern_and_a_pipe_say_the_same(capsys: pytest.Capt
     assert "d.tar: no input has a member or a key of .json that is called 'clss'" in capsys.readouterr().err
 
 
+@pytest.mark.parametrize("layout", ["nhw", "nchw", "nhwc"])
+def test_bytes_in_an_array_are_the_pictures_that_they_hold(layout: str) -> None:
+    names = sorted(map(str, (MODELS / "digits").glob("?.png")))[:4]
+    pixels = np.stack([np.asarray(Image.open(name).convert("L")) for name in names])
+    x = {"nhw": pixels, "nchw": pixels[:, None], "nhwc": pixels[..., None]}[layout]
+    np.save("x.npy", x)
+    Path("apart").mkdir()
+    for i, one in enumerate(x):
+        np.save(f"apart/{i}.npy", one)
+    wanted = lrp.Explainer(DIGITS, preprocessing="zero-one", threads=1)(names).relevance
+    np.testing.assert_array_equal(lrp.Explainer(DIGITS, preprocessing="zero-one", threads=1)(x).relevance, wanted)
+    common = ["--threads", "1", "-q"]
+    for inputs in ("x.npy", "apart"):
+        assert main(["batch", str(DIGITS), inputs, "-o", f"of_{inputs}", "--precision", "float32", *common]) == 0
+        np.testing.assert_allclose(lrp.open_batch(f"of_{inputs}").numpy(), wanted[:, 0], atol=1e-6)
+    files = ["--no-heatmap", "--save-relevance", "r.npz", "--record", "r.json"]
+    assert main(["explain", str(DIGITS), "x.npy", *files, *common]) == 0
+    np.testing.assert_allclose(np.load("r.npz")["relevance::input"], wanted, atol=1e-6)
+    assert main(["verify", "r.json", str(DIGITS), "x.npy"]) == 0
+
+
 def test_eight_bits_and_whole_colours() -> None:
     rng = np.random.default_rng(0)
     np.save("x.npy", rng.random((20, 1, 28, 28), np.float32))

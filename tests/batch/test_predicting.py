@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import pickle
+import re
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +18,7 @@ from tinynets import WEIGHTS, block, files, linear, pooled, rows, work  # noqa: 
 import onnx_lrp as lrp  # noqa: E402
 from onnx_lrp.batch.blocks import blocks_of  # noqa: E402
 from onnx_lrp.batch.predicting import Predictor  # noqa: E402
+from onnx_lrp.errors import InputError  # noqa: E402
 
 
 def predictor(model: onnx.ModelProto, inputs: Any, out: Path, lanes: int = 1) -> Predictor:
@@ -99,3 +101,23 @@ def test_a_choice_explains_what_the_model_says_and_what_failed(tmp_path: Path, o
     wanted[7] = True
     assert found.index["origin"].to_pylist() == np.flatnonzero(wanted).tolist()
     assert [row["origin"] for row in found.errors.index.to_pylist()] == [7]
+
+
+def test_what_cannot_be_listed_needs_no_label(tmp_path: Path) -> None:
+    x = rows(4)
+    best = (x @ WEIGHTS).argmax(1)
+    lines = [",".join([*map(str, row.tolist()), str(c)]) for row, c in zip(x, [*best[:3], (best[3] + 1) % 3])]
+    header = ",".join([*(f"f{i}" for i in range(10)), "label"])
+    (tmp_path / "in.csv").write_text("\n".join([header, *lines[:2], "x", *lines[2:]]))
+    found = lrp.explain_all(linear(), str(tmp_path / "in.csv"), tmp_path / "out", only="wrong", label="label")
+    assert found.index["origin"].to_pylist() == [2, 4]
+    assert "1 cells" in found[0].error
+
+
+@pytest.mark.parametrize(("only", "what"), [("wrong", "[2]: label"), ("class=77", "--only class")])
+def test_a_class_that_the_model_does_not_have_is_refused(tmp_path: Path, only: str, what: str) -> None:
+    arrays = {"x": rows(3), "y": np.array([0, 1, 77])}
+    said = f"{what} 77 is no class: the output has 3 elements, 0 to 2; give one of these, or all names"
+    with pytest.raises(InputError, match=re.escape(said)):
+        lrp.explain_all(linear(), arrays, tmp_path / "out", only=only, label="y", features=["x"])
+    assert not (tmp_path / "out" / "predictions").exists()

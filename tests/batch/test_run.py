@@ -230,7 +230,11 @@ def test_a_run_killed_between_the_list_and_its_manifest_goes_on(run: Callable[..
 
 
 def test_those_that_are_predicted_wrong(run: Callable[..., Any]) -> None:
-    found = run(label="folder", selection=Selection("wrong"))
+    told: list[int] = []
+    found = run(
+        label="folder", selection=Selection("wrong"), told=lambda done, total, failed, phase: told.append(failed)
+    )
+    assert max(told) == 3  # not once more for each pass
     names = [Path(name).name for name in index()["input"]]
     assert sorted(names) == sorted(
         f"{n:02}-{n % 2}{'-bad' * (n % 10 == 9)}.png" for n in range(30) if n % 3 != n % 2 or n % 10 == 9

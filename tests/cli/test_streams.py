@@ -31,13 +31,17 @@ def shell(line: str) -> tuple[int, str]:
         ("onnx-lrp check MODEL >&-", 0, ""),
         ("onnx-lrp check nothing.onnx 2>&-", 2, ""),
         ("onnx-lrp check MODEL | head -1 > /dev/null; exit ${PIPESTATUS[0]}", 0, ""),
+        (
+            "onnx-lrp batch MODEL - -o OUT <&-", 2,
+            "onnx-lrp: error: standard input: is closed; pipe paths into it, or give the name of a list (.txt)\n",
+        ),
         ("onnx-lrp check MODEL > /dev/full", 2, "onnx-lrp: error: standard output: No space left on device\n"),
     ],
-)
-def test_what_becomes_of_the_output(line: str, code: int, said: str) -> None:
+)  # fmt: skip
+def test_what_becomes_of_the_streams(line: str, code: int, said: str, tmp_path: Path) -> None:
     if "/dev/full" in line and not os.path.exists("/dev/full"):
         pytest.skip("no such device")
-    assert shell(line) == (code, said)
+    assert shell(line.replace("OUT", str(tmp_path / "out"))) == (code, said)
 
 
 INTERRUPTED = """
@@ -61,3 +65,10 @@ def test_an_interruption_while_a_module_is_imported_is_one_line(module: str) -> 
     command = [sys.executable, "-c", INTERRUPTED, MODEL, module]
     done = subprocess.run(command, env=ENV, capture_output=True, text=True, check=False, timeout=60)
     assert (done.returncode, done.stderr) == (130, "onnx-lrp: error: interrupted\n")
+
+
+@posix
+def test_an_interruption_that_nobody_can_be_told_of(tmp_path: Path) -> None:
+    (tmp_path / "interrupted.py").write_text(INTERRUPTED)
+    command = ["bash", "-c", '"$@" 2>&-', "bash", sys.executable, str(tmp_path / "interrupted.py"), MODEL, "cli.main"]
+    assert subprocess.run(command, env=ENV, check=False, timeout=60).returncode == 130

@@ -108,11 +108,14 @@ def test_what_cannot_be_read_is_one_line(capsys: Capture, folder: Path, options:
     assert not list(folder.glob("*.png"))
 
 
-def test_colours_only_where_the_terminal_has_them() -> None:
+def test_colours_only_where_the_terminal_has_them(monkeypatch: pytest.MonkeyPatch) -> None:
     row = TokenRow(["good", "bad"], np.array([3.0, -1.0]))
     assert row.terminal(coloured=False) == "good +75%  bad -25%"
     assert row.terminal(coloured=True).count("\x1b[48;2;") == 2
     assert TokenRow(["x"], np.zeros(1)).terminal(coloured=False) == "x +0%"
+    with monkeypatch.context() as closed:
+        closed.setattr("sys.stdout", None)
+        assert row.terminal() == row.terminal(coloured=False)
     with pytest.raises(InputError, match="1 tokens for 2 ids"):
         TokenRow(["x"], np.zeros(2))
 

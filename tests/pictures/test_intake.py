@@ -4,15 +4,19 @@ from __future__ import annotations
 
 import pickle
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import onnx
 import onnx.parser
+import onnx_ir as ir
 import pytest
 import torch
 from PIL import Image
 
 import onnx_lrp as lrp
+from onnx_lrp.pictures.intake import axes_of_bytes
+from onnx_lrp.pictures.layout import Layout
 from onnx_lrp.pictures.preprocessing import PREPROCESSINGS
 from tests.pictures.edges import NAMES, edges, stripes
 
@@ -49,15 +53,66 @@ def test_several_pictures() -> None:
 def test_grey_pictures() -> None:
     grey = RGB[..., 0]
     wanted = PREPROCESSINGS["raw"].apply(grey, ("N", 1, 8, 8))
-    for x in (grey, grey[..., None], Image.fromarray(grey)):
+    for x in (grey, grey[..., None], Image.fromarray(grey), grey[None], grey[None, None]):
         assert np.array_equal(fed(x, edges(channels=1), "raw"), wanted)
+    for count in (2, 3, 5):
+        many = np.stack([grey] * count)
+        for x in (many, many[:, None], many[..., None]):
+            assert np.array_equal(fed(x, edges(channels=1), "raw"), np.repeat(wanted, count, 0))
+
+
+def test_colours_may_come_first() -> None:
+    first = RGB.transpose(2, 0, 1)
+    for x in (first, first[None], torch.from_numpy(first), {"x": first[None]}, [first]):
+        assert np.array_equal(fed(x), WANTED)
+    assert np.array_equal(fed(np.stack([first] * 4)), np.repeat(WANTED, 4, 0))
+
+
+@pytest.mark.parametrize(
+    ("model", "shape", "axes"),
+    [
+        (("n", 1, 28, 28), (10, 28, 28), "NHW"),
+        (("n", 1, 28, 28), (3, 28, 28), "NHW"),
+        (("n", 1, 28, 28), (1, 28, 28), "CHW"),
+        (("n", 3, 28, 28), (3, 28, 28), "CHW"),
+        (("n", None, 28, 28), (3, 28, 28), "CHW"),
+        (("n", 3, 28, 28), (5, 40, 40), "NHW"),
+        (("n", 3, 28, 28), (2, 3, 40, 40), "NCHW"),
+        (("n", 28, 28, 3), (2, 3, 40, 40), "NCHW"),
+        (("n", 3, 28, 28), (2, 3, 40, 3), "NCHW"),
+        (("n", 28, 28, 3), (2, 3, 40, 3), "NHWC"),
+        (("n", 3, 28, 28), (2, 40, 40, 1), "NHWC"),
+        (("n", 3, 28, 28), (2, 40, 40, 4), ""),
+        (("n", 8, 28, 28), (2, 3, 28, 28), ""),
+        ((3, 28, 28), (3, 28, 28), "CHW"),
+        (("n", 28, 28), (10, 28, 28), "NHW"),
+        (("n", 28, 28), (28, 28), "HW"),
+        (("n", 28, 28), (10, 20, 28), ""),
+        (("n", "length", 4), (10, 20, 4), ""),
+        (("n", 784), (10, 28, 28), "NHW"),
+        (("n", 784), (28, 28), "HW"),
+        (("n", 784), (10, 784), ""),
+        (("n", 10), (5, 5), ""),
+        (("n", 3, 28, 28), (28,), ""),
+    ],
+)
+def test_how_bytes_are_pictures(model: tuple[Any, ...], shape: tuple[int, ...], axes: str) -> None:
+    assert Layout.of(model).axes_of(shape) == axes
+
+
+@pytest.mark.parametrize(("kind", "axes"), [("FLOAT", "NCHW"), ("FLOAT16", "NCHW"), ("UINT8", ""), ("INT64", "")])
+def test_a_model_that_takes_bytes_gets_them_as_they_are(kind: str, axes: str) -> None:
+    value = ir.Value(name="x", shape=ir.Shape(["n", 3, 8, 8]), type=ir.TensorType(ir.DataType[kind]))
+    assert axes_of_bytes(np.dtype(np.uint8), (2, 3, 8, 8), value) == axes
 
 
 @pytest.mark.parametrize(
     ("x", "message"),
     [
         ("none.png", "no such file"),
-        (np.zeros((1, 3, 8, 8), np.uint8), "uint8"),  # may be what the model takes: it is for the user to say
+        (np.zeros((1, 3, 8, 8), np.int64), "int64"),  # may be anything: it is for the user to say
+        (np.zeros((1, 3, 8, 8), bool), "bool"),
+        (np.zeros((1, 5, 8, 8), np.uint8), "uint8"),
         ([RGB, 3.0], "pictures and other things"),
         ([np.zeros((1, 3, 8, 8), np.float32), RGB], "pictures and other things"),
         (Image.new("RGB", (0, 3)), "no pixels"),

@@ -110,6 +110,15 @@ class ArraySource:
         except Exception:  # parsers of damaged files raise nearly everything; which row it is, shows one by one
             return None
 
+    def rows_of_bytes(self) -> list[tuple[int, ...]]:
+        """The shape of a row of each array of bytes in the first file.
+
+        Raises:
+            InputError: the file is damaged, or has no rows.
+        """
+        arrays = self._rows(0).inputs.values()
+        return [tuple(array.shape[1:]) for array in arrays if array.dtype == np.uint8]
+
     def _read(self, number: int, rows: Sequence[int]) -> Iterator[Payload]:
         return self._rows(number).payloads(rows)
 

@@ -12,6 +12,7 @@ from ...errors import InputError
 from ...text import nearest, printable
 
 _NAMED_AT_MOST = 12  # names that a message shows
+_NAMELESS = "there is one array without a name: give named ones (a dict, or an .npz: numpy.savez('x.npz', x=x, y=y))"
 
 
 @dataclass(frozen=True)
@@ -41,7 +42,7 @@ class Columns:
         return self.label, self.target
 
     def check(self, there: Sequence[str], where: str, kind: str = "column") -> None:
-        """Raise unless all that is named is there, once.
+        """Raise unless all that is named is there, once, and no input is named twice.
 
         Args:
             there: the names in the file.
@@ -49,15 +50,18 @@ class Columns:
             kind: what the names are of.
 
         Raises:
-            InputError: one is missing, or two are called alike.
+            InputError: one is missing, or two are called alike; or an input is named twice.
         """
+        double = _twice(self.features)
+        if double is not None:
+            raise InputError(f"{printable(double)!r} is named twice among the inputs; name it once (--features)")
         known, twice = set(there), _twice(there)
         if twice is not None:
             raise InputError(f"{where}: two {kind}s are called {printable(twice)!r}; give each its own name")
         for name in self.named:
             if name not in known:
                 said = f"{where}: no {kind} {printable(name)!r}{nearest(name, there)}"
-                raise InputError(f"{said}; it has {names_in_words(there)}")
+                raise InputError(f"{said}; {_NAMELESS if known == {''} else f'it has {names_in_words(there)}'}")
 
     def inputs(self, there: Sequence[str], where: str, kind: str = "column") -> list[str]:
         """The names of the inputs, in the file's order unless ``features`` says them.

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import shlex
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from decimal import Decimal
@@ -55,6 +56,9 @@ class CsvTable:
             first = stream.readline(_LONGEST_ROW)
             if b"\0" in first:
                 raise InputError(f"{file.shown}: is no text in UTF-8; save it as CSV in UTF-8")
+            if b"\r" in first and b"\n" not in first:
+                typed = f"tr '\\r' '\\n' < {shlex.quote(file.shown)} > mended.csv"
+                raise InputError(f"{file.shown}: its lines end with CR alone; end them with LF: {typed}")
             delimiter = _delimiter(first.decode("utf-8", "replace"))
             lines = _Lines(stream, file)
             header = next(_records(lines, delimiter), (0, []))[1]
@@ -100,7 +104,7 @@ class CsvTable:
 
     def _vector(self, record: list[str]) -> np.ndarray | InputError:
         try:
-            numbers = np.array([float(record[place]) for place, _ in self.inputs])
+            numbers = np.array([_number(record[place]) for place, _ in self.inputs])
         except ValueError:
             numbers = None
         if numbers is None or np.isnan(numbers).any():
@@ -189,9 +193,20 @@ def _check_names(names: Sequence[str], columns: Columns, file: NamedFile) -> Non
     columns.check(names, file.shown)
 
 
+def _number(cell: str) -> float:
+    """What a cell says; less than ``float`` takes: no digits of other scripts, and no ``1_000``.
+
+    Raises:
+        ValueError: it is no number.
+    """
+    if "_" in cell or not cell.strip().isascii():
+        raise ValueError
+    return float(cell)
+
+
 def _is_number(cell: str) -> bool:
     try:
-        number = float(cell)
+        number = _number(cell)
     except ValueError:
         return False
     return number == number

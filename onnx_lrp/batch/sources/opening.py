@@ -53,6 +53,7 @@ def source_of(
     Raises:
         InputError: nothing is there, it is of different kinds or of none that is known, or it cannot say a label.
     """
+    _check_names(column=column, label=label, target=target)
     columns = Columns(column, label, target, (features,) if isinstance(features, str) else tuple(features or ()))
     if isinstance(given, np.ndarray | Mapping) or hasattr(given, "detach"):
         _check_no_column(columns)
@@ -71,6 +72,13 @@ def source_of(
         said = " and ".join(f"{shown(name)} ({kind})" for kind, name in list(kinds.items())[:2])
         raise InputError(f"{said} are inputs of different kinds; explain each kind in a run of its own")
     return _source(next(iter(kinds)), names, columns)
+
+
+def _check_names(**given: Any) -> None:
+    for what, name in given.items():
+        if not isinstance(name, str | None):
+            remedy = f"give the arrays together, and the name of this one ({{'x': x, 'y': y}}, {what} 'y')"
+            raise InputError(f"{what} is a name, no {type(name).__name__}; {remedy}")
 
 
 def _source(kind: str, names: tuple[str, ...], columns: Columns) -> InputSource:

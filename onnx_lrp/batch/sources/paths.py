@@ -19,6 +19,11 @@ from .walking import TAKEN, inputs_below, matching
 STDIN = "-"
 LIST = ".txt"
 _LONGEST_LINE = 1 << 16
+_UNLABELLED = (
+    "no input lies in a folder below, whose name would be its label; give the folder above one for each class "
+    "(FOLDER of FOLDER/CLASS/FILE), or leave --label out"
+)
+_MARKS = (b"\0", b"\n", b"\r")  # behind each path of a list: of find -print0, a line's, and of very old ones
 
 
 @dataclass(frozen=True)
@@ -27,7 +32,7 @@ class PathSource:
 
     Attributes:
         given: folders, patterns, lists (.txt), single files, and ``-`` for paths from standard input, which is read
-            once.
+            once. A list has a path per line, or a NUL behind each, as ``find -print0`` writes it.
         labelled: the first folder below a given one is the label of what is in it.
         here: the folder that relative paths start from.
     """
@@ -40,15 +45,19 @@ class PathSource:
         """One for each file; none is opened.
 
         Raises:
-            InputError: nothing is there, or a list cannot be read.
+            InputError: nothing is there, or a list cannot be read; or no input has a label, if they were to have some.
         """
+        unlabelled = self.labelled
         for number, one in enumerate(self.given):
             empty = True
             for item in self._items(number, one):
                 empty = False
+                unlabelled &= item.label is None
                 yield item
             if empty:
-                raise InputError(f"{'standard input' if one == STDIN else shown(one)}: {_nothing(one)}")
+                raise InputError(f"{_called(one)}: {_nothing(one)}")
+        if unlabelled:
+            raise InputError(f"{_called(self.given[0])}: {_UNLABELLED}")
 
     def read(self, items: Sequence[Item]) -> Iterator[Payload | InputError]:
         """The bytes of each file."""
@@ -64,12 +73,12 @@ class PathSource:
 
     def _items(self, number: int, one: str) -> Iterator[Item]:
         if one == STDIN:
-            yield from (Item(path) for path in _lines(sys.stdin.buffer, "standard input"))
+            yield from (Item(path) for path in _listed_in(_piped(), "standard input"))
         elif is_pattern(one):
             yield from map(Item, matching(one))
         elif one.lower().endswith(LIST):
             with open(NamedFile.of(one).path, "rb") as file:
-                yield from (Item(path, number) for path in _lines(file, shown(one)))
+                yield from (Item(path, number) for path in _listed_in(file, shown(one)))
         elif len(self.given) > 1 and one.lower().endswith(TAKEN):  # of many, each is looked at when it is read
             yield Item(one)
         elif os.path.isdir(one):
@@ -85,6 +94,10 @@ def is_pattern(one: str) -> bool:
     return glob.has_magic(one) and not os.path.lexists(one)
 
 
+def _called(one: str) -> str:
+    return "standard input" if one == STDIN else shown(one)
+
+
 def _nothing(one: str) -> str:
     kinds = ", ".join((*PICTURES, *ARRAYS))
     if one == STDIN or one.lower().endswith(LIST):
@@ -94,13 +107,42 @@ def _nothing(one: str) -> str:
     return f"no inputs in this folder or below; it takes one of {kinds}"
 
 
-def _lines(file: IO[bytes], name: str) -> Iterator[str]:
+def _piped() -> IO[bytes]:
+    """Standard input, which may be closed, or none of bytes.
+
+    Raises:
+        InputError: it is.
+    """
+    stream: IO[bytes] | None = getattr(sys.stdin, "buffer", None)
+    if stream is None or stream.closed:
+        raise InputError("standard input: is closed; pipe paths into it, or give the name of a list (.txt)")
+    return stream
+
+
+def _listed_in(file: IO[bytes], name: str) -> Iterator[str]:
+    """The paths of a list."""
     try:
-        for number, line in enumerate(iter(lambda: file.readline(_LONGEST_LINE), b""), 1):
-            if len(line) == _LONGEST_LINE:
-                raise InputError(f"{name}: line {number} is too long for a path; give one path per line")
-            line = line.removeprefix(b"\xef\xbb\xbf") if number == 1 else line
-            if line.strip():
-                yield line.rstrip(b"\r\n").decode("utf-8", "surrogateescape")
+        for number, entry in enumerate(_entries(file, name), 1):
+            entry = entry.removeprefix(b"\xef\xbb\xbf") if number == 1 else entry
+            if entry.strip():
+                yield entry.decode("utf-8", "surrogateescape")
     except OSError as error:
-        raise InputError(f"{name}: cannot be read ({reason_of(error)})") from None
+        raise InputError(f"{name}: cannot be read ({reason_of(error)}); check it, or save it again") from None
+
+
+def _entries(file: IO[bytes], name: str) -> Iterator[bytes]:
+    """What stands between NULs, if the beginning has some, else the lines, however they end."""
+    rest = file.read(_LONGEST_LINE)
+    if rest.startswith((b"\xff\xfe", b"\xfe\xff")):  # its letters have NULs, too
+        raise InputError(f"{name}: is text in UTF-16; save it in UTF-8")
+    end = next((mark for mark in _MARKS if mark in rest), b"\n")
+    number, more = 0, rest
+    while more:
+        *whole, rest = rest.split(end)
+        yield from (entry.rstrip(b"\r") if end == b"\n" else entry for entry in whole)
+        number += len(whole)
+        if len(rest) >= _LONGEST_LINE:
+            raise InputError(f"{name}: line {number + 1} is too long for a path; give one path per line")
+        more = file.read(_LONGEST_LINE)
+        rest += more
+    yield rest.rstrip(b"\r") if end == b"\n" else rest
