@@ -162,7 +162,8 @@ def run(session: Any, outputs: Sequence[str], feeds: Mapping[str, np.ndarray], s
         InvalidModelError: onnxruntime fails.
     """
     types = {i.name: TYPES.get(i.type) for i in (*session.get_inputs(), *session.get_overridable_initializers())}
-    cast = {name: a.astype(types[name], copy=False) for name, a in feeds.items() if name in types}
+    with np.errstate(over="ignore"):  # what goes beyond the type gives an answer that is not finite
+        cast = {name: a.astype(types[name], copy=False) for name, a in feeds.items() if name in types}
     try:
         return list(session.run(list(outputs), cast))
     except Exception as error:

@@ -70,6 +70,13 @@ def test_an_answer_that_is_not_finite_is_no_prediction(tmp_path: Path) -> None:
     assert index[5]["prediction"] is None
 
 
+def test_an_input_beyond_float32_is_an_error_and_no_warning(tmp_path: Path) -> None:
+    x = rows(8).astype(np.float64)
+    x[5, 0] = 1e39
+    index = predicted(predictor(linear(), x, tmp_path / "out"), 8)
+    assert [row["row"] for row in index if row["error"]] == [5]
+
+
 def test_it_is_pickled_without_its_session_and_poisoned_rows_are_not_touched(tmp_path: Path) -> None:
     some = predictor(linear(), rows(16), tmp_path / "out")
     some(block(16))
