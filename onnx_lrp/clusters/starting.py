@@ -96,6 +96,6 @@ def workers(concurrency: int | None, cpus: float = 1) -> tuple[int, float]:
     if concurrency is not None and concurrency > room:
         raise BackendError(
             f"{concurrency} workers of {cpus:g} CPUs leave none of Ray's {there:g} CPUs to read the inputs, and would "
-            f"wait for ever; take {max(1, room)} (--workers, or concurrency=)"
+            f"wait for ever; give concurrency={max(1, room)} (--workers {max(1, room)})"
         )
     return concurrency or room, cpus
