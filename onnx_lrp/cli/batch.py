@@ -57,8 +57,12 @@ def run(args: Namespace) -> int:
     Raises:
         OnnxLrpError: the run cannot begin or go on; what is done stays done.
     """
+    import logging
+
     from .batching import run_batch
 
+    # Where a disk is full, each of zarr's tasks that meets it would say so beside our one line
+    logging.getLogger("asyncio").setLevel(logging.CRITICAL)
     return run_batch(args)
 
 

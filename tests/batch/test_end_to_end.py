@@ -359,6 +359,16 @@ def test_one_writes_at_a_time_and_all_may_read(many: Path) -> None:
         assert len(lrp.open_batch(out)) >= 2048
 
 
+def test_what_tasks_of_zarr_die_of_is_said_once(table: Path, capfd: pytest.CaptureFixture[str]) -> None:
+    """By the error of the run: asyncio would log those that nobody waits for any more."""
+    script = "import sys, logging; from onnx_lrp.cli.main import main; main(sys.argv[1:]); logging.getLogger('asyncio')"
+    Path("t.py").write_text(f"{script}.error('Task exception was never retrieved')")
+    subprocess.run([sys.executable, "t.py", "batch", str(table), "missing", "-o", "out", "-q"], check=True)
+    said = capfd.readouterr().err
+    assert said.count("\n") == 1
+    assert "never retrieved" not in said
+
+
 @linux
 @pytest.mark.skipif(not hasattr(os, "geteuid") or os.geteuid() != 0, reason="only root may mount")
 @pytest.mark.parametrize(
