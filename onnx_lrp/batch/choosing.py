@@ -59,18 +59,6 @@ def class_at(class_: int, count: int) -> int:
     return i
 
 
-def count_of(k: int) -> int:
-    """How many rows are wanted.
-
-    Raises:
-        InputError: none, or fewer.
-    """
-    wanted = operator.index(k)
-    if wanted < 1:
-        raise InputError(f"k says how many rows are wanted, from 1 on, not {wanted}; give 10, say")
-    return wanted
-
-
 def feature_at(feature: int | str | tuple[int, ...], names: Sequence[str], shape: tuple[int, ...]) -> tuple[int, ...]:
     """The index of one element of a map.
 

@@ -10,10 +10,10 @@ from typing import Any, overload
 
 import numpy as np
 
-from ..errors import InputError
+from ..errors import InputError, require_whole
 from ..text import nearest, printable
 from ..writing import shown
-from .choosing import class_at, count_of, feature_at, place_of, places_of
+from .choosing import class_at, feature_at, place_of, places_of
 from .folder import Folder
 from .mapped import BatchRow, LazyMaps, MapRows, as_dataset
 from .reading import BatchFolder, in_blocks, positions_where, read_manifest
@@ -157,7 +157,7 @@ class BatchResult:
         Raises:
             InputError: there is no such feature, ``k`` is no such count, or as for :meth:`maps`.
         """
-        k = count_of(k)
+        require_whole(k, "k", 1)
         at = feature_at(feature, self._run.features, self.maps(input).shape[1:])
         order = np.argsort(self._rows, kind="stable")
         parts = in_blocks(self._rows[order], self._run.block)

@@ -67,15 +67,17 @@ def rivals(text: str) -> tuple[int, ...] | str:
 
 def count(text: str) -> int:
     """An integer above 0."""
-    if not text.strip().isdecimal() or int(text) < 1:
-        raise argparse.ArgumentTypeError(f"must be a whole number from 1 on, not {text!r}")
-    return int(text)
+    return _whole(text, 1)
 
 
 def from_zero(text: str) -> int:
     """An integer that is not below 0."""
-    if not text.strip().isdecimal():
-        raise argparse.ArgumentTypeError(f"must be a whole number from 0 on, not {text!r}")
+    return _whole(text, 0)
+
+
+def _whole(text: str, least: int) -> int:
+    if not text.strip().isdecimal() or int(text) < least:
+        raise argparse.ArgumentTypeError(f"must be a whole number from {least} on, not {text!r}")
     return int(text)
 
 

@@ -310,7 +310,7 @@ def test_the_strongest(result: lrp.BatchResult, feature: int | tuple[int, ...]) 
 @pytest.mark.parametrize("k", [0, -1, -1000])
 def test_the_strongest_are_counted_from_one(result: lrp.BatchResult, k: int) -> None:
     assert len(result.strongest(0, np.int64(1))) == 1
-    with pytest.raises(lrp.InputError, match=rf"k says how many rows are wanted, from 1 on, not {k}; give 10, say"):
+    with pytest.raises(lrp.InputError, match=rf"k must be a whole number from 1 on, not {k}"):
         result.strongest(0, k)
 
 
