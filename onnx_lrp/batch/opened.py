@@ -157,7 +157,7 @@ class BatchResult:
         Raises:
             InputError: there is no such feature, ``k`` is no such count, or as for :meth:`maps`.
         """
-        require_whole(k, "k", 1)
+        require_whole(operator.index(k), "k", 1)
         at = feature_at(feature, self._run.features, self.maps(input).shape[1:])
         order = np.argsort(self._rows, kind="stable")
         parts = in_blocks(self._rows[order], self._run.block)
